@@ -1,0 +1,109 @@
+# pop3d. Portable make; nothing is configured. What may be set from outside:
+# CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR, and the variables below.
+.POSIX:
+
+CC = cc
+CFLAGS = -O2 -g
+PREFIX = /usr/local
+SBINDIR = $(PREFIX)/sbin
+MANDIR = $(PREFIX)/share/man
+DOCDIR = $(PREFIX)/share/doc/pop3d
+EMPTYDIR = /var/empty
+
+# The language and its library; 64-bit offsets on 32-bit hosts.
+LANGUAGE = -std=c99 -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual \
+	-Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wundef -Wvla
+HARDENING = -fPIE -fstack-protector-strong -U_FORTIFY_SOURCE \
+	-D_FORTIFY_SOURCE=2
+HARDENED_LINK = -pie -Wl,-z,relro -Wl,-z,now
+LIBS = -lcrypt
+CHECK_LIBS = `pkg-config --libs check 2>/dev/null || \
+	echo -lcheck_pic -lsubunit -lrt -lm -pthread`
+
+FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(CFLAGS)
+LINK = $(HARDENED_LINK) $(LDFLAGS)
+OBJECTS = pop3.o mailbox.o auth.o
+CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
+	tests/check_pop3 tests/check_crash
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
+
+all: pop3d
+
+pop3d: $(OBJECTS)
+	$(CC) $(FLAGS) $(LINK) -o $@ $(OBJECTS) $(LIBS)
+
+.SUFFIXES: .c .o
+.c.o:
+	$(CC) $(FLAGS) -c -o $@ $<
+
+$(OBJECTS): pop3.h Makefile
+
+# Tests: one program for each source file, and the transcripts.
+check: pop3d $(CHECKS)
+	sh tests/run.sh
+
+tests/check_mailbox: tests/check_mailbox.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
+
+# The same with a buffer that lines and headers do not fit into.
+tests/check_small: tests/check_mailbox.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 $(LINK) -o $@ \
+	    tests/check_mailbox.c $(CHECK_LIBS)
+
+tests/check_auth: tests/check_auth.c auth.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
+	    $(CHECK_LIBS) $(LIBS)
+
+tests/check_pop3: tests/check_pop3.c pop3.c auth.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
+	    $(CHECK_LIBS) $(LIBS)
+
+tests/check_crash: tests/check_crash.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
+
+# A mailbox of its own, and a session on it.
+demo: pop3d
+	sh tests/demo.sh ./pop3d
+
+# For lint: what the compiler is called with.
+print-flags:
+	@echo $(FLAGS)
+
+# The budgets, forbidden calls, and what analyzers are installed.
+lint:
+	sh tests/lint.sh
+
+# The same tests with AddressSanitizer and UBSan, in a copy of the tree.
+sanitize:
+	rm -rf tests/sanitize.tmp && mkdir tests/sanitize.tmp
+	cp -R Makefile *.c pop3.h tests/sanitize.tmp
+	mkdir tests/sanitize.tmp/tests
+	cp -R tests/*.c tests/*.sh tests/sessions tests/sanitize.tmp/tests
+	cd tests/sanitize.tmp && $(MAKE) check CC="$(CC)" HARDENING= \
+	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
+	rm -rf tests/sanitize.tmp
+
+pop3d.8: README tests/manual.awk
+	awk -f tests/manual.awk README > $@
+
+install: pop3d pop3d.8
+	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
+	    $(DESTDIR)$(DOCDIR)
+	test -d $(DESTDIR)$(EMPTYDIR) || mkdir -p -m 755 $(DESTDIR)$(EMPTYDIR)
+	cp pop3d $(DESTDIR)$(SBINDIR)/pop3d
+	chmod 755 $(DESTDIR)$(SBINDIR)/pop3d
+	cp pop3d.8 $(DESTDIR)$(MANDIR)/man8/pop3d.8
+	for f in pop3 pop3s; do \
+		sed 's|/usr/local/sbin|$(SBINDIR)|' xinetd.d/$$f \
+		    > $(DESTDIR)$(DOCDIR)/xinetd-$$f || exit 1; done
+	chmod 644 $(DESTDIR)$(MANDIR)/man8/pop3d.8 $(DESTDIR)$(DOCDIR)/xinetd-*
+
+uninstall:
+	rm -f $(DESTDIR)$(SBINDIR)/pop3d $(DESTDIR)$(MANDIR)/man8/pop3d.8
+	rm -rf $(DESTDIR)$(DOCDIR)
+
+clean:
+	rm -f pop3d pop3d.8 $(OBJECTS) $(CHECKS)
+	rm -rf tests/*.tmp

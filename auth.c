@@ -1,0 +1,665 @@
+/*
+ * Who may: accounts, verification, the processes and their privileges.
+ *
+ * Started as root, a connection is served by these processes, each of which
+ * can do only what its line says, also when somebody has taken it over:
+ *
+ *   root --+-- dialogue  uid of -u, chroot -e, no files, no forks. It alone
+ *          |             reads what a stranger sends. It may ask TRIES_MAX
+ *          |             times, with fixed records, and is told yes or no.
+ *          +-- verifier  root; one a record, which it reads itself and does not
+ *          |             trust. It tells root "begun", then an account or
+ *          |             nothing. alarm(2) ends it.
+ *          +-- keeper    after login: the user, and the group of the spool if
+ *          |             that is what locks need; chroot to the mailbox's
+ *          |             directory. Single octets from the session: lock,
+ *          |             unlock. It ends, and its lock, when the session does.
+ *          '-> session   root itself, once it has opened the mailbox as the
+ *                        user: chroot -e, the user for good. One descriptor.
+ *
+ * Root reads nothing that comes from the client or the dialogue, and no secret.
+ * What may run as root is called priv_. Started by an ordinary user all is one
+ * process, which has nothing to give up.
+ */
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <grp.h>
+#include <pwd.h>
+
+#include "pop3.h"
+
+/* What systems have beyond POSIX: shadow passwords, and pledge. */
+#if defined(__GLIBC__) || defined(__sun)
+#include <crypt.h>
+#endif
+#if defined(__linux__) || defined(__sun)
+#include <shadow.h>
+
+/* The hash of an account that may log in now: shadow(5). NULL: it may not. */
+static const char *
+get_hash(const struct passwd *pw)
+{
+	const struct spwd *sp = getspnam(pw->pw_name);
+	long today = (long)(time(NULL) / 86400);
+
+	if (sp == NULL)
+		return strcmp(pw->pw_passwd, "x") == 0 ? NULL : pw->pw_passwd;
+	if ((sp->sp_expire >= 0 && sp->sp_expire <= today) ||
+	    sp->sp_lstchg == 0)
+		return NULL;
+	if (sp->sp_lstchg > 0 && sp->sp_max >= 0 && sp->sp_inact >= 0 &&
+	    today > sp->sp_lstchg + sp->sp_max + sp->sp_inact)
+		return NULL;
+	return sp->sp_pwdp;
+}
+#else
+static const char *
+get_hash(const struct passwd *pw)
+{
+	return pw->pw_passwd;
+}
+#endif
+
+#if defined(__OpenBSD__)
+#define confine_calls()	pledge("stdio flock", NULL)
+#else
+#define confine_calls()	0
+#endif
+
+static const char magic[8] = "account";
+
+void
+auth_wipe(void *p, size_t len)
+{
+	volatile char *c = p;
+
+	while (len-- > 0)
+		*c++ = 0;
+}
+
+static int
+die(const char *what)
+{
+	syslog(LOG_CRIT, "%s: %s", what, strerror(errno));
+	_exit(1);
+}
+
+/* ---- Accounts ---- */
+
+static int
+is_name(const char *name)
+{
+	size_t len = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789._@+-");
+
+	/* alice.lock would be alice's dotlock */
+	return len > 0 && len <= NAME_OCTETS && name[len] == '\0' &&
+	    *name != '.' && *name != '-' &&
+	    (len < 5 || strcmp(name + len - 5, ".lock") != 0);
+}
+
+/* Decimal digits up to end, to an id that can be served. -1: they are not. */
+static int
+parse_id(const char *p, char end, unsigned *id)
+{
+	unsigned long long n = 0;
+
+	while (*p >= '0' && *p <= '9' && n < UINT_MAX)
+		n = n * 10 + (unsigned)(*p++ - '0');
+	*id = (unsigned)n;
+	return *p == end && n > 0 && n < UINT_MAX ? 0 : -1;
+}
+
+/* One that is too long counts as none, which matters only to %h. */
+static void
+set_home(struct account *who, const char *dir)
+{
+	snprintf(who->home, sizeof(who->home), "%s",
+	    strlen(dir) < sizeof(who->home) ? dir : "");
+}
+
+/* Take one line of the -f file: 1 if it is the account looked for. */
+static int
+take_entry(const struct auth *a, const char *name, char *line,
+    struct account *who, char hash[256])
+{
+	char *field[7], *p = line;
+	unsigned uid = getuid(), gid = getgid();
+	size_t i;
+
+	line[strcspn(line, "\n")] = '\0';
+	for (i = 0; i < 7; i++) {
+		field[i] = p;
+		p += strcspn(p, ":");
+		if (*p != '\0')
+			*p++ = '\0';
+	}
+	if (*line == '#' || strcmp(field[0], name) != 0)
+		return 0;
+	if (a->root && (parse_id(field[2], '\0', &uid) == -1 ||
+	    parse_id(field[3], '\0', &gid) == -1)) {
+		syslog(LOG_ERR, "%s: no uid and gid for %s", a->file, name);
+		return 0;
+	}
+	who->uid = uid;
+	who->gid = gid;
+	snprintf(who->name, sizeof(who->name), "%s", name);
+	snprintf(hash, 256, "%s", field[1]);
+	set_home(who, field[5]);
+	return strlen(field[1]) < 256;
+}
+
+static int
+find_in_file(const struct auth *a, const char *name, struct account *who,
+    char hash[256])
+{
+	char line[2048], room[4096];
+	struct stat st;
+	FILE *f = fopen(a->file, "r");
+	int whole = 1, found = 0;
+
+	if (f == NULL || fstat(fileno(f), &st) == -1 ||
+	    (st.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+		syslog(LOG_ERR, "%s: cannot be read, or can be by others",
+		    a->file);
+		if (f != NULL)
+			fclose(f);
+		return 0;
+	}
+	setvbuf(f, room, _IOFBF, sizeof(room));
+	while (!found && fgets(line, sizeof(line), f) != NULL) {
+		/* a line that is too long is none, nor is its end */
+		if (whole && (strchr(line, '\n') != NULL || feof(f)))
+			found = take_entry(a, name, line, who, hash);
+		else
+			whole = strchr(line, '\n') != NULL;
+	}
+	fclose(f);
+	auth_wipe(line, sizeof(line));
+	auth_wipe(room, sizeof(room));
+	return found;
+}
+
+/* The name is the account's own: what was typed may be another spelling. */
+static int
+find_in_system(const char *name, struct account *who, char hash[256])
+{
+	const struct passwd *pw = getpwnam(name);
+	const char *h = pw == NULL ? NULL : get_hash(pw);
+
+	if (h == NULL || !is_name(pw->pw_name))
+		return 0;
+	who->uid = pw->pw_uid;
+	who->gid = pw->pw_gid;
+	snprintf(who->name, sizeof(who->name), "%s", pw->pw_name);
+	set_home(who, pw->pw_dir);
+	return snprintf(hash, 256, "%s", h) < 256;
+}
+
+/* Compare in a time that depends on the lengths alone. */
+static int
+is_equal(const char *a, const char *b)
+{
+	size_t i, len = strlen(a);
+	unsigned differ = len != strlen(b);
+
+	for (i = 0; i < len && !(differ & 1); i++)
+		differ |= (unsigned)(unsigned char)(a[i] ^ b[i]) << 1;
+	return differ == 0;
+}
+
+/* Whether the secret belongs to the hash: crypt(3), {PLAIN}, or APOP's MD5. */
+static int
+is_secret(const struct auth *a, const struct attempt *t, const char *hash)
+{
+	char digest[33], *crypted;
+	unsigned char d[16];
+	struct md5 m;
+	int plain, i;
+
+	plain = strncmp(hash, "{PLAIN}", 7) == 0;
+	if (*hash == '{' && strchr(hash, '}') != NULL)
+		hash = strchr(hash, '}') + 1;
+	if (*hash == '\0')
+		return 0;
+	if (t->mechanism == AUTH_APOP && plain && a->challenge != NULL) {
+		md5_init(&m);
+		md5_update(&m, a->challenge, strlen(a->challenge));
+		md5_update(&m, hash, strlen(hash));
+		md5_final(&m, d);
+		for (i = 0; i < 16; i++)
+			snprintf(digest + 2 * i, 3, "%02x", d[i]);
+		return is_equal(digest, t->secret);
+	}
+	if (t->mechanism != AUTH_PASS)
+		return 0;
+	if (plain)
+		return is_equal(hash, t->secret);
+	if (*hash == '*' || *hash == '!')
+		return 0;
+	crypted = crypt(t->secret, hash);
+	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
+}
+
+/*
+ * Every line can only say no; the last says yes. Nothing in t is trusted, not
+ * even that its strings end.
+ */
+static int
+verify(const struct auth *a, struct attempt *t, struct account *who)
+{
+	char hash[256] = "";
+	int ok;
+
+	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
+	memset(who, 0, sizeof(*who));
+	ok = is_name(t->user) && (a->file != NULL ?
+	    find_in_file(a, t->user, who, hash) :
+	    find_in_system(t->user, who, hash)) &&
+	    is_secret(a, t, hash) && (!a->root || (who->uid != 0 &&
+	    who->gid != 0 && who->uid != a->uid));
+	auth_wipe(hash, sizeof(hash));
+	auth_wipe(t->secret, sizeof(t->secret));
+	if (!ok) {
+		who->name[0] = '\0';
+		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
+		    is_name(t->user) ? t->user : "-", a->ip);
+		return 0;
+	}
+	memcpy(who->magic, magic, sizeof(magic));
+	return 1;
+}
+
+/* ---- Login ---- */
+
+/* Wait for the next full multiple of TRY_SECONDS behind begun. */
+static void
+hold_back(long long begun)
+{
+	long long step = TRY_SECONDS * 1000;
+	long long ms = step - (clock_ms() - begun) % step;
+	struct timespec t = { (time_t)(ms / 1000), ms % 1000 * 1000000 };
+
+	while (nanosleep(&t, &t) == -1 && errno == EINTR)
+		;
+}
+
+int
+auth_try(struct auth *a, struct attempt *t)
+{
+	long long begun = clock_ms();
+	char answer = 'n';
+	ssize_t n;
+
+	a->tries++;
+	if (!a->root) {
+		if (verify(a, t, &a->account))
+			answer = 'y';
+		else
+			hold_back(begun);
+	} else {
+		n = write(a->to, t, sizeof(*t));
+		while (n > 0 && (n = read(a->from, &answer, 1)) == -1 &&
+		    errno == EINTR)
+			n = 1;
+		if (n != 1)
+			_exit(1);
+	}
+	auth_wipe(t, sizeof(*t));
+	return answer == 'y';
+}
+
+/*
+ * Become somebody for good, with dir as the root directory, and make sure.
+ * SECURITY: everything that lives on goes through here.
+ */
+static void
+priv_drop(uid_t uid, gid_t gid, const char *dir)
+{
+	gid_t group;
+
+	if (chdir(dir) == -1 || chroot(".") == -1 || chdir("/") == -1)
+		die("chroot");
+	if (setgroups(1, &gid) == -1 || setgid(gid) == -1 || setuid(uid) == -1)
+		die("cannot give up root");
+	if (setuid(0) != -1 || setgid(0) != -1 || getuid() != uid ||
+	    geteuid() != uid)
+		die("root was not given up");
+	if (getgid() != gid || getegid() != gid ||
+	    getgroups(1, &group) != 1 || group != gid)
+		die("the groups were not given up");
+}
+
+/* No more descriptors, no more processes. */
+static void
+confine(int writes)
+{
+	struct rlimit none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_NOFILE, &none) == -1 ||
+	    setrlimit(RLIMIT_NPROC, &none) == -1 ||
+	    (!writes && setrlimit(RLIMIT_FSIZE, &none) == -1) ||
+	    confine_calls() == -1)
+		die("cannot confine a process");
+}
+
+/* One login, in a process of its own: answer gets what auth.c's head says. */
+static void
+priv_verify(const struct auth *a, int records, int answer)
+{
+	struct attempt t;
+	struct account who;
+
+	signal(SIGALRM, SIG_DFL);
+	alarm(a->seconds + TRY_SECONDS);
+	if (read(records, &t, sizeof(t)) != sizeof(t))
+		_exit(0);
+	alarm(60);
+	if (write(answer, "b", 1) == 1 && verify(a, &t, &who) &&
+	    write(answer, &who, sizeof(who)) != sizeof(who))
+		die("verifier");
+	_exit(0);
+}
+
+/*
+ * Have one record verified. 1 and 0: yes and, after its time, no. -1: there is
+ * none, the dialogue is over. -2: the system failed.
+ */
+static int
+priv_try(struct auth *a, int records, int answers)
+{
+	long long begun;
+	char c;
+	int p[2], yes = 0, n;
+	pid_t pid;
+
+	if (pipe(p) == -1 || (pid = fork()) == -1) {
+		syslog(LOG_ERR, "cannot start the verifier: %s",
+		    strerror(errno));
+		return -2;
+	}
+	if (pid == 0) {
+		close(p[0]);
+		close(answers);
+		priv_verify(a, records, p[1]);
+	}
+	close(p[1]);
+	n = read(p[0], &c, 1) == 1;
+	begun = clock_ms();
+	if (n == 1)
+		yes = read(p[0], &a->account, sizeof(a->account)) ==
+		    sizeof(a->account) &&
+		    memcmp(a->account.magic, magic, sizeof(magic)) == 0;
+	close(p[0]);
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+	if (n == 1 && !yes)
+		hold_back(begun);
+	return n == 1 ? yes : -1;
+}
+
+/* Root's side of the login: no octet of the dialogue's is read here. */
+static int
+priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
+{
+	int to[2], from[2], r = 0;
+	pid_t pid;
+
+	if (pipe(to) == -1 || pipe(from) == -1 || (pid = fork()) == -1) {
+		syslog(LOG_ERR, "cannot start the dialogue: %s",
+		    strerror(errno));
+		return -1;
+	}
+	if (pid == 0) {
+		close(to[0]);
+		close(from[1]);
+		a->to = to[1];
+		a->from = from[0];
+		priv_drop(a->uid, a->gid, a->empty);
+		confine(0);
+		dialogue(arg);
+		_exit(0);
+	}
+	close(to[1]);
+	close(from[0]);
+	while (r == 0 && a->tries++ < TRIES_MAX) {
+		r = priv_try(a, to[0], from[1]);
+		if (r >= 0 && write(from[1], r ? "y" : "n", 1) != 1)
+			r = -1;
+	}
+	close(to[0]);
+	close(from[1]);
+	alarm(a->seconds);
+	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+		kill(pid, SIGKILL);
+	alarm(0);
+	return r == -2 ? -1 : r == 1;
+}
+
+int
+auth_login(struct auth *a, void (*dialogue)(void *), void *arg)
+{
+	if (a->root)
+		return priv_login(a, dialogue, arg);
+	dialogue(arg);
+	return a->account.name[0] != '\0';
+}
+
+/* ---- The session ---- */
+
+/*
+ * The lock keeper. Single octets from the session, single octets back; when
+ * there are no more, however that came about, the lock goes too.
+ */
+static void
+keeper_run(struct dotlock *d, int fd)
+{
+	struct timeval t;
+	fd_set set;
+	char what;
+
+	for (;;) {
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		t.tv_sec = REFRESH_SECONDS;
+		t.tv_usec = 0;
+		if (select(fd + 1, &set, NULL, NULL, &t) == 0) {
+			dotlock_step(d, DOT_TOUCH);
+			continue;
+		}
+		if (read(fd, &what, 1) != 1)
+			break;
+		what = dotlock_step(d, what == DOT_LOCK ? DOT_LOCK :
+		    DOT_UNLOCK);
+		if (write(fd, &what, 1) != 1)
+			break;
+	}
+	dotlock_step(d, DOT_UNLOCK);
+	_exit(0);
+}
+
+/*
+ * Start the keeper in the mailbox's directory, which is the working directory.
+ * Its group is the directory's where that is how locks are made: a spool that
+ * is not the user's, that its group may write and not everybody, and whose
+ * name no user has a part in.
+ */
+static int
+priv_start_keeper(struct auth *a, struct mbox *m)
+{
+	const char *base = strrchr(a->mailbox, '/');
+	gid_t gid = a->account.gid;
+	struct stat st;
+	sigset_t all;
+	int pair[2];
+
+	if (stat(".", &st) == -1 ||
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
+		return -1;
+	if ((st.st_mode & S_IWGRP) && !(st.st_mode & S_IWOTH) &&
+	    st.st_uid != a->account.uid && st.st_gid != 0 && base != NULL &&
+	    memchr(a->mailbox, '%', (size_t)(base - a->mailbox)) == NULL &&
+	    strstr(base, "%h") == NULL)
+		gid = st.st_gid;
+	switch (fork()) {
+	case -1:
+		close(pair[0]);
+		close(pair[1]);
+		return -1;
+	case 0:
+		sigfillset(&all);
+		sigprocmask(SIG_BLOCK, &all, NULL);
+		close(0);
+		close(1);
+		close(m->fd);
+		close(pair[0]);
+		priv_drop(a->account.uid, gid, ".");
+		closelog();
+		keeper_run(&m->dot, pair[1]);
+	}
+	close(pair[1]);
+	m->keeper = pair[0];
+	return 0;
+}
+
+/* Open the mailbox once, with the user's ids, and drop everything else. */
+static enum mbox_result
+priv_enter(struct auth *a, struct mbox *m, const char *path)
+{
+	const struct account *who = &a->account;
+	enum mbox_result r;
+	int saved;
+
+	if (setgroups(1, &who->gid) == -1 || setegid(who->gid) == -1 ||
+	    seteuid(who->uid) == -1)
+		die("cannot become the user");
+	r = mbox_open(m, path, who->uid);
+	if (seteuid(0) == -1 || setegid(0) == -1)
+		die("cannot become root again");
+	if (r == MBOX_OK && m->fd != -1 && priv_start_keeper(a, m) == -1) {
+		m->why = "has no lock keeper";
+		r = MBOX_TEMP;
+	}
+	saved = errno;
+	priv_drop(who->uid, who->gid, a->empty);
+	confine(1);
+	errno = saved;
+	return r;
+}
+
+/*
+ * Build the mailbox's path: %u, %h and %% in the template. NULL, or what is
+ * wrong with it.
+ */
+static const char *
+expand(const struct auth *a, char path[PATH_OCTETS])
+{
+	const char *p, *add;
+	char one[2] = "";
+	size_t len = 0;
+
+	for (p = a->mailbox; *p != '\0'; p++) {
+		one[0] = *p;
+		add = one;
+		if (*p == '%' && *++p != '%')
+			add = *p == 'u' ? a->account.name :
+			    *p == 'h' ? a->account.home : "";
+		if (*add == '\0')
+			return *p == 'u' || *p == 'h' ? "no such name or home" :
+			    "-m: only %u, %h and %% are known";
+		if (strlen(add) >= PATH_OCTETS - len)
+			return "-m: the path is too long";
+		len += (size_t)snprintf(path + len, PATH_OCTETS - len, "%s",
+		    add);
+	}
+	return len == 0 ? "-m: no path" : NULL;
+}
+
+enum mbox_result
+auth_enter(struct auth *a, struct mbox *m)
+{
+	char path[PATH_OCTETS] = "";
+	const char *why = expand(a, path);
+
+	if (why != NULL) {
+		syslog(LOG_ERR, "%s, user=%s", why, a->account.name);
+		path[0] = '\0';
+	}
+	return a->root ? priv_enter(a, m, path) : mbox_open(m, path, getuid());
+}
+
+/* ---- Start ---- */
+
+/* -u: a name, or uid:gid where there is no passwd file. */
+static int
+find_dialogue(struct auth *a)
+{
+	const struct passwd *pw;
+	const char *colon = strchr(a->user, ':');
+	unsigned uid, gid;
+
+	if (colon != NULL) {
+		if (parse_id(a->user, ':', &uid) == -1 ||
+		    parse_id(colon + 1, '\0', &gid) == -1)
+			return -1;
+		a->uid = uid;
+		a->gid = gid;
+		return 0;
+	}
+	if ((pw = getpwnam(a->user)) == NULL || pw->pw_uid == 0 ||
+	    pw->pw_gid == 0)
+		return -1;
+	a->uid = pw->pw_uid;
+	a->gid = pw->pw_gid;
+	return 0;
+}
+
+static const char *
+start_pipe(struct auth *a)
+{
+	const struct passwd *pw = getpwuid(getuid());
+	char path[PATH_OCTETS];
+
+	if (a->root)
+		return "-p is not for root";
+	a->account.uid = getuid();
+	a->account.gid = getgid();
+	if (pw != NULL) {
+		snprintf(a->account.name, sizeof(a->account.name), "%s",
+		    pw->pw_name);
+		set_home(&a->account, pw->pw_dir);
+	}
+	return expand(a, path);
+}
+
+const char *
+auth_start(struct auth *a, int pipe)
+{
+	struct auth probe;
+	char path[PATH_OCTETS];
+	struct stat st;
+
+	a->root = geteuid() == 0;
+	if (getuid() != geteuid() || getgid() != getegid())
+		return "a set-id installation is not supported";
+	if (a->challenge != NULL && a->file == NULL)
+		return "-a needs -f";
+	if (pipe)
+		return start_pipe(a);
+	probe = *a;
+	snprintf(probe.account.name, sizeof(probe.account.name), "u");
+	snprintf(probe.account.home, sizeof(probe.account.home), "/");
+	if (expand(&probe, path) != NULL)
+		return "-m: only %u, %h and %% are known";
+	if (!a->root)
+		return a->file == NULL ? "not root, and no -f" : NULL;
+	if (find_dialogue(a) == -1)
+		return "-u: no such account, or it is root's";
+	if (lstat(a->empty, &st) == -1 || !S_ISDIR(st.st_mode) ||
+	    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "-e: not a directory that root alone can write";
+	return NULL;
+}

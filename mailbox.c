@@ -1,0 +1,1418 @@
+/*
+ * The disk: locks, the scan of an mbox, unique-ids, reading, and UPDATE.
+ *
+ * Nothing here knows the client, the log or an identity. All reading and
+ * writing goes through one buffer in struct mbox; the only memory from the heap
+ * is the list of messages and, for a moment, an index to sort it.
+ */
+#include <sys/file.h>
+
+#include "pop3.h"
+
+#if defined(__linux__)
+#include <sys/vfs.h>
+
+/*
+ * Whether the disk that fd is on belongs to this host, so that a pid means
+ * something and flock(2) is a lock of its own. Where nobody can tell: no; there
+ * flock may be fcntl's lock, and would refuse us what we have locked.
+ */
+static int
+is_local(int fd)
+{
+	struct statfs s;
+
+	return fstatfs(fd, &s) == 0 && s.f_type != 0x6969;	/* NFS */
+}
+#else
+#define is_local(fd)	((void)(fd), 0)
+#endif
+
+/* ---- MD5: RFC 1321 ---- */
+
+static const uint32_t sines[64] = {
+	0xd76aa478, 0xe8c7b756, 0x242070db, 0xc1bdceee, 0xf57c0faf, 0x4787c62a,
+	0xa8304613, 0xfd469501, 0x698098d8, 0x8b44f7af, 0xffff5bb1, 0x895cd7be,
+	0x6b901122, 0xfd987193, 0xa679438e, 0x49b40821, 0xf61e2562, 0xc040b340,
+	0x265e5a51, 0xe9b6c7aa, 0xd62f105d, 0x02441453, 0xd8a1e681, 0xe7d3fbc8,
+	0x21e1cde6, 0xc33707d6, 0xf4d50d87, 0x455a14ed, 0xa9e3e905, 0xfcefa3f8,
+	0x676f02d9, 0x8d2a4c8a, 0xfffa3942, 0x8771f681, 0x6d9d6122, 0xfde5380c,
+	0xa4beea44, 0x4bdecfa9, 0xf6bb4b60, 0xbebfbc70, 0x289b7ec6, 0xeaa127fa,
+	0xd4ef3085, 0x04881d05, 0xd9d4d039, 0xe6db99e5, 0x1fa27cf8, 0xc4ac5665,
+	0xf4292244, 0x432aff97, 0xab9423a7, 0xfc93a039, 0x655b59c3, 0x8f0ccc92,
+	0xffeff47d, 0x85845dd1, 0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1,
+	0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391
+};
+
+#define STEP(f, a, b, k, i, s) do {					\
+	(a) += (f) + x[(k) & 15] + sines[i];				\
+	(a) = ((a) << (s) | (a) >> (32 - (s))) + (b);			\
+} while (0)
+/* A round of 16 steps: F, where the words start and go on, the shifts. */
+#define ROUND(F, r, k, n, s1, s2, s3, s4)				\
+	for (i = 16 * (r); i < 16 * (r) + 16; i += 4) {			\
+		STEP(F(b, c, d), a, b, (k) + (n) * i, i, s1);		\
+		STEP(F(a, b, c), d, a, (k) + (n) * (i + 1), i + 1, s2);	\
+		STEP(F(d, a, b), c, d, (k) + (n) * (i + 2), i + 2, s3);	\
+		STEP(F(c, d, a), b, c, (k) + (n) * (i + 3), i + 3, s4);	\
+	}
+#define F1(x, y, z)	((z) ^ ((x) & ((y) ^ (z))))
+#define F2(x, y, z)	F1(z, x, y)
+#define F3(x, y, z)	((x) ^ (y) ^ (z))
+#define F4(x, y, z)	((y) ^ ((x) | ~(z)))
+
+static void
+md5_block(uint32_t state[4], const unsigned char *p)
+{
+	uint32_t x[16], a = state[0], b = state[1], c = state[2], d = state[3];
+	unsigned i;
+
+	for (i = 0; i < 16; i++, p += 4)
+		x[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
+		    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+	ROUND(F1, 0, 0, 1, 7, 12, 17, 22)
+	ROUND(F2, 1, 1, 5, 5, 9, 14, 20)
+	ROUND(F3, 2, 5, 3, 4, 11, 16, 23)
+	ROUND(F4, 3, 0, 7, 6, 10, 15, 21)
+	state[0] += a;
+	state[1] += b;
+	state[2] += c;
+	state[3] += d;
+}
+
+void
+md5_init(struct md5 *m)
+{
+	*m = (struct md5){ { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476 },
+	    0, { 0 } };
+}
+
+void
+md5_update(struct md5 *m, const void *data, size_t len)
+{
+	const unsigned char *p = data;
+	size_t have, n;
+
+	for (; len > 0; p += n, len -= n) {
+		have = m->octets % 64;
+		n = len < 64 - have ? len : 64 - have;
+		memcpy(m->block + have, p, n);
+		m->octets += n;
+		if (have + n == 64)
+			md5_block(m->state, m->block);
+	}
+}
+
+void
+md5_final(struct md5 *m, unsigned char d[16])
+{
+	static const unsigned char pad[64] = { 0x80 };
+	uint64_t bits = m->octets * 8;
+	unsigned i;
+
+	md5_update(m, pad, 1 + (119 - m->octets % 64) % 64);
+	for (i = 0; i < 8; i++)
+		m->block[56 + i] = (unsigned char)(bits >> 8 * i);
+	md5_block(m->state, m->block);
+	for (i = 0; i < 16; i++)
+		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
+}
+
+/* ---- The dotlock ---- */
+
+static int
+is_same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/* Whether a name leads to that file, and the file has no other name. */
+static int
+leads_to(const char *name, dev_t dev, ino_t ino)
+{
+	struct stat st;
+
+	return lstat(name, &st) == 0 && st.st_dev == dev &&
+	    st.st_ino == ino && st.st_nlink == 1;
+}
+
+/*
+ * Whether a lock is nobody's: not touched for long by the file system's clock,
+ * or naming, as "pid" or "pid:host", a process of this host that is gone. What
+ * is not understood counts as alive: a pid without a host, if the disk is not
+ * ours alone; 0, which is procmail's (kill(0, 0) always succeeds).
+ */
+static int
+is_stale(const char *lock, const struct stat *st, time_t clock)
+{
+	char text[65] = "", ours[256] = "", host[256] = "";
+	size_t digits;
+	long pid = 0;
+	int fd, n = 0;
+
+	if (!S_ISREG(st->st_mode))
+		return 0;
+	/* link(2) touches ctime alone */
+	if (clock - st->st_mtime >= STALE_SECONDS &&
+	    clock - st->st_ctime >= STALE_SECONDS)
+		return 1;
+	fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd == -1)
+		return 0;
+	if (read(fd, text, sizeof(text) - 1) > 0 &&
+	    (digits = strspn(text, "0123456789")) < 10 &&
+	    strchr(":\n", text[digits]) != NULL)
+		n = sscanf(text, "%ld:%255[^\n]", &pid, host);
+	if (n == 1 && !is_local(fd))
+		n = 0;
+	close(fd);
+	gethostname(ours, sizeof(ours) - 1);
+	return n > 0 && pid > 1 && (n == 1 || strcmp(host, ours) == 0) &&
+	    kill((pid_t)pid, 0) == -1 && errno == ESRCH;
+}
+
+/*
+ * Somebody's lock is in the way. If it is stale, it is moved onto our unique
+ * file, which nobody else uses, and looked at once more there. Was it renewed
+ * in between, it goes back.
+ */
+static void
+clear_stale(const char *lock, const char *unique, int fd)
+{
+	struct stat ours, st, moved;
+
+	if (fstat(fd, &ours) == 0 && lstat(lock, &st) == 0 &&
+	    is_stale(lock, &st, ours.st_mtime) &&
+	    rename(lock, unique) == 0 && lstat(unique, &moved) == 0 &&
+	    (moved.st_ino != st.st_ino ||
+	    !is_same_time(moved.st_mtim, st.st_mtim)) &&
+	    link(unique, lock) == -1)
+		errno = 0;	/* there is a new one already */
+}
+
+/*
+ * Say in the lock who holds it. liblockfile reads 16 octets into 16, so a long
+ * host name is left out. On a full disk the file stays empty and is a lock all
+ * the same: that is when people must be able to delete.
+ */
+static void
+write_owner(const struct dotlock *d)
+{
+	char text[300], host[256] = "";
+	int n;
+
+	gethostname(host, sizeof(host) - 1);
+	n = snprintf(text, sizeof(text), "%ld:%s", (long)d->pid, host);
+	if (n > 15 || *host == '\0')
+		n = snprintf(text, sizeof(text), "%ld\n", (long)d->pid);
+	if (write(d->fd, text, (size_t)n) == -1)
+		errno = 0;
+}
+
+static int
+is_ours(const struct dotlock *d, const char *lock)
+{
+	struct stat st;
+
+	return d->fd != -1 && fstat(d->fd, &st) == 0 &&
+	    leads_to(lock, st.st_dev, st.st_ino);
+}
+
+static void
+dotlock_release(struct dotlock *d, const char *lock)
+{
+	if (is_ours(d, lock))
+		unlink(lock);
+	if (d->fd != -1)
+		close(d->fd);
+	d->fd = -1;
+}
+
+/* Nothing can be made here for that reason; somebody's lock counts anyway. */
+static char
+without_lock(const char *lock, int e)
+{
+	struct stat st;
+
+	if (e != EACCES && e != EPERM && e != EROFS)
+		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
+	return lstat(lock, &st) == 0 && !is_stale(lock, &st, time(NULL)) ?
+	    DOT_BUSY : DOT_NONE;
+}
+
+/*
+ * A unique file is linked to the lock's name, which is atomic over NFS too;
+ * there the answer of link(2) can be lost, so what counts is who is there. If
+ * nobody is, links cannot be made here.
+ */
+static char
+dotlock_take(struct dotlock *d, const char *lock)
+{
+	char unique[64], otherwise = DOT_BUSY;
+
+	if (!leads_to(d->name, d->dev, d->ino))
+		return DOT_GONE;
+	snprintf(unique, sizeof(unique), ".pop3d.%ld.%ld", (long)d->pid,
+	    (long)time(NULL));
+	d->fd = open(unique, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (d->fd == -1)
+		return without_lock(lock, errno);
+	write_owner(d);
+	if (fchmod(d->fd, 0644) == 0 && link(unique, lock) == -1) {
+		if (errno == EPERM || errno == EOPNOTSUPP)
+			otherwise = DOT_NONE;
+		clear_stale(lock, unique, d->fd);
+	}
+	unlink(unique);
+	if (is_ours(d, lock)) {
+		if (leads_to(d->name, d->dev, d->ino))
+			return DOT_LOCK;
+		otherwise = DOT_GONE;
+	}
+	dotlock_release(d, lock);
+	return otherwise;
+}
+
+char
+dotlock_step(struct dotlock *d, char what)
+{
+	char lock[sizeof(d->name) + 8];
+
+	snprintf(lock, sizeof(lock), "%s.lock", d->name);
+	if (what == DOT_LOCK)
+		return dotlock_take(d, lock);
+	if (what == DOT_UNLOCK)
+		dotlock_release(d, lock);
+	else if (d->fd != -1)
+		futimens(d->fd, NULL);
+	return what;
+}
+
+/* ---- All locks ---- */
+
+static enum mbox_result
+fail(struct mbox *m, enum mbox_result r, const char *why)
+{
+	m->why = why;
+	return r;
+}
+
+long long
+clock_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+/* Have the keeper do it, or do it here. */
+static char
+ask_dotlock(struct mbox *m, char what)
+{
+	m->touched = clock_ms();
+	if (m->keeper == -1)
+		return dotlock_step(&m->dot, what);
+	if (write(m->keeper, &what, 1) != 1 || read(m->keeper, &what, 1) != 1)
+		return DOT_ERROR;
+	return what;
+}
+
+static void
+unlock(struct mbox *m)
+{
+	lockf(m->fd, F_ULOCK, 0);
+	if (is_local(m->fd))
+		flock(m->fd, LOCK_UN);
+	ask_dotlock(m, DOT_UNLOCK);
+	m->locked = 0;
+	sigprocmask(SIG_SETMASK, &m->mask, NULL);
+}
+
+/*
+ * One attempt at all locks. The dotlock comes first, then fcntl's (which lockf
+ * is), then flock's, the order of Debian's policy and of most delivery agents;
+ * none is waited for while another is held, so no order of theirs can lock us
+ * up. No signal ends the process while it holds a dotlock.
+ */
+static enum mbox_result
+try_lock(struct mbox *m)
+{
+	enum mbox_result r = fail(m, MBOX_BUSY, "mailbox locked");
+	sigset_t all;
+	char dot;
+
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, &m->mask);
+	m->locked = 1;
+	dot = ask_dotlock(m, DOT_LOCK);
+	m->bare |= dot == DOT_NONE;
+	if (dot == DOT_GONE)
+		r = fail(m, MBOX_GONE, "mailbox was replaced");
+	else if (dot == DOT_ERROR)
+		r = fail(m, MBOX_TEMP, "dotlock cannot be made");
+	else if (dot != DOT_BUSY) {
+		if (lockf(m->fd, F_TLOCK, 0) == 0 && (!is_local(m->fd) ||
+		    flock(m->fd, LOCK_EX | LOCK_NB) == 0))
+			return MBOX_OK;
+		if (errno != EAGAIN && errno != EACCES)
+			r = fail(m, MBOX_TEMP, "mailbox cannot be locked");
+	}
+	unlock(m);
+	return r;
+}
+
+static enum mbox_result
+lock(struct mbox *m)
+{
+	long long end = clock_ms() + LOCK_SECONDS * 1000;
+	enum mbox_result r;
+	struct timespec t;
+	size_t i;
+
+	while ((r = try_lock(m)) == MBOX_BUSY && clock_ms() < end) {
+		clock_gettime(CLOCK_REALTIME, &t);
+		t.tv_sec = 0;
+		t.tv_nsec = 20000000 + (t.tv_nsec + m->dot.pid) % 180000000;
+		nanosleep(&t, NULL);
+	}
+	for (i = 0; r == MBOX_GONE && i < m->n; i++)
+		m->msg[i].gone = 1;
+	return r;
+}
+
+/* ---- The scan ---- */
+
+/* What a header line is to a unique-id and to the folder data. */
+enum {
+	RECEIVED = 1,		/* hashed, the first one */
+	EARLY = 2,		/* hashed if before that */
+	ALWAYS = 4,		/* hashed */
+	CAPITAL = 8,		/* if it begins with a capital */
+	MESSAGE_ID = 16,
+	UNSTABLE = 32,		/* mail readers rewrite it */
+	FOLDER = 64,		/* UW's and Dovecot's folder data has it, */
+	SUBJECT = 128		/* and has this one */
+};
+
+#define HEADER_LINE(start, what) { start, sizeof(start) - 1, what }
+static const struct {
+	const char *start;
+	unsigned char len, what;
+} header_lines[] = {
+	HEADER_LINE("Received:", RECEIVED),
+	HEADER_LINE("Delivered-To:", ALWAYS),
+	HEADER_LINE("Date:", EARLY),
+	HEADER_LINE("Message-ID:", EARLY | MESSAGE_ID),
+	HEADER_LINE("X-Delivery-ID:", ALWAYS | CAPITAL),
+	HEADER_LINE("Status:", UNSTABLE),
+	HEADER_LINE("X-Status:", UNSTABLE),
+	HEADER_LINE("X-UID:", UNSTABLE),
+	HEADER_LINE("X-IMAP:", UNSTABLE | FOLDER),
+	HEADER_LINE("X-IMAPbase:", UNSTABLE | FOLDER),
+	HEADER_LINE("X-Keywords:", UNSTABLE),
+	HEADER_LINE("Content-Length:", UNSTABLE),
+	HEADER_LINE("Lines:", UNSTABLE),
+	HEADER_LINE("Subject: DON'T DELETE THIS MESSAGE -- "
+	    "FOLDER INTERNAL DATA", SUBJECT)
+};
+
+struct scan {
+	struct mbox *m;
+	enum { BEFORE, FROM, HEADER, BODY } state;
+	int seen;		/* kinds of header lines, or'ed */
+	int in_id, in_wide;	/* the line under way is hashed */
+	int end;		/* no more messages are wanted */
+	enum mbox_result result;
+	size_t first;		/* index of the first message of this scan */
+	size_t found;		/* messages so far, the hidden one too */
+	off_t start;		/* of the message: its "From " line, */
+	off_t data;		/* its header, */
+	off_t body;		/* its body */
+	off_t bare;		/* line ends without a CR behind data */
+	off_t header;		/* octets of the header as sent */
+	struct md5 id, wide;
+};
+
+static off_t
+here(const struct mbox *m)
+{
+	return m->base + (off_t)(m->pos - MBOX_BEFORE);
+}
+
+static int
+is_at_end(const struct mbox *m)
+{
+	return m->base + (off_t)(m->len - MBOX_BEFORE) >= m->octets;
+}
+
+static int
+is_full(const struct mbox *m)
+{
+	return m->pos == MBOX_BEFORE && m->len == MBOX_BEFORE + MBOX_BUFFER;
+}
+
+/* Go to an offset with nothing read yet; before it, empty lines are seen. */
+static void
+go_to(struct mbox *m, off_t offset)
+{
+	memset(m->data, '\n', MBOX_BEFORE);
+	m->base = offset;
+	m->pos = m->len = MBOX_BEFORE;
+}
+
+/* Our dotlock must not look stale. The keeper sees to it by itself. */
+static void
+touch(struct mbox *m)
+{
+	if (m->locked && m->keeper == -1 &&
+	    clock_ms() - m->touched >= REFRESH_SECONDS * 1000)
+		ask_dotlock(m, DOT_TOUCH);
+}
+
+/*
+ * Read on, up to the size the file had. What is not used yet and MBOX_BEFORE
+ * octets in front of it are kept; behind the last octet stands a line end that
+ * does not count. 1: there is more. 0: no room, or the end. -1: errno.
+ */
+static int
+fill(struct mbox *m)
+{
+	size_t keep = m->len - m->pos, room = MBOX_BUFFER - keep;
+	off_t at = here(m) + (off_t)keep;
+	ssize_t n;
+
+	memmove(m->data, m->data + m->pos - MBOX_BEFORE, MBOX_BEFORE + keep);
+	m->base = at - (off_t)keep;
+	m->pos = MBOX_BEFORE;
+	m->len = MBOX_BEFORE + keep;
+	if ((off_t)room > m->octets - at)
+		room = (size_t)(m->octets - at);
+	touch(m);
+	n = room == 0 ? 0 : pread(m->fd, m->data + m->len, room, at);
+	if (n > 0)
+		m->len += (size_t)n;
+	m->data[m->len] = '\n';
+	return n > 0 ? 1 : (int)n;
+}
+
+/* Whether an empty line, LF or CRLF, ends in front of p. */
+static int
+is_after_empty(const unsigned char *p)
+{
+	return p[-1] == '\n' &&
+	    (p[-2] == '\n' || (p[-2] == '\r' && p[-3] == '\n'));
+}
+
+static int
+is_digit(int c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/*
+ * Whether a message can start at p: "From ", and behind a space a time of day,
+ * in the first FROM_MAX octets of the line.
+ */
+static int
+is_from(const unsigned char *p)
+{
+	const unsigned char *t, *end = p + FROM_MAX;
+
+	if (strncmp((const char *)p, "From ", 5) != 0)
+		return 0;
+	for (p += 5; p < end && *p != '\n'; p++) {
+		if (*p != ' ' || !is_digit(p[1]))
+			continue;
+		t = is_digit(p[2]) ? p + 3 : p + 2;
+		if (t[0] == ':' && is_digit(t[1]) && is_digit(t[2]) &&
+		    t + 2 < end)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Count the line ends without CR in n octets, at most 255 * LANES, and see
+ * whether a line begins with F. Written for compilers' vectors: sums of 8 bits
+ * side by side, and no exits.
+ */
+enum { LANES = 32, STRIDE = 32 * LANES };
+
+static unsigned
+count_ends(const unsigned char *p, size_t n, int *has_f)
+{
+	unsigned char ends[LANES] = { 0 }, f[LANES] = { 0 };
+	unsigned sum = 0;
+	size_t i;
+
+#define LOOK(i) do {							\
+	ends[i] += (p[i] == '\n') & ((p + (i))[-1] != '\r');		\
+	f[i] |= (p[i] == 'F') & ((p + (i))[-1] == '\n');		\
+} while (0)
+	for (; n >= LANES; n -= LANES, p += LANES)
+		for (i = 0; i < LANES; i++)
+			LOOK(i);
+	for (i = 0; i < n; i++)
+		LOOK(i);
+#undef LOOK
+	for (*has_f = 0, i = 0; i < LANES; i++) {
+		sum += ends[i];
+		*has_f |= f[i];
+	}
+	return sum;
+}
+
+/*
+ * Choose what of a header line goes into the unique-id: popa3d's set, so that a
+ * site can change over without mail being fetched again; and, as long as it is
+ * not known that this set says enough, all that mail readers leave alone.
+ */
+static void
+begin_header_line(struct scan *s, const unsigned char *p, size_t len)
+{
+	size_t i, n = sizeof(header_lines) / sizeof(header_lines[0]);
+	int what = 0;
+
+	if (*p == ' ' || *p == '\t')
+		return;		/* as the line it continues */
+	for (i = 0; i < n && what == 0; i++)
+		if ((header_lines[i].start[0] ^ *p) % 32 == 0 &&
+		    header_lines[i].len <= len &&
+		    strncasecmp(header_lines[i].start, (const char *)p,
+		    header_lines[i].len) == 0)
+			what = header_lines[i].what;
+	if ((what & CAPITAL) && *p != 'X')
+		what = 0;
+	s->in_id = (what & ALWAYS) || (!(s->seen & RECEIVED) &&
+	    (what & (RECEIVED | EARLY)));
+	s->seen |= what;
+	s->in_wide = !(s->seen & (RECEIVED | MESSAGE_ID)) &&
+	    !(what & UNSTABLE);
+}
+
+static void
+add_message(struct scan *s, const struct message *new)
+{
+	struct mbox *m = s->m;
+	size_t room = m->room + m->room / 4 + 64;
+	struct message *more;
+
+	if (m->n == m->room) {
+		more = realloc(m->msg, room * sizeof(*more));
+		if (more == NULL) {
+			s->result = fail(m, MBOX_TEMP, "mailbox is too long");
+			s->end = 1;
+			return;
+		}
+		m->msg = more;
+		m->room = room;
+	}
+	m->msg[m->n++] = *new;
+}
+
+static uint64_t
+finish_id(struct scan *s, off_t body)
+{
+	struct md5 *id = &s->id;
+	unsigned char d[16];
+	char number[24];
+
+	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
+		id = &s->wide;
+		snprintf(number, sizeof(number), "%lld", (long long)body);
+		md5_update(id, number, strlen(number));
+	}
+	md5_final(id, d);
+	return (uint64_t)id->state[0] << 32 | id->state[1];
+}
+
+/*
+ * The message ends here. Its size is what will be sent: all lines with CRLF,
+ * without the empty line that belongs to the next "From ", but with the one
+ * that ends the header, be it in the file or not.
+ */
+static void
+end_message(struct scan *s)
+{
+	const struct mbox *m = s->m;
+	const unsigned char *p = m->data + m->pos;
+	struct message new;
+	off_t end = here(m), body = 0;
+
+	memset(&new, 0, sizeof(new));
+	if (s->state == FROM)
+		s->data = end;
+	new.offset = s->start;
+	new.length = end - s->start;
+	new.size = end - s->data + s->bare;
+	if (end > s->data && p[-1] != '\n')
+		new.size += 2;
+	if (s->state != BODY)
+		new.size += 2;
+	else {
+		if (end > s->body && is_after_empty(p))
+			new.size -= 2;
+		body = new.size - s->header;
+	}
+	new.body = (uint32_t)body;
+	new.hash = finish_id(s, body);
+	if (s->found++ == 0 && (s->seen & FOLDER) && (s->seen & SUBJECT) &&
+	    !(s->seen & RECEIVED))
+		return;
+	add_message(s, &new);
+}
+
+static void
+begin_message(struct scan *s)
+{
+	if (s->m->n - s->first == MESSAGES_MAX)
+		s->m->more = s->end = 1;
+	s->state = FROM;
+	s->start = here(s->m);
+	s->seen = s->in_id = 0;
+	s->in_wide = 1;
+	s->bare = 0;
+	md5_init(&s->id);
+	md5_init(&s->wide);
+}
+
+/* One step in front of the first message. As the next two: 0 asks for more. */
+static int
+scan_before(struct scan *s)
+{
+	struct mbox *m = s->m;
+	const unsigned char *p = m->data + m->pos;
+	size_t len = m->len - m->pos;
+
+	if (len == 0 || (len < 5 && !is_at_end(m)))
+		return 0;
+	if (*p == '\n' || (*p == '\r' && p[1] == '\n' && len > 1))
+		m->pos += *p == '\n' ? 1 : 2;
+	else if (len >= 5 && memcmp(p, "From ", 5) == 0)
+		begin_message(s);
+	else {
+		errno = EINVAL;
+		s->result = fail(m, MBOX_PERM, "mailbox is not an mbox");
+		s->end = 1;
+	}
+	return 1;
+}
+
+/* The header starts behind the "From " line, the body behind an empty one. */
+static void
+end_line(struct scan *s, int empty)
+{
+	off_t at = here(s->m);
+
+	if (s->state == FROM) {
+		s->state = HEADER;
+		s->data = at;
+		s->in_wide = 0;
+		s->bare = 0;
+	} else if (empty) {
+		s->state = BODY;
+		s->body = at;
+		s->header = at - s->data + s->bare;
+	}
+}
+
+/* A "From " line or a header line, or as much of it as the buffer holds. */
+static int
+scan_line(struct scan *s)
+{
+	struct mbox *m = s->m;
+	const unsigned char *p = m->data + m->pos, *lf;
+	size_t len = m->len - m->pos;
+	int starts, empty;
+
+	lf = memchr(p, '\n', len);
+	if (len == 0 || (lf == NULL && !is_at_end(m) && !is_full(m)))
+		return 0;
+	if (lf != NULL)
+		len = (size_t)(lf + 1 - p);
+	m->pos += len;
+	starts = s->state == HEADER && p[-1] == '\n';
+	empty = starts && lf != NULL && is_after_empty(lf + 1);
+	if (empty)
+		s->in_id = s->in_wide = 0;
+	else if (starts)
+		begin_header_line(s, p, len);
+	if (s->in_id)
+		md5_update(&s->id, p, len);
+	if (s->in_wide)
+		md5_update(&s->wide, p, len);
+	if (lf != NULL) {
+		s->bare += lf[-1] != '\r';
+		end_line(s, empty);
+	}
+	return 1;
+}
+
+/*
+ * Of n octets of a body, how many lie in front of the next message; *more is
+ * set if that cannot be told before more is read.
+ */
+static size_t
+find_from(const struct mbox *m, const unsigned char *p, size_t n, int *more)
+{
+	const unsigned char *f = p, *end = p + n;
+
+	for (; (f = memchr(f, 'F', (size_t)(end - f))) != NULL; f++) {
+		if (!is_after_empty(f))
+			continue;
+		*more = m->data + m->len - f < FROM_MAX && !is_at_end(m);
+		if (*more || is_from(f))
+			return (size_t)(f - p);
+	}
+	return n;
+}
+
+static int
+scan_body(struct scan *s)
+{
+	struct mbox *m = s->m;
+	const unsigned char *p;
+	size_t n, k;
+	int more = 0, has_f;
+	unsigned ends;
+
+	for (; m->pos < m->len; m->pos += n, s->bare += ends) {
+		p = m->data + m->pos;
+		n = m->len - m->pos < STRIDE ? m->len - m->pos : STRIDE;
+		ends = count_ends(p, n, &has_f);
+		if (!has_f || (k = find_from(m, p, n, &more)) == n)
+			continue;
+		s->bare += count_ends(p, k, &has_f);
+		m->pos += k;
+		if (!more) {
+			end_message(s);
+			begin_message(s);
+		}
+		return !more;
+	}
+	return 0;
+}
+
+/*
+ * Append the messages of the file to the list, and remember what the file
+ * looked like before it was read.
+ */
+static enum mbox_result
+scan(struct mbox *m)
+{
+	static int (*const step[])(struct scan *) = {
+		scan_before, scan_line, scan_line, scan_body
+	};
+	static const struct timespec tick = { 0, 20000000 };
+	struct scan s;
+	struct stat st;
+	int r = 0;
+
+	memset(&s, 0, sizeof(s));
+	s.m = m;
+	s.first = m->n;
+	m->octets = -1;
+	if (fstat(m->fd, &st) == -1)
+		return fail(m, MBOX_TEMP, "mailbox cannot be read");
+	m->octets = st.st_size;
+	m->modified = st.st_mtim;
+	m->changed = st.st_ctim;
+	m->young = time(NULL) - st.st_ctime < 2;
+	if (m->young)		/* let the clock tick: the next change shows */
+		nanosleep(&tick, NULL);
+	m->more = 0;
+	go_to(m, 0);
+	while (!s.end && (step[s.state](&s) || (r = fill(m)) > 0))
+		;
+	if (r == -1 || (!s.end && !is_at_end(m)))
+		s.result = fail(m, MBOX_TEMP, "mailbox cannot be read");
+	else if (!s.end && s.state != BEFORE)
+		end_message(&s);
+	if (s.result != MBOX_OK) {
+		m->n = s.first;
+		m->octets = -1;
+	}
+	return s.result;
+}
+
+/* ---- Sorting, repeats and matching ---- */
+
+/*
+ * An index of the list, sorted by hash, or with by_body by hash and body; equal
+ * ones stay in order. Linear whatever strangers send, where a comparing sort or
+ * a table of their hashes is not. To be freed; NULL without memory.
+ */
+static uint32_t *
+sort_index(const struct message *msg, size_t n, int by_body)
+{
+	uint32_t *index = malloc((n + 1) * 2 * sizeof(*index));
+	uint32_t *from = index, *to, *t;
+	size_t count[257], i;
+	unsigned digit;
+
+	if (index == NULL)
+		return NULL;
+	for (to = index + n, i = 0; i < n; i++)
+		from[i] = (uint32_t)i;
+#define DIGIT(i) (digit < 4 ? msg[i].body >> 8 * digit & 255 :		\
+	(unsigned)(msg[i].hash >> 8 * (digit - 4)) & 255)
+	for (digit = by_body ? 0 : 4; digit < 12; digit++) {
+		memset(count, 0, sizeof(count));
+		for (i = 0; i < n; i++)
+			count[DIGIT(i) + 1]++;
+		for (i = 0; i < 256; i++)
+			count[i + 1] += count[i];
+		for (i = 0; i < n; i++)
+			to[count[DIGIT(from[i])]++] = from[i];
+		t = from;
+		from = to;
+		to = t;
+	}
+#undef DIGIT
+	return index;
+}
+
+/* Number the messages of each hash, in mailbox order. */
+static int
+number(struct mbox *m)
+{
+	uint32_t *index = sort_index(m->msg, m->n, 0);
+	struct message *msg, *last = NULL;
+	size_t i;
+
+	if (index == NULL)
+		return -1;
+	for (i = 0; i < m->n; i++, last = msg) {
+		msg = &m->msg[index[i]];
+		msg->ordinal = last != NULL && last->hash == msg->hash ?
+		    (last->ordinal + 1) & 0xffffff : 1;
+	}
+	free(index);
+	m->numbered = 1;
+	return 0;
+}
+
+int
+mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t k;
+
+	if (!m->numbered && number(m) == -1)
+		return -1;
+	for (k = 0; k < 16; k++)
+		uid[k] = hex[m->msg[i].hash >> (60 - 4 * k) & 15];
+	uid[16] = '\0';
+	if (m->msg[i].ordinal > 1)
+		snprintf(uid + 16, UID_OCTETS - 16, "-%u", m->msg[i].ordinal);
+	return 0;
+}
+
+/*
+ * A group of messages of the old list and the new that nothing tells apart:
+ * index[0..n) with the old ones first. If there are fewer than before nobody
+ * knows which of them went, so none is touched again.
+ */
+static void
+match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
+{
+	size_t i, known = 0, next = 0;
+	struct message *to;
+	const struct message *from;
+
+	for (; next < n && index[next] < old; next++)
+		known += !msg[index[next]].gone;
+	for (i = 0; known > n - next && i < next; i++)
+		msg[index[i]].gone = 1;
+	for (i = 0; i < n && index[i] < old; i++) {
+		to = &msg[index[i]];
+		if (to->gone)
+			continue;
+		from = &msg[index[next++]];
+		to->offset = from->offset;
+		to->length = from->length;
+		to->size = from->size;
+	}
+}
+
+/*
+ * Scan a changed file again and find the old messages in it. Numbers, ordinals
+ * and marks stay as they were. Nobody reorders a mailbox; if somebody did, what
+ * is out of order is gone too, so that offsets always ascend.
+ */
+static enum mbox_result
+rescan(struct mbox *m)
+{
+	enum mbox_result r;
+	size_t old = m->n, all, i, k;
+	uint32_t *index;
+	struct message *msg;
+	off_t at = 0;
+
+	r = scan(m);
+	all = m->n;
+	m->n = old;
+	if (r != MBOX_OK)
+		return r;
+	if ((index = sort_index(m->msg, all, 1)) == NULL) {
+		m->octets = -1;
+		return fail(m, MBOX_TEMP, "mailbox is too long");
+	}
+	for (i = 0; i < all; i = k) {
+		msg = &m->msg[index[i]];
+		for (k = i + 1; k < all && msg->hash == m->msg[index[k]].hash &&
+		    msg->body == m->msg[index[k]].body; k++)
+			;
+		match_group(m->msg, old, index + i, k - i);
+	}
+	free(index);
+	for (msg = m->msg; msg < m->msg + old; msg++) {
+		msg->gone |= msg->offset < at;
+		if (!msg->gone)
+			at = msg->offset + msg->length;
+	}
+	return MBOX_OK;
+}
+
+static int
+is_unchanged(const struct mbox *m)
+{
+	struct stat st;
+
+	return fstat(m->fd, &st) == 0 && st.st_size == m->octets &&
+	    is_same_time(st.st_mtim, m->modified) &&
+	    is_same_time(st.st_ctim, m->changed);
+}
+
+/* Make the list true again if the file is not as it was. */
+static enum mbox_result
+renew(struct mbox *m)
+{
+	enum mbox_result r;
+
+	if (is_unchanged(m))
+		return MBOX_OK;
+	if ((r = lock(m)) != MBOX_OK)
+		return r;
+	r = rescan(m);
+	unlock(m);
+	return r;
+}
+
+/* ---- Opening and reading ---- */
+
+/*
+ * Look at what was opened, and go where the locks are made. The name must lead
+ * to the same file from there.
+ */
+static enum mbox_result
+settle(struct mbox *m, const char *path, uid_t owner)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char dir[PATH_OCTETS];
+	struct stat st;
+
+	if (fstat(m->fd, &st) == -1)
+		return fail(m, MBOX_TEMP, "mailbox cannot be read");
+	errno = 0;
+	if (!S_ISREG(st.st_mode))
+		return fail(m, MBOX_PERM, "mailbox is not a regular file");
+	if (st.st_uid != owner)
+		return fail(m, MBOX_PERM, "mailbox belongs to somebody else");
+	if (st.st_nlink != 1)
+		return fail(m, MBOX_PERM, "mailbox has more than one link");
+	if (strlen(name) > NAME_MAX - 5)
+		return fail(m, MBOX_PERM, "mailbox has too long a name");
+	snprintf(m->dot.name, sizeof(m->dot.name), "%s", name);
+	m->dot.dev = st.st_dev;
+	m->dot.ino = st.st_ino;
+	m->dot.pid = getpid();
+	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
+	if (slash != NULL && chdir(dir) == -1)
+		return fail(m, MBOX_PERM, "mailbox is out of reach");
+	if (!leads_to(name, st.st_dev, st.st_ino))
+		return fail(m, MBOX_TEMP, "mailbox was replaced");
+	return MBOX_OK;
+}
+
+enum mbox_result
+mbox_open(struct mbox *m, const char *path, uid_t owner)
+{
+	memset(m, 0, offsetof(struct mbox, data));
+	m->keeper = m->dot.fd = -1;
+	m->why = "";
+	go_to(m, 0);
+	m->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
+	    O_CLOEXEC);
+	if (m->fd != -1)
+		return settle(m, path, owner);
+	if (errno == ENOENT && *path != '\0')
+		return MBOX_OK;
+	return fail(m, errno == EIO || errno == ENOMEM || errno == ENFILE ?
+	    MBOX_TEMP : MBOX_PERM, "mailbox cannot be opened");
+}
+
+void
+mbox_close(struct mbox *m)
+{
+	if (m->fd != -1)
+		close(m->fd);
+	if (m->keeper != -1)
+		close(m->keeper);
+	free(m->msg);
+	m->fd = m->keeper = -1;
+	m->msg = NULL;
+	m->n = m->room = 0;
+}
+
+enum mbox_result
+mbox_load(struct mbox *m)
+{
+	enum mbox_result r = MBOX_OK;
+
+	if (m->fd == -1 || (r = lock(m)) != MBOX_OK)
+		return r;
+	r = scan(m);
+	unlock(m);
+	return r;
+}
+
+/*
+ * Read more of the current message. What is read counts only if the file is the
+ * one that was scanned, looked at afterwards. If it is not, go on where the
+ * message still stands in its place: -1 if it does not.
+ */
+static int
+read_on(struct mbox *m)
+{
+	struct message was = m->msg[m->current], is;
+	off_t at = here(m);
+	int r = fill(m);
+
+	if (is_unchanged(m))
+		return r > 0 ? 0 : -1;
+	if (renew(m) != MBOX_OK)
+		return -1;
+	is = m->msg[m->current];
+	if (is.gone || is.offset != was.offset || is.length != was.length ||
+	    is.size != was.size)
+		return -1;
+	go_to(m, at);
+	return 0;
+}
+
+int
+mbox_line(struct mbox *m, struct piece *out)
+{
+	/* read_on leaves all this as it is, or fails */
+	off_t end = m->msg[m->current].offset + m->msg[m->current].length;
+	const unsigned char *lf;
+	size_t taken;
+	off_t rest;
+
+	if (m->left == 0)
+		return 0;
+	for (;;) {
+		rest = end - here(m);
+		out->p = m->data + m->pos;
+		out->len = m->len - m->pos;
+		if ((off_t)out->len > rest)
+			out->len = (size_t)rest;
+		lf = memchr(out->p, '\n', out->len);
+		out->eol = lf != NULL || (off_t)out->len == rest;
+		if (out->eol || is_full(m))
+			break;
+		if (read_on(m) == -1)
+			return -1;
+	}
+	if (lf != NULL)
+		out->len = (size_t)(lf - out->p);
+	taken = out->len + (lf != NULL);
+	/* a CR may belong to the line end, which may not be here yet */
+	if ((lf != NULL || !out->eol) && out->len > 0 &&
+	    out->p[out->len - 1] == '\r') {
+		out->len--;
+		taken -= lf == NULL;
+	}
+	m->pos += taken;
+	m->left -= (off_t)out->len + 2 * out->eol;
+	return m->left < 0 ? -1 : 1;
+}
+
+enum mbox_result
+mbox_seek(struct mbox *m, size_t i)
+{
+	enum mbox_result r = renew(m);
+	struct message msg = m->msg[i];
+	struct piece from;
+
+	if (r != MBOX_OK && r != MBOX_GONE)
+		return r;
+	if (msg.gone)
+		return MBOX_GONE;
+	m->current = i;
+	if (msg.offset >= m->base && msg.offset - m->base <=
+	    (off_t)(m->len - MBOX_BEFORE))
+		m->pos = MBOX_BEFORE + (size_t)(msg.offset - m->base);
+	else
+		go_to(m, msg.offset);
+	do {
+		m->left = msg.length + 2;
+		if (mbox_line(m, &from) == -1)
+			return fail(m, MBOX_TEMP, "message cannot be read");
+	} while (!from.eol);
+	m->left = msg.size;
+	return MBOX_OK;
+}
+
+/* ---- UPDATE ---- */
+
+/*
+ * The messages that stay are moved down over the deleted ones, window by
+ * window, in place: other programs may have the file open. A window is as many
+ * whole messages as WINDOW holds, at least one. At every instant each of them
+ * is whole somewhere in the file:
+ *
+ * - A window that fits into the gap it moves over lands on deleted messages and
+ *   on what is on disk already in its new place. Its source stays whole, and so
+ *   do three octets in front of it, LF CR LF: the empty line that makes it a
+ *   message, and the end of the line before.
+ * - A larger one would land on itself. So it is copied behind the end of the
+ *   file first, fsync, and only then moved, fsync. It never lands on another
+ *   window: that lies behind, and there is a gap in front.
+ * - The fsync after each move comes before anything is written over the source
+ *   or the copy. The file is cut after the last of them.
+ *
+ * A crash leaves what is not moved yet twice, deleted mail, and pieces of both.
+ * Somebody who writes to the file without asking for the lock makes it longer
+ * than we did: then all behind the old end is one more window, carried along.
+ * Between looking and cutting he can still lose; nobody can prevent that.
+ *
+ * A full disk leaves no room for copies: windows are halved, and single
+ * messages that still do not fit are moved without, one at a time, each on disk
+ * before the next. A crash then costs one message, or what came since the
+ * login, which counts as one; without this, nobody could delete on a full disk,
+ * and all new mail would be lost.
+ */
+#ifndef WINDOW
+#define WINDOW	(16 * 1024 * 1024)
+#endif
+
+struct update {
+	struct mbox *m;
+	off_t total;		/* the mail ends here */
+	off_t tail;		/* copies start here */
+	off_t size;		/* the file's, as we made it */
+	off_t limit;		/* octets of a window */
+};
+
+/* A place in the file, with the list index of what is there or follows. */
+struct place {
+	size_t i;
+	off_t at;
+};
+
+/*
+ * The stretch that stays at or behind p: one message, or what lies between two
+ * of the list. p is moved over deleted ones to its start. 0: there is none.
+ */
+static int
+next_kept(const struct update *u, struct place *p, off_t *end)
+{
+	const struct message *msg;
+
+	for (; p->i < u->m->n; p->i++) {
+		msg = &u->m->msg[p->i];
+		*end = msg->offset + msg->length;
+		if (msg->gone || *end <= p->at)
+			continue;
+		if (msg->offset > p->at)
+			*end = msg->offset;
+		else if (msg->deleted) {
+			p->at = *end;
+			continue;
+		}
+		return 1;
+	}
+	*end = u->total;
+	return p->at < u->total;
+}
+
+/* The octets of the window at p, 0 if nothing is left; *next: what follows. */
+static off_t
+measure(const struct update *u, struct place p, struct place *next)
+{
+	off_t len = 0, end;
+
+	while (next_kept(u, &p, &end) &&
+	    (len == 0 || len + (end - p.at) <= u->limit)) {
+		len += end - p.at;
+		p.at = end;
+	}
+	*next = p;
+	return len;
+}
+
+static off_t
+file_size(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == -1 ? -1 : st.st_size;
+}
+
+/*
+ * Read octets that stay, *len at most, from p on into the buffer behind the
+ * have that are there. All that are there then, or 0: errno.
+ */
+static size_t
+read_kept(struct update *u, struct place *p, off_t *len, size_t have)
+{
+	struct mbox *m = u->m;
+	off_t want, end;
+	ssize_t n;
+
+	while (have < MBOX_BUFFER && *len > 0 && next_kept(u, p, &end)) {
+		want = end - p->at < *len ? end - p->at : *len;
+		if (want > (off_t)(MBOX_BUFFER - have))
+			want = (off_t)(MBOX_BUFFER - have);
+		n = pread(m->fd, m->data + have, (size_t)want, p->at);
+		if (n <= 0)
+			return 0;
+		have += (size_t)n;
+		*len -= n;
+		p->at += n;
+	}
+	return have;
+}
+
+/*
+ * Write the window of len octets at p to *to: down to its place, where a block
+ * is read before it is written and never lands on what is still to be read; or,
+ * as a copy, behind an empty line at the end. 1: the file has grown without us.
+ * -1: errno.
+ */
+static int
+transfer(struct update *u, struct place p, off_t len, off_t *to, int copy)
+{
+	struct mbox *m = u->m;
+	size_t have = copy ? 2 : 0;
+	ssize_t n;
+
+	memcpy(m->data, "\n\n", 2);
+	for (; len > 0; have = 0) {
+		if ((have = read_kept(u, &p, &len, have)) == 0)
+			return -1;
+		touch(m);
+		if (copy && file_size(m->fd) != u->size)
+			return 1;
+		n = pwrite(m->fd, m->data, have, *to);
+		*to += n > 0 ? n : 0;
+		if (*to > u->size)
+			u->size = *to;
+		if (n != (ssize_t)have) {
+			errno = n == -1 ? errno : ENOSPC;
+			return -1;
+		}
+	}
+	return fsync(m->fd);
+}
+
+static int
+is_disk_full(int e)
+{
+	return e == ENOSPC || e == EDQUOT || e == EFBIG;
+}
+
+/* Copy the window at p. On -1 the file has its old end again, if possible. */
+static int
+copy_window(struct update *u, struct place p, off_t len)
+{
+	off_t to = u->tail;
+	int r = transfer(u, p, len, &to, 1), saved = errno;
+
+	if (r == 0)
+		return 0;
+	if (r == 1 || file_size(u->m->fd) != u->size)
+		return 1;
+	if (ftruncate(u->m->fd, u->tail) == -1)
+		saved = EIO;
+	u->size = u->tail;
+	errno = saved;
+	return -1;
+}
+
+/* Move all that stays from p on down to `to`, and cut the file behind it. */
+static int
+compact(struct update *u, struct place p, off_t to)
+{
+	struct mbox *m = u->m;
+	struct place next;
+	off_t len, end;
+	int r;
+
+	for (;;) {
+		if ((end = file_size(m->fd)) < u->size) {
+			errno = EIO;
+			return -1;
+		}
+		if (end > u->size)	/* somebody's octets, they stay */
+			u->total = u->tail = u->size = end;
+		next_kept(u, &p, &end);
+		if ((len = measure(u, p, &next)) == 0)
+			break;
+		r = len <= p.at - to - 3 || m->no_copy ? 0 :
+		    copy_window(u, p, len);
+		if (r == 1)
+			continue;
+		if (r == 0 && transfer(u, p, len, &to, 0) == 0)
+			p = next;
+		else if (r == 0 || !is_disk_full(errno))
+			return -1;
+		else {
+			m->no_copy = len == end - p.at;	/* one message */
+			u->limit = m->no_copy ? 0 : len / 2;
+		}
+	}
+	return ftruncate(m->fd, to) == -1 ? -1 : fsync(m->fd);
+}
+
+/* The first message that is to be removed, or m->n. */
+static size_t
+first_deleted(const struct mbox *m)
+{
+	size_t i = 0;
+
+	while (i < m->n && (m->msg[i].gone || !m->msg[i].deleted))
+		i++;
+	return i;
+}
+
+enum mbox_result
+mbox_update(struct mbox *m)
+{
+	struct update u;
+	struct place p;
+	enum mbox_result r;
+
+	if (m->fd == -1 || first_deleted(m) == m->n)
+		return MBOX_OK;
+	if ((r = lock(m)) != MBOX_OK)
+		return r;
+	if (!is_unchanged(m) || m->young)
+		r = rescan(m);
+	p.i = first_deleted(m);
+	if (r == MBOX_OK && p.i < m->n) {
+		p.at = m->msg[p.i].offset;
+		u.m = m;
+		u.total = u.tail = u.size = m->octets;
+		u.limit = WINDOW;
+		if (compact(&u, p, p.at) == -1)
+			r = fail(m, MBOX_TEMP, "mailbox cannot be rewritten");
+	}
+	m->octets = -1;
+	unlock(m);
+	return r;
+}

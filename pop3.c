@@ -1,0 +1,881 @@
+/*
+ * The client: options, the two descriptors, lines, commands, replies, timers
+ * and the session's log. RFC 1939, RFC 2449, RFC 3206, RFC 5034.
+ *
+ * The functions that touch the client end the process when he is gone or late,
+ * so that everything above them is straight-line. A command handler gets
+ * arguments that are checked already, and sends exactly one status line.
+ */
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+
+#include "pop3.h"
+
+enum {
+	WRONG_MAX = 20,		/* wrong commands before login */
+	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
+};
+#define ALL_LINES	((size_t)-1)
+
+enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4 };
+#define LOGGED_IN	(TRANSACTION | PIPE)
+#define ANY_STATE	(AUTHORIZATION | LOGGED_IN)
+
+struct session;
+
+enum argument { NOTHING, NAME, TEXT, ANY, MESSAGE, MAYBE, LINES };
+
+struct command {
+	const char *name;
+	unsigned states;
+	enum argument argument;
+	void (*run)(struct session *);
+	const char *text;	/* instead of run */
+};
+
+struct session {
+	struct auth auth;
+	struct mbox mbox;
+	struct attempt attempt;
+	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
+	enum state state;
+	int refuse;		/* -s, and passwords would be readable */
+	int done;		/* no more commands are read */
+	unsigned idle;		/* seconds */
+	unsigned wrong;		/* commands before login */
+	const struct command *command;	/* under way, */
+	char *arg;		/* with its argument; checked, as */
+	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
+				 * for none */
+	long long top, retr;	/* octets sent */
+	long long start;	/* by clock_ms, as is */
+	long long deadline;	/* when the line that is read must be here */
+	char ip[INET6_ADDRSTRLEN];
+	char challenge[128];
+	size_t in_pos, in_len, out_len;
+	char in[4096];
+	char out[MBOX_BUFFER + 1024];
+};
+
+static volatile sig_atomic_t expired;
+
+/* The alarm may come just before the call it is for: so it comes again. */
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+	expired = 1;
+	alarm(1);
+}
+
+static void
+note(const struct session *s, const char *what)
+{
+	syslog(LOG_INFO, "%s, user=%s, ip=[%s]", what,
+	    s->auth.account.name[0] != '\0' ? s->auth.account.name : "-",
+	    s->ip);
+}
+
+static void
+leave(const struct session *s, const char *why)
+{
+	note(s, why);
+	exit(0);
+}
+
+/*
+ * Read or write something, within the time there is. RFC 1939, section 3: a
+ * session that ends so removes nothing.
+ */
+static size_t
+client_io(struct session *s, int fd, char *p, size_t len)
+{
+	long long left = fd == 0 ? s->deadline - clock_ms() : s->idle * 1000LL;
+	fd_set set;
+	ssize_t n;
+
+	expired = left <= 0;
+	alarm(left > 0 ? (unsigned)(left + 999) / 1000 : 1);
+	while (!expired) {
+		n = fd == 0 ? read(fd, p, len) : write(fd, p, len);
+		if (n > 0)
+			return (size_t)n;
+		if (n == 0 || (errno != EINTR && errno != EAGAIN))
+			break;
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		if (errno == EAGAIN)
+			select(fd + 1, fd == 0 ? &set : NULL,
+			    fd == 0 ? NULL : &set, NULL, NULL);
+	}
+	leave(s, expired ? "TIMEOUT" : "DISCONNECTED");
+	return 0;
+}
+
+static void
+flush(struct session *s)
+{
+	size_t done = 0;
+
+	while (done < s->out_len)
+		done += client_io(s, 1, s->out + done, s->out_len - done);
+	s->out_len = 0;
+}
+
+/*
+ * At most MBOX_BUFFER octets at a time. What is there goes out before and not
+ * after they are added, so the end of a message is never alone in a packet.
+ */
+static void
+put(struct session *s, const void *p, size_t len)
+{
+	if (len > sizeof(s->out) - 8 - s->out_len)
+		flush(s);
+	memcpy(s->out + s->out_len, p, len);
+	s->out_len += len;
+}
+
+static void
+reply(struct session *s, const char *format, ...)
+{
+	char line[REPLY_MAX];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(line, sizeof(line) - 2, format, ap);
+	va_end(ap);
+	if (n > REPLY_MAX - 3)
+		n = REPLY_MAX - 3;
+	memcpy(line + n, "\r\n", 2);
+	put(s, line, (size_t)n + 2);
+}
+
+/*
+ * The next line as a string without its end, valid until the next call. NULL:
+ * it was longer than max octets or held a NUL, and has been eaten whole.
+ * Answers wait while there are commands to answer: RFC 2449, section 6.6. In
+ * front of the login as root, octets that belong to the session must stay in
+ * the kernel: one is read at a time.
+ */
+static char *
+get_line(struct session *s, size_t max)
+{
+	char *line, *lf;
+	size_t len;
+	int bad = 0;
+
+	if (s->state != AUTHORIZATION)
+		s->deadline = clock_ms() + s->idle * 1000LL;
+	for (;;) {
+		line = s->in + s->in_pos;
+		len = s->in_len - s->in_pos;
+		if ((lf = memchr(line, '\n', len)) != NULL)
+			len = (size_t)(lf + 1 - line);
+		bad |= len > max || memchr(line, '\0', len) != NULL;
+		if (lf != NULL)
+			break;
+		s->in_len = bad ? 0 : len;
+		memmove(s->in, line, s->in_len);
+		s->in_pos = 0;
+		flush(s);
+		s->in_len += client_io(s, 0, s->in + s->in_len,
+		    s->state == AUTHORIZATION && s->auth.root ? 1 :
+		    sizeof(s->in) - s->in_len);
+	}
+	s->in_pos += len;
+	if (bad)
+		return NULL;
+	*lf = '\0';
+	if (len > 1 && lf[-1] == '\r')
+		lf[-1] = '\0';
+	return line;
+}
+
+/* ---- Replies that more than one command gives ---- */
+
+static void
+wrong(struct session *s, const char *text)
+{
+	reply(s, "-ERR %s", text);
+	if (s->state == AUTHORIZATION && ++s->wrong >= WRONG_MAX)
+		s->done = 1;
+}
+
+/*
+ * RFC 2449, section 8.1.1; RFC 3206. fetchmail takes "wait" and "lock" for
+ * trouble that passes.
+ */
+static const char busy[] =
+    "-ERR [IN-USE] the mailbox is locked, wait and try again";
+static const char unreadable[] =
+    "-ERR [SYS/TEMP] the mailbox cannot be read now, wait and try again";
+
+/* Say that the mailbox failed, and log why. */
+static void
+refuse(struct session *s, enum mbox_result r, const char *text)
+{
+	char why[128];
+	int e = r == MBOX_TEMP || r == MBOX_PERM ? errno : 0;
+
+	snprintf(why, sizeof(why), "%s%s%s", s->mbox.why, e != 0 ? ": " : "",
+	    e != 0 ? strerror(e) : "");
+	note(s, why);
+	reply(s, "%s", r == MBOX_BUSY ? busy : text);
+}
+
+/* ---- AUTHORIZATION: RFC 1939, sections 4 and 7; RFC 5034 ---- */
+
+/* One login. A good one is answered by the session: RFC 1939, section 4. */
+static void
+try_login(struct session *s, char mechanism, const char *name,
+    const char *secret)
+{
+	struct attempt *t = &s->attempt;
+
+	t->mechanism = mechanism;
+	snprintf(t->user, sizeof(t->user), "%s", name);
+	snprintf(t->secret, sizeof(t->secret), "%s", secret);
+	s->done = auth_try(&s->auth, t);
+	auth_wipe(s->in, s->in_pos);
+	if (s->done)
+		return;
+	reply(s, "-ERR [AUTH] login failed");
+	s->done = s->auth.tries >= TRIES_MAX;
+}
+
+static void
+cmd_user(struct session *s)
+{
+	snprintf(s->name, sizeof(s->name), "%s", s->arg);
+	reply(s, "+OK now the password");
+}
+
+static void
+cmd_pass(struct session *s)
+{
+	if (s->name[0] == '\0')
+		wrong(s, "USER comes first");
+	else
+		try_login(s, AUTH_PASS, s->name, s->arg);
+	s->name[0] = '\0';
+}
+
+static void
+cmd_apop(struct session *s)
+{
+	char *digest = strchr(s->arg, ' ');
+
+	if (s->auth.challenge == NULL || digest == NULL || digest == s->arg ||
+	    digest[1] == '\0') {
+		wrong(s, "APOP is not offered, or a digest is missing");
+		return;
+	}
+	*digest++ = '\0';
+	try_login(s, AUTH_APOP, s->arg, digest);
+}
+
+/*
+ * Decode base64 in place: RFC 4648, section 4, nothing outside the alphabet and
+ * no stray bits. Octets, or -1.
+ */
+static int
+decode_base64(char *text)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	size_t len = strcspn(text, "="), pad = strlen(text) - len, i;
+	const char *digit;
+	unsigned bits = 0;
+	int n = 0;
+
+	if ((len + pad) % 4 != 0 || pad > 2 || strspn(text + len, "=") != pad)
+		return -1;
+	for (i = 0; i < len; i++) {
+		if ((digit = strchr(digits, text[i])) == NULL)
+			return -1;
+		bits = bits << 6 | (unsigned)(digit - digits);
+		if (i % 4 != 0)
+			text[n++] = (char)(bits >> (6 - 2 * (i % 4)));
+	}
+	return (bits & (pad == 0 ? 0 : pad == 1 ? 3 : 15)) != 0 ? -1 : n;
+}
+
+/*
+ * PLAIN: RFC 4616. The message is authzid NUL name NUL password; who may act
+ * for somebody else is not known here, so the first is empty or the name.
+ */
+static void
+login_plain(struct session *s, char *text)
+{
+	int n = decode_base64(text);
+	char *name, *secret, *end = text + (n > 0 ? n : 0);
+
+	if (n == -1) {
+		wrong(s, "malformed base64");
+		return;
+	}
+	*end = '\0';
+	name = text + strlen(text) + 1;
+	secret = name < end ? name + strlen(name) + 1 : end;
+	if (secret >= end || *name == '\0' || secret + strlen(secret) != end ||
+	    secret - name > FIELD_MAX + 1 || end - secret > FIELD_MAX ||
+	    name - text > FIELD_MAX + 1)
+		wrong(s, "malformed PLAIN message");
+	else
+		try_login(s, *text == '\0' || strcmp(text, name) == 0 ?
+		    AUTH_PASS : AUTH_NEVER, name, secret);
+}
+
+static void
+cmd_auth(struct session *s)
+{
+	char *line = s->arg;
+
+	if (line == NULL) {
+		reply(s, "+OK mechanisms follow\r\nPLAIN\r\n.");
+		return;
+	}
+	if (strncasecmp(line, "PLAIN", 5) != 0 ||
+	    (line[5] != '\0' && line[5] != ' ')) {
+		wrong(s, "unknown mechanism");
+		return;
+	}
+	if (line[5] == '\0') {
+		put(s, "+ \r\n", 4);
+		line = get_line(s, SASL_MAX);
+	} else if (strcmp(line += 6, "=") == 0)
+		*line = '\0';
+	if (line == NULL)
+		wrong(s, "line too long or with a NUL");
+	else if (strcmp(line, "*") == 0)
+		wrong(s, "cancelled");
+	else
+		login_plain(s, line);
+}
+
+/* ---- Both states ---- */
+
+/* RFC 2449, section 5. The same list in both states: clients ask in either. */
+static void
+cmd_capa(struct session *s)
+{
+	reply(s, "+OK capabilities follow\r\nTOP\r\nUIDL\r\n%s%s"
+	    "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+	    "IMPLEMENTATION pop3d\r\n.", s->refuse ? "" : "USER\r\n",
+	    s->refuse || s->state == PIPE ? "" : "SASL PLAIN\r\n");
+}
+
+/* ---- TRANSACTION: RFC 1939, sections 5 and 7 ---- */
+
+static int
+is_there(const struct message *msg)
+{
+	return !msg->deleted && !msg->gone;
+}
+
+/* How many messages are there, and their octets. */
+static size_t
+total(const struct session *s, long long *octets)
+{
+	size_t i, n = 0;
+
+	for (*octets = 0, i = 0; i < s->mbox.n; i++)
+		if (is_there(&s->mbox.msg[i])) {
+			*octets += s->mbox.msg[i].size;
+			n++;
+		}
+	return n;
+}
+
+static void
+cmd_stat(struct session *s)
+{
+	long long octets;
+	size_t n = total(s, &octets);
+
+	reply(s, "+OK %lu %lld", (unsigned long)n, octets);
+}
+
+/* A line of LIST or UIDL. */
+static void
+put_entry(struct session *s, const char *status, size_t i)
+{
+	char uid[UID_OCTETS];
+
+	if (s->command->name[0] == 'L')
+		reply(s, "%s%lu %lld", status, (unsigned long)i + 1,
+		    (long long)s->mbox.msg[i].size);
+	else if (mbox_uid(&s->mbox, i, uid) == 0)
+		reply(s, "%s%lu %s", status, (unsigned long)i + 1, uid);
+}
+
+static void
+cmd_list(struct session *s)
+{
+	char uid[UID_OCTETS];
+	size_t i;
+
+	if (s->mbox.n > 0 && mbox_uid(&s->mbox, 0, uid) == -1) {
+		refuse(s, MBOX_TEMP, unreadable);
+		return;
+	}
+	if (s->message < s->mbox.n) {
+		put_entry(s, "+OK ", s->message);
+		return;
+	}
+	reply(s, "+OK list follows");
+	for (i = 0; i < s->mbox.n; i++)
+		if (is_there(&s->mbox.msg[i]))
+			put_entry(s, "", i);
+	reply(s, ".");
+}
+
+/* A piece of a message, dot-stuffed: RFC 1939, section 3. */
+static void
+put_piece(struct session *s, const struct piece *piece, int start)
+{
+	if (start && piece->len > 0 && *piece->p == '.')
+		put(s, ".", 1);
+	put(s, piece->p, piece->len);
+	if (piece->eol)
+		put(s, "\r\n", 2);
+}
+
+/*
+ * RETR and TOP: a message, or its header and some lines. If it moves while it
+ * is sent, the connection ends without the final dot: no client may take a
+ * mixture for a message.
+ */
+static void
+cmd_retr(struct session *s)
+{
+	long long *sent = s->command->name[0] == 'T' ? &s->top : &s->retr;
+	enum mbox_result r = mbox_seek(&s->mbox, s->message);
+	int body = 0, start = 1, more;
+	struct piece piece;
+
+	if (r != MBOX_OK) {
+		refuse(s, r, r == MBOX_GONE ? "-ERR no such message" :
+		    unreadable);
+		return;
+	}
+	reply(s, "+OK %lld octets", (long long)s->mbox.msg[s->message].size);
+	while ((more = mbox_line(&s->mbox, &piece)) == 1) {
+		if (start && body && s->lines != ALL_LINES && s->lines-- == 0)
+			break;
+		body |= start && piece.eol && piece.len == 0;
+		put_piece(s, &piece, start);
+		*sent += (long long)piece.len + 2 * piece.eol;
+		start = piece.eol;
+	}
+	if (more == -1) {
+		flush(s);
+		leave(s, "mailbox changed under a message");
+	}
+	memcpy(s->out + s->out_len, ".\r\n", 3);
+	s->out_len += 3;
+}
+
+static void
+cmd_dele(struct session *s)
+{
+	s->mbox.msg[s->message].deleted = 1;
+	reply(s, "+OK marked for deletion");
+}
+
+static void
+cmd_rset(struct session *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->mbox.n; i++)
+		s->mbox.msg[i].deleted = 0;
+	reply(s, "+OK nothing is marked");
+}
+
+/* UPDATE comes before its answer: RFC 1939, section 6. */
+static void
+cmd_quit(struct session *s)
+{
+	long long octets;
+	size_t i, named = 0, left = total(s, &octets);
+	enum mbox_result r;
+
+	s->done = 1;
+	if (s->state == AUTHORIZATION) {
+		reply(s, "+OK bye");
+		return;
+	}
+	for (i = 0; i < s->mbox.n; i++)
+		named += s->mbox.msg[i].deleted;
+	r = mbox_update(&s->mbox);
+	if (r == MBOX_OK)
+		reply(s, "+OK bye");
+	else
+		refuse(s, r, "-ERR [SYS/TEMP] some deleted messages not "
+		    "removed, wait and try again");
+	if (s->mbox.no_copy)
+		note(s, "mailbox was rewritten without a copy, disk full");
+	syslog(LOG_INFO, "LOGOUT, user=%s, ip=[%s], top=%lld, retr=%lld, "
+	    "del=%lu, left=%lu, time=%ld", s->auth.account.name, s->ip, s->top,
+	    s->retr, (unsigned long)(r == MBOX_OK ? named : 0),
+	    (unsigned long)left, (long)((clock_ms() - s->start) / 1000));
+}
+
+/* ---- Commands ---- */
+
+/*
+ * LAST is left out on purpose: fetchmail prefers it to UIDL, and then fetches
+ * everything again at each poll. USER and PASS behind a pipe are mutt's.
+ */
+static const struct command commands[] = {
+	{ "USER", AUTHORIZATION, NAME, cmd_user, NULL },
+	{ "PASS", AUTHORIZATION, TEXT, cmd_pass, NULL },
+	{ "APOP", AUTHORIZATION, TEXT, cmd_apop, NULL },
+	{ "AUTH", AUTHORIZATION, ANY, cmd_auth, NULL },
+	{ "USER", PIPE, NAME, NULL, "+OK you are logged in" },
+	{ "PASS", PIPE, TEXT, NULL, "+OK you are logged in" },
+	{ "STAT", LOGGED_IN, NOTHING, cmd_stat, NULL },
+	{ "LIST", LOGGED_IN, MAYBE, cmd_list, NULL },
+	{ "RETR", LOGGED_IN, MESSAGE, cmd_retr, NULL },
+	{ "DELE", LOGGED_IN, MESSAGE, cmd_dele, NULL },
+	{ "RSET", LOGGED_IN, NOTHING, cmd_rset, NULL },
+	{ "TOP", LOGGED_IN, LINES, cmd_retr, NULL },
+	{ "UIDL", LOGGED_IN, MAYBE, cmd_list, NULL },
+	{ "NOOP", ANY_STATE, NOTHING, NULL, "+OK nothing done" },
+	{ "CAPA", ANY_STATE, NOTHING, cmd_capa, NULL },
+	{ "QUIT", ANY_STATE, NOTHING, cmd_quit, NULL },
+	{ NULL, 0, NOTHING, NULL, NULL }
+};
+
+/*
+ * The number at *p, digits only and then end; what is above max counts as max.
+ * *p moves behind that. 0, or -1 if there is anything else.
+ */
+static int
+parse_number(const char **p, char end, size_t max, size_t *n)
+{
+	size_t digit;
+
+	if (**p < '0' || **p > '9')
+		return -1;
+	for (*n = 0; **p >= '0' && **p <= '9'; ++*p) {
+		digit = (size_t)(**p - '0');
+		*n = *n > (max - digit) / 10 ? max : *n * 10 + digit;
+	}
+	return *(*p)++ == end ? 0 : -1;
+}
+
+static const char *
+check_numbers(struct session *s, int lines)
+{
+	const char *p = s->arg;
+
+	if (parse_number(&p, lines ? ' ' : '\0', MESSAGES_MAX + 1,
+	    &s->message) == -1 ||
+	    (lines && parse_number(&p, '\0', ALL_LINES, &s->lines) == -1))
+		return "malformed number";
+	if (s->message == 0 || s->message-- > s->mbox.n ||
+	    !is_there(&s->mbox.msg[s->message]))
+		return "no such message";
+	return NULL;
+}
+
+/* Check the command's argument. NULL, or what is wrong with it. */
+static const char *
+check_argument(struct session *s)
+{
+	enum argument kind = s->command->argument;
+
+	s->message = s->mbox.n;
+	s->lines = ALL_LINES;
+	if (s->arg == NULL)
+		return kind == NOTHING || kind == MAYBE || kind == ANY ? NULL :
+		    "an argument is missing";
+	if (kind == NOTHING || (kind != ANY && *s->arg == '\0') ||
+	    (kind == NAME && strchr(s->arg, ' ') != NULL))
+		return "wrong argument";
+	return kind == MESSAGE || kind == MAYBE || kind == LINES ?
+	    check_numbers(s, kind == LINES) : NULL;
+}
+
+static void
+run_command(struct session *s)
+{
+	char *line = get_line(s, COMMAND_MAX);
+	const struct command *c = commands;
+	const char *why = NULL;
+
+	if (line == NULL) {
+		wrong(s, "line too long or with a NUL");
+		return;
+	}
+	if ((s->arg = strchr(line, ' ')) != NULL)
+		*s->arg++ = '\0';
+	while (c->name != NULL && (!(c->states & (unsigned)s->state) ||
+	    strcasecmp(line, c->name) != 0))
+		c++;
+	s->command = c;
+	if (c->name == NULL)
+		why = "unknown command, or not now";
+	else if (s->refuse && c->states == AUTHORIZATION)
+		why = "plaintext login is refused here, use TLS";
+	else
+		why = check_argument(s);
+	if (why != NULL)
+		wrong(s, why);
+	else if (c->run == NULL)
+		reply(s, "%s", c->text);
+	else
+		c->run(s);
+}
+
+static void
+dialogue(void *arg)
+{
+	struct session *s = arg;
+
+	s->deadline = clock_ms() + s->idle * 1000LL;
+	reply(s, "+OK pop3d ready%s%s", s->auth.challenge != NULL ? " " : "",
+	    s->auth.challenge != NULL ? s->auth.challenge : "");
+	while (!s->done)
+		run_command(s);
+	flush(s);
+}
+
+/* TRANSACTION and UPDATE. The first reply answers the login. */
+static void
+serve(struct session *s, enum mbox_result r)
+{
+	long long octets;
+	size_t n;
+
+	if (s->state == AUTHORIZATION)
+		s->state = TRANSACTION;
+	if (r == MBOX_OK)
+		r = mbox_load(&s->mbox);
+	if (s->mbox.bare)
+		note(s, "no dotlock can be made here, kernel locks only");
+	if (s->mbox.more)
+		note(s, "mailbox has more messages than are shown");
+	s->done = r != MBOX_OK;
+	if (s->done)
+		refuse(s, r, r == MBOX_PERM ?
+		    "-ERR [SYS/PERM] the mailbox cannot be served" :
+		    unreadable);
+	else {
+		note(s, "LOGIN");
+		n = total(s, &octets);
+		reply(s, "+OK pop3d ready, %lu messages, %lld octets",
+		    (unsigned long)n, octets);
+	}
+	while (!s->done)
+		run_command(s);
+	flush(s);
+}
+
+/* ---- Start ---- */
+
+/* Take text for the client's address if it is one; IPv4-mapped, as IPv4. */
+static int
+take_address(struct session *s, const char *text)
+{
+	struct in6_addr a;
+
+	if (inet_pton(AF_INET, text, &a) == 1)
+		inet_ntop(AF_INET, &a, s->ip, sizeof(s->ip));
+	else if (inet_pton(AF_INET6, text, &a) != 1)
+		return 0;
+	else if (IN6_IS_ADDR_V4MAPPED(&a))
+		inet_ntop(AF_INET, &a.s6_addr[12], s->ip, sizeof(s->ip));
+	else
+		inet_ntop(AF_INET6, &a, s->ip, sizeof(s->ip));
+	return 1;
+}
+
+/*
+ * The client's address: the peer's; where that is no address, what a tunnel or
+ * a superserver says in the environment. It goes to the log alone: whom to
+ * trust is decided by the descriptor. 1: nobody can listen to it.
+ */
+static int
+find_client(struct session *s)
+{
+	static const char *const names[] = { "TCPREMOTEIP", "REMOTE_ADDR",
+	    "REMOTE_HOST", "SOCAT_PEERADDR", "SSH_CONNECTION",
+	    "TCPREMOTEADDR", NULL };
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	const char *const *name;
+	char text[80], *value;
+
+	snprintf(s->ip, sizeof(s->ip), "local");
+	peer.ss_family = AF_UNIX;
+	if (getpeername(0, (struct sockaddr *)&peer, &len) == -1 &&
+	    errno != ENOTSOCK)
+		return 0;
+	if (peer.ss_family != AF_UNIX) {
+		if (getnameinfo((struct sockaddr *)&peer, len, text,
+		    sizeof(text), NULL, 0, NI_NUMERICHOST) != 0)
+			return 0;
+		text[strcspn(text, "%")] = '\0';
+		return take_address(s, text) && (strcmp(s->ip, "::1") == 0 ||
+		    strncmp(s->ip, "127.", 4) == 0);
+	}
+	for (name = names; *name != NULL; name++) {
+		if ((value = getenv(*name)) == NULL)
+			continue;
+		snprintf(text, sizeof(text), "%s", value);
+		value = text + (*text == '[');
+		if (strcmp(*name, "TCPREMOTEADDR") == 0 &&
+		    strchr(value, ':') == strrchr(value, ':'))
+			value[strcspn(value, ":")] = '\0';
+		value[strcspn(value, " ]")] = '\0';
+		if (take_address(s, value))
+			break;
+	}
+	return 1;
+}
+
+/* A descriptor that leads nowhere, in a chroot without /dev/null too. */
+static int
+open_nowhere(void)
+{
+	int fd = open("/dev/null", O_RDWR), p[2];
+
+	if (fd != -1 || pipe(p) == -1)
+		return fd;
+	close(p[0]);
+	return p[1];
+}
+
+/*
+ * What a superserver leaves behind is put in order: a descriptor may lead out
+ * of a chroot, descriptor 2 is the client, an ignored SIGCHLD hides children.
+ */
+static void
+clean_up(void)
+{
+	struct rlimit none = { 0, 0 };
+	struct sigaction sa;
+	sigset_t set;
+	int fd, i;
+
+	for (i = 3; i < 256; i++)
+		close(i);
+	for (i = 0; i < 3; i++) {
+		if (i == 2 ? isatty(i) : fcntl(i, F_GETFD) != -1)
+			continue;
+		fd = open_nowhere();
+		if (fd == -1 || (fd != i && dup2(fd, i) == -1))
+			exit(1);
+		if (fd > 2)
+			close(fd);
+	}
+	memset(&sa, 0, sizeof(sa));
+	for (i = 1; i < 65; i++) {
+		sa.sa_handler = i == SIGPIPE || i == SIGXFSZ ? SIG_IGN :
+		    i == SIGALRM ? on_alarm : SIG_DFL;
+		sigaction(i, &sa, NULL);
+	}
+	alarm(0);
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	umask(077);
+	setrlimit(RLIMIT_CORE, &none);
+}
+
+static void
+usage(void)
+{
+	static const char text[] = "usage: pop3d [-apsV] [-e dir] [-f file] "
+	    "[-m mailbox] [-t seconds] [-u user]";
+
+	if (isatty(2))
+		dprintf(2, "%s\n", text);
+	else
+		syslog(LOG_ERR, "%s", text);
+	exit(2);
+}
+
+static void
+read_options(struct session *s, int argc, char **argv)
+{
+	const char *p;
+	size_t seconds;
+	int c;
+
+	opterr = 0;
+	while ((c = getopt(argc, argv, "ae:f:m:pst:u:V")) != -1)
+		switch (c) {
+		case 'a': s->auth.challenge = s->challenge; break;
+		case 'e': s->auth.empty = optarg; break;
+		case 'f': s->auth.file = optarg; break;
+		case 'm': s->auth.mailbox = optarg; break;
+		case 'p': s->state = PIPE; break;
+		case 's': s->refuse = 1; break;
+		case 't':
+			p = optarg;
+			if (parse_number(&p, '\0', 1000000, &seconds) == -1 ||
+			    seconds == 0)
+				usage();
+			s->idle = (unsigned)seconds;
+			break;
+		case 'u': s->auth.user = optarg; break;
+		case 'V':
+			dprintf(1, "pop3d " VERSION "\n");
+			exit(0);
+		default: usage();
+		}
+	if (optind != argc)
+		usage();
+}
+
+int
+main(int argc, char **argv)
+{
+	static struct session s;
+	struct timespec t;
+	char host[64] = "";
+	const char *why;
+	int one = 1, in = 1;
+
+	clean_up();
+	openlog("pop3d", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	tzset();
+	s.auth.mailbox = "/var/mail/%u";
+	s.auth.empty = "/var/empty";
+	s.auth.user = "pop3d";
+	s.auth.ip = s.ip;
+	s.state = AUTHORIZATION;
+	s.idle = IDLE_SECONDS;
+	s.start = clock_ms();
+	read_options(&s, argc, argv);
+	if (s.idle < IDLE_SECONDS)
+		syslog(LOG_WARNING, "-t is below 600: RFC 1939, section 3");
+	if (find_client(&s))
+		s.refuse = 0;
+	s.auth.seconds = s.idle;
+	setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	clock_gettime(CLOCK_REALTIME, &t);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(s.challenge, sizeof(s.challenge), "<%ld.%lld.%ld@%s>",
+	    (long)getpid(), (long long)t.tv_sec, t.tv_nsec, host);
+	if ((why = auth_start(&s.auth, s.state == PIPE)) != NULL) {
+		syslog(LOG_ERR, "%s", why);
+		dprintf(1, "-ERR [SYS/PERM] the server is not set up\r\n");
+		return 1;
+	}
+	if (s.state != PIPE && (in = auth_login(&s.auth, dialogue, &s)) != 1)
+		return in == 0 ? 0 : 1;
+	serve(&s, auth_enter(&s.auth, &s.mbox));
+	mbox_close(&s.mbox);
+	return 0;
+}

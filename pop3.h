@@ -1,0 +1,257 @@
+/*
+ * pop3d: what the three source files share.
+ *
+ * pop3.c talks to the client, mailbox.c to the disk, auth.c decides who may.
+ * This file holds the limits and the contracts between them, nothing else.
+ */
+#ifndef POP3_H
+#define POP3_H
+
+#include <sys/types.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VERSION		"1.0"
+
+/* Octets of mail that are read or written at a time. */
+#ifndef MBOX_BUFFER
+#define MBOX_BUFFER	65536
+#endif
+/* Octets kept in front of them: enough to know an empty CRLF line. */
+#define MBOX_BEFORE	16
+
+enum {
+	COMMAND_MAX = 255,	/* octets with CRLF: RFC 2449, section 4 */
+	SASL_MAX = 1026,	/* the same for an answer to "+ ": three fields
+				 * of 255 octets (RFC 4616, section 2), two
+				 * NULs, base64; RFC 5034, section 4 */
+	FIELD_MAX = 255,	/* octets of a name or secret as received */
+	NAME_OCTETS = 128,	/* octets of an account's name */
+	PATH_OCTETS = 1024,	/* octets of a path, with its NUL */
+	FROM_MAX = 1000,	/* octets of a "From " line looked at */
+	UID_OCTETS = 32,	/* a unique-id and NUL; at most 70 may be used:
+				 * RFC 1939, section 7 */
+	TRIES_MAX = 3,		/* failed logins a connection */
+	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
+	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
+	LOCK_SECONDS = 30,	/* for a lock that others hold */
+	STALE_SECONDS = 300,	/* a dotlock not touched for so long is dead */
+	REFRESH_SECONDS = 15	/* a dotlock of ours is touched so often */
+};
+
+/* Messages shown at most: 40 octets of memory each. */
+#ifndef MESSAGES_MAX
+#define MESSAGES_MAX	1000000
+#endif
+
+struct md5 {
+	uint32_t state[4];
+	uint64_t octets;
+	unsigned char block[64];
+};
+
+/* Milliseconds of a clock that nobody sets. */
+long long clock_ms(void);
+
+/* RFC 1321. md5_final leaves the digest in d and the context spent. */
+void md5_init(struct md5 *m);
+void md5_update(struct md5 *m, const void *data, size_t len);
+void md5_final(struct md5 *m, unsigned char d[16]);
+
+enum mbox_result {
+	MBOX_OK,
+	MBOX_BUSY,	/* somebody else kept the lock for LOCK_SECONDS */
+	MBOX_TEMP,	/* disk, memory or lock trouble, in errno and why */
+	MBOX_PERM,	/* not a mailbox we may or can serve, as above */
+	MBOX_GONE	/* the message, or the whole file, is not there */
+};
+
+struct message {
+	off_t offset;		/* in the file, of its "From " line */
+	off_t length;		/* octets in the file up to the next one */
+	off_t size;		/* octets as sent, before dot-stuffing */
+	uint64_t hash;		/* its unique-id without ordinal */
+	uint32_t body;		/* octets of the body as sent, modulo 2^32 */
+	unsigned ordinal:24;	/* among those with the same hash, from 1 */
+	unsigned deleted:1;	/* named by DELE */
+	unsigned gone:1;	/* no longer in the file, offset is void */
+};
+
+/* A dotlock: <mailbox>.lock in the working directory. */
+struct dotlock {
+	char name[256];		/* the mailbox's, in that directory */
+	dev_t dev;		/* the file that was opened */
+	ino_t ino;
+	pid_t pid;		/* the session that holds the lock */
+	int fd;			/* the lock while it is ours, or -1 */
+};
+
+struct mbox {
+	int fd;			/* -1: no mailbox, hence no messages */
+	int keeper;		/* socket to the lock keeper, or -1: no other
+				 * process, the dotlock is made in this one */
+	struct dotlock dot;
+	int bare;		/* no dotlock is possible here */
+	int locked;
+	long long touched;	/* when our dotlock was, by clock_ms */
+	sigset_t mask;		/* as it was before the lock */
+
+	struct message *msg;	/* n are shown; room for room of them */
+	size_t n, room;
+	int numbered;		/* ordinals are filled in */
+	int more;		/* the file has more than MESSAGES_MAX */
+	int no_copy;		/* UPDATE went without copies: disk full */
+	const char *why;	/* what failed last, for the log */
+
+	off_t octets;		/* the file as it was scanned; -1: it was not */
+	struct timespec modified, changed;
+	int young;		/* it may have changed without a trace since */
+
+	size_t current;		/* the message being read, */
+	off_t left;		/* and how many octets of it are to come */
+
+	off_t base;		/* offset in the file of data[MBOX_BEFORE] */
+	size_t pos, len;	/* in data: next octet, end of what is there */
+	unsigned char data[MBOX_BEFORE + MBOX_BUFFER + 8];
+};
+
+struct piece {
+	const unsigned char *p;	/* valid until the next mbox_ call */
+	size_t len;		/* octets, without a line end */
+	int eol;		/* a line ends behind it */
+};
+
+/*
+ * Open a mailbox with the ids the process has and make its directory the
+ * working directory. It must be a regular file of owner's with one link. A
+ * missing one is an empty maildrop. m needs no preparation; it is owned by the
+ * caller and given back with mbox_close, whatever the result. MBOX_OK,
+ * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
+ */
+enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
+void mbox_close(struct mbox *m);
+
+/*
+ * Lock, scan and unlock the mailbox: fills msg. Any result; m->n is 0 unless
+ * MBOX_OK.
+ */
+enum mbox_result mbox_load(struct mbox *m);
+
+/*
+ * Prepare message i (from 0) for mbox_line. If the mailbox has changed it is
+ * scanned and matched again first. MBOX_GONE: the message is not there (any
+ * more), and so marked.
+ */
+enum mbox_result mbox_seek(struct mbox *m, size_t i);
+
+/*
+ * The next piece of that message, never more than a line: 1, or 0 at its end,
+ * or -1 if it was moved, changed or cannot be read. The lengths of all pieces
+ * and 2 for every eol add up to the message's size.
+ */
+int mbox_line(struct mbox *m, struct piece *out);
+
+/*
+ * The unique-id of message i: RFC 1939, section 7. 0, or -1 without memory for
+ * the search for repeats (8 octets a message).
+ */
+int mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
+
+/*
+ * Remove what is marked deleted: RFC 1939, section 6. MBOX_OK: none of it is
+ * in the file. Otherwise something may be left; nothing else is ever lost. The
+ * list is void afterwards.
+ */
+enum mbox_result mbox_update(struct mbox *m);
+
+/*
+ * One step of the dotlock protocol: DOT_LOCK, DOT_UNLOCK or DOT_TOUCH. The
+ * answer to DOT_LOCK is DOT_LOCK (held), DOT_NONE (no lock can be made here),
+ * DOT_BUSY, DOT_GONE (held by nobody: the name leads elsewhere) or DOT_ERROR;
+ * to the others what was asked. Never waits. For the keeper and for mailbox.c.
+ */
+enum { DOT_LOCK = 'l', DOT_UNLOCK = 'u', DOT_TOUCH = 't', DOT_NONE = 'n',
+	DOT_BUSY = 'b', DOT_GONE = 'g', DOT_ERROR = 'e' };
+char dotlock_step(struct dotlock *d, char what);
+
+/*
+ * One login: a fixed record, as it goes from dialogue to verifier. This and the
+ * next have at most 512 octets (_POSIX_PIPE_BUF): one read gets them whole.
+ */
+struct attempt {
+	char mechanism;		/* AUTH_PASS, AUTH_APOP or AUTH_NEVER */
+	char user[NAME_OCTETS + 2];	/* what is cut off here is no name */
+	char secret[FIELD_MAX + 1];
+};
+enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
+
+struct account {
+	char magic[8];
+	uid_t uid;
+	gid_t gid;
+	char name[NAME_OCTETS + 1];
+	char home[256];
+};
+
+struct auth {
+	/* set by the caller, strings not copied */
+	const char *file;	/* -f, or NULL: the system's accounts */
+	const char *mailbox;	/* -m */
+	const char *empty;	/* -e */
+	const char *user;	/* -u */
+	const char *ip;		/* the client's address, for the log */
+	const char *challenge;	/* of APOP, or NULL */
+	unsigned seconds;	/* for all of AUTHORIZATION */
+	/* filled in by auth_ */
+	int root;		/* started as root: processes are split */
+	uid_t uid;		/* the dialogue's */
+	gid_t gid;
+	int to, from;		/* in the dialogue: records out, answers in */
+	int tries;
+	struct account account;	/* who is in */
+};
+
+/*
+ * Check what the options ask for against who we are. NULL, or why not
+ * (for the log). With pipe the account is the invoking user's.
+ */
+const char *auth_start(struct auth *a, int pipe);
+
+/*
+ * Have somebody log in: runs dialogue(arg), which calls auth_try until that
+ * returns 1 and then returns, in a confined process if we are root, else in
+ * this one. 1: a->account is in, and in this process. 0: nobody is. -1: the
+ * system failed (logged); nothing was said to the client.
+ */
+int auth_login(struct auth *a, void (*dialogue)(void *), void *arg);
+
+/*
+ * For the dialogue: try one login. 1: in. 0: not, and the answer was kept back
+ * as TRY_SECONDS says. The attempt is wiped. At most TRIES_MAX calls.
+ */
+int auth_try(struct auth *a, struct attempt *t);
+
+/* Overwrite a secret for good. */
+void auth_wipe(void *p, size_t len);
+
+/*
+ * Open the mailbox as the account's user, start the lock keeper, and give up
+ * every privilege for good. As mbox_open; on MBOX_TEMP and MBOX_PERM too the
+ * privileges are gone. A privilege that cannot be given up ends the process.
+ */
+enum mbox_result auth_enter(struct auth *a, struct mbox *m);
+
+#endif

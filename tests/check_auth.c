@@ -1,0 +1,3953 @@
+/*
+ * Who may: auth.c through the functions of pop3.h, with the system's calls
+ * replaced, and the real program (POP3D, ./pop3d) looked at from /proc.
+ *
+ * The first part needs no privilege: ids are make-believe, kept for each
+ * process, and every call can be made to come out wrong. The second part is
+ * for root; each of its tests prints a line where it cannot run.
+ */
+#include <sys/types.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <check.h>
+
+#include "../pop3.h"
+
+#if defined(__GLIBC__) || defined(__sun)
+#include <crypt.h>
+#endif
+#if defined(__linux__) || defined(__sun)
+#include <shadow.h>
+#define HAS_SHADOW 1
+#else
+#define HAS_SHADOW 0
+#endif
+#if defined(__linux__)
+#include <sys/prctl.h>
+#define ADOPT_ORPHANS() prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+#else
+#define ADOPT_ORPHANS() (-1)
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum {
+	DIALOGUE = 54321,	/* uid and gid of -u */
+	USER = 12001,		/* uid and gid of an account */
+	SPOOL = 12010,		/* group of a spool */
+	LINES = 256,
+	CALLS = 512
+};
+
+/* What all processes of a test see. */
+struct shared {
+	int nlines, ncalls;
+	int collect;			/* lines of /dev/log are wanted */
+	char line[LINES][512];	/* of the log */
+	struct {
+		int role, index;
+		char name[16];
+	} call[CALLS];
+	int spoil_role, spoil_index;	/* the call that is to go wrong */
+	int spoiled, after;		/* it did; calls of its process since */
+	char spoiled_name[16];
+	long long slept;		/* ns in nanosleep */
+	int naps, interrupts;
+	struct timespec clock;
+	int started, in, entered, loaded, talked;
+	int answer[8];
+	char why[128];
+	struct account account;
+};
+
+static struct shared *sh;
+static char scratch[512];		/* a directory of ours, removed in the end */
+
+/* Whether calls are replaced, and this process's make-believe. */
+static struct {
+	int on;
+	int role, forks, index;
+	uid_t uid, euid, suid;
+	gid_t gid, egid, sgid, groups[4];
+	int ngroups;
+	char jail[PATH_MAX];
+	struct passwd *pw;	/* the system's accounts, ended by a NULL name */
+	long long crypt_ns;	/* how long a hash takes */
+	int quick;		/* alarms come soon */
+	int lie;		/* a call that says yes and does not do it */
+	int gullible;		/* crypt takes any secret */
+#if HAS_SHADOW
+	struct spwd *sp;
+#endif
+} fake;
+
+/* What a call can pretend to have done. */
+enum {
+	LIE_NONE, LIE_SETUID, LIE_REAL_UID, LIE_SAVED_UID, LIE_SETGID,
+	LIE_REAL_GID, LIE_SAVED_GID, LIE_SETGROUPS, LIE_MORE_GROUPS, LIES
+};
+
+/* ---- The system's calls, replaced ---- */
+
+static void fake_syslog(int priority, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+fake_syslog(int priority, const char *format, ...)
+{
+	va_list ap;
+	int i = __sync_fetch_and_add(&sh->nlines, 1);
+
+	(void)priority;
+	if (i >= LINES)
+		return;
+	va_start(ap, format);
+	vsnprintf(sh->line[i], sizeof(sh->line[i]), format, ap);
+	va_end(ap);
+}
+
+/* Note a call down: 1 if it is the one that must come out wrong. */
+static int
+spoil(const char *name)
+{
+	int i, mine = fake.index++;
+
+	if (sh->spoiled && fake.role == sh->spoil_role)
+		__sync_fetch_and_add(&sh->after, 1);
+	if ((i = __sync_fetch_and_add(&sh->ncalls, 1)) < CALLS) {
+		sh->call[i].role = fake.role;
+		sh->call[i].index = mine;
+		snprintf(sh->call[i].name, sizeof(sh->call[i].name), "%s",
+		    name);
+	}
+	if (fake.role != sh->spoil_role || mine != sh->spoil_index)
+		return 0;
+	sh->spoiled = 1;
+	snprintf(sh->spoiled_name, sizeof(sh->spoiled_name), "%s", name);
+	return 1;
+}
+
+/* The result of a call that may or may not succeed. */
+static int
+outcome(const char *name, int ok)
+{
+	if (spoil(name) ? !ok : ok)
+		return 0;
+	errno = EPERM;
+	return -1;
+}
+
+static int
+fake_setuid(uid_t uid)
+{
+	int ok = fake.euid == 0 || uid == fake.uid || uid == fake.suid;
+
+	if (!fake.on)
+		return setuid(uid);
+	if (outcome("setuid", ok) == -1)
+		return -1;
+	if (!ok || fake.lie == LIE_SETUID)
+		return 0;
+	if (fake.euid == 0 && fake.lie != LIE_REAL_UID)
+		fake.uid = uid;
+	if (fake.euid == 0 && fake.lie != LIE_SAVED_UID)
+		fake.suid = uid;
+	fake.euid = uid;
+	return 0;
+}
+
+static int
+fake_setgid(gid_t gid)
+{
+	int ok = fake.euid == 0 || gid == fake.gid || gid == fake.sgid;
+
+	if (!fake.on)
+		return setgid(gid);
+	if (outcome("setgid", ok) == -1)
+		return -1;
+	if (!ok || fake.lie == LIE_SETGID)
+		return 0;
+	if (fake.euid == 0 && fake.lie != LIE_REAL_GID)
+		fake.gid = gid;
+	if (fake.euid == 0 && fake.lie != LIE_SAVED_GID)
+		fake.sgid = gid;
+	fake.egid = gid;
+	return 0;
+}
+
+static int
+fake_seteuid(uid_t uid)
+{
+	int ok = fake.euid == 0 || uid == fake.uid || uid == fake.suid;
+
+	if (!fake.on)
+		return seteuid(uid);
+	if (outcome("seteuid", ok) == -1)
+		return -1;
+	if (ok)
+		fake.euid = uid;
+	return 0;
+}
+
+static int
+fake_setegid(gid_t gid)
+{
+	int ok = fake.euid == 0 || gid == fake.gid || gid == fake.sgid;
+
+	if (!fake.on)
+		return setegid(gid);
+	if (outcome("setegid", ok) == -1)
+		return -1;
+	if (ok)
+		fake.egid = gid;
+	return 0;
+}
+
+static int
+fake_setgroups(size_t n, const gid_t *groups)
+{
+	if (!fake.on)
+		return setgroups(n, groups);
+	if (outcome("setgroups", fake.euid == 0 && n <= 4) == -1)
+		return -1;
+	if (fake.lie == LIE_SETGROUPS)
+		return 0;
+	fake.ngroups = (int)n;
+	memcpy(fake.groups, groups, n * sizeof(*groups));
+	if (fake.lie == LIE_MORE_GROUPS)
+		fake.groups[fake.ngroups++] = 8;
+	return 0;
+}
+
+static int
+fake_getgroups(int n, gid_t *groups)
+{
+	if (!fake.on)
+		return getgroups(n, groups);
+	if (spoil("getgroups") || n < fake.ngroups)
+		return -1;
+	memcpy(groups, fake.groups, (size_t)fake.ngroups * sizeof(*groups));
+	return fake.ngroups;
+}
+
+static uid_t
+fake_getuid(void)
+{
+	return !fake.on ? getuid() : fake.uid + (spoil("getuid") ? 1 : 0);
+}
+
+static uid_t
+fake_geteuid(void)
+{
+	return !fake.on ? geteuid() : fake.euid + (spoil("geteuid") ? 1 : 0);
+}
+
+static gid_t
+fake_getgid(void)
+{
+	return !fake.on ? getgid() : fake.gid + (spoil("getgid") ? 1 : 0);
+}
+
+static gid_t
+fake_getegid(void)
+{
+	return !fake.on ? getegid() : fake.egid + (spoil("getegid") ? 1 : 0);
+}
+
+/* A make-believe root directory: only chdir("/") can tell. */
+static int
+fake_chroot(const char *path)
+{
+	if (!fake.on)
+		return chroot(path);
+	if (outcome("chroot", fake.euid == 0) == -1)
+		return -1;
+	ck_assert_str_eq(path, ".");
+	return getcwd(fake.jail, sizeof(fake.jail)) == NULL ? -1 : 0;
+}
+
+static int
+fake_chdir(const char *path)
+{
+	if (!fake.on)
+		return chdir(path);
+	if (outcome("chdir", 1) == -1)
+		return -1;
+	return chdir(strcmp(path, "/") == 0 && fake.jail[0] != '\0' ?
+	    fake.jail : path);
+}
+
+/* -e must be root's: of a directory that is ours, say that it is. */
+static int
+fake_lstat(const char *path, struct stat *st)
+{
+	if (lstat(path, st) == -1)
+		return -1;
+	if (fake.on && st->st_uid == getuid())
+		st->st_uid = 0;
+	return 0;
+}
+
+static int
+fake_setrlimit(int what, const struct rlimit *limit)
+{
+	(void)what;
+	(void)limit;
+	return fake.on ? outcome("setrlimit", 1) : 0;
+}
+
+static int
+fake_pipe(int p[2])
+{
+	return fake.on && outcome("pipe", 1) == -1 ? -1 : pipe(p);
+}
+
+static int
+fake_socketpair(int domain, int type, int protocol, int p[2])
+{
+	return fake.on && outcome("socketpair", 1) == -1 ? -1 :
+	    socketpair(domain, type, protocol, p);
+}
+
+/* Children are known by their order: 1 dialogue, 2 verifier, 3 keeper. */
+static pid_t
+fake_fork(void)
+{
+	pid_t pid;
+
+	if (fake.on && outcome("fork", 1) == -1)
+		return -1;
+	fake.forks++;
+	if ((pid = fork()) == 0) {
+		fake.role = fake.forks;
+		fake.index = 0;
+	}
+	return pid;
+}
+
+static long long
+fake_clock_ms(void)
+{
+	return !fake.on ? clock_ms() : sh->clock.tv_sec * 1000LL +
+	    sh->clock.tv_nsec / 1000000;
+}
+
+static void
+pass_time(long long ns)
+{
+	ns += sh->clock.tv_nsec;
+	sh->clock.tv_sec += (time_t)(ns / 1000000000);
+	sh->clock.tv_nsec = (long)(ns % 1000000000);
+}
+
+static int
+fake_nanosleep(const struct timespec *want, struct timespec *left)
+{
+	long long ns = want->tv_sec * 1000000000LL + want->tv_nsec;
+
+	if (!fake.on)
+		return nanosleep(want, left);
+	sh->naps++;
+	if (sh->interrupts > 0) {
+		sh->interrupts--;
+		ns /= 2;
+		left->tv_sec = (time_t)(ns / 1000000000);
+		left->tv_nsec = (long)(ns % 1000000000);
+		sh->slept += ns;
+		pass_time(ns);
+		errno = EINTR;
+		return -1;
+	}
+	sh->slept += ns;
+	pass_time(ns);
+	return 0;
+}
+
+/* A second passes in 50 ms. */
+static unsigned
+fake_alarm(unsigned seconds)
+{
+	struct itimerval t;
+
+	if (!fake.quick || seconds >= 60)
+		return alarm(seconds);
+	memset(&t, 0, sizeof(t));
+	t.it_value.tv_usec = (suseconds_t)seconds * 50000;
+	setitimer(ITIMER_REAL, &t, NULL);
+	return 0;
+}
+
+static struct passwd *
+fake_getpwnam(const char *name)
+{
+	struct passwd *pw;
+
+	if (fake.pw == NULL)
+		return getpwnam(name);
+	/* as directories do that do not tell capitals from small letters */
+	for (pw = fake.pw; pw->pw_name != NULL; pw++)
+		if (strcasecmp(pw->pw_name, name) == 0)
+			return pw;
+	return NULL;
+}
+
+static struct passwd *
+fake_getpwuid(uid_t uid)
+{
+	struct passwd *pw;
+
+	if (fake.pw == NULL)
+		return getpwuid(uid);
+	for (pw = fake.pw; pw->pw_name != NULL; pw++)
+		if (pw->pw_uid == uid)
+			return pw;
+	return NULL;
+}
+
+#if HAS_SHADOW
+static struct spwd *
+fake_getspnam(const char *name)
+{
+	struct spwd *sp;
+
+	if (fake.sp == NULL)
+		return getspnam(name);
+	for (sp = fake.sp; sp->sp_namp != NULL; sp++)
+		if (strcmp(sp->sp_namp, name) == 0)
+			return sp;
+	return NULL;
+}
+#define getspnam	fake_getspnam
+#endif
+
+static char *
+fake_crypt(const char *secret, const char *hash)
+{
+	static char same[256];
+
+	if (fake.on)
+		pass_time(fake.crypt_ns);
+	if (!fake.gullible)
+		return crypt(secret, hash);
+	snprintf(same, sizeof(same), "%s", hash);
+	return same;
+}
+
+/* fortified headers have it as a macro */
+#undef syslog
+#define syslog		fake_syslog
+#define setuid		fake_setuid
+#define setgid		fake_setgid
+#define seteuid		fake_seteuid
+#define setegid		fake_setegid
+#define setgroups	fake_setgroups
+#define getgroups	fake_getgroups
+#define getuid		fake_getuid
+#define geteuid		fake_geteuid
+#define getgid		fake_getgid
+#define getegid		fake_getegid
+#define chroot		fake_chroot
+#define chdir		fake_chdir
+#define lstat		fake_lstat
+#define pipe		fake_pipe
+#define socketpair	fake_socketpair
+#define fork		fake_fork
+#define clock_ms	fake_clock_ms
+#define nanosleep	fake_nanosleep
+#define alarm		fake_alarm
+#define getpwnam	fake_getpwnam
+#define getpwuid	fake_getpwuid
+#define crypt		fake_crypt
+/* the resource is an enum in some headers, and an int in others */
+#define setrlimit(what, limit) (fake.on ? fake_setrlimit((int)(what), limit) : \
+	(setrlimit)(what, limit))
+
+#include "../auth.c"
+
+#undef syslog
+#undef setuid
+#undef setgid
+#undef seteuid
+#undef setegid
+#undef setgroups
+#undef getgroups
+#undef getuid
+#undef geteuid
+#undef getgid
+#undef getegid
+#undef chroot
+#undef chdir
+#undef lstat
+#undef pipe
+#undef socketpair
+#undef fork
+#undef clock_ms
+#undef nanosleep
+#undef alarm
+#undef getpwnam
+#undef getpwuid
+#undef getspnam
+#undef crypt
+#undef setrlimit
+
+/* ---- Small tools ---- */
+
+static void
+skip(const char *what, const char *why)
+{
+	printf("skipped: %s: %s\n", what, why);
+	fflush(stdout);
+}
+
+static long long
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void
+sleep_ms(long ms)
+{
+	struct timespec t;
+
+	t.tv_sec = ms / 1000;
+	t.tv_nsec = ms % 1000 * 1000000;
+	nanosleep(&t, NULL);
+}
+
+/* A path in the scratch directory, in one of a few buffers used in turn. */
+static char *in_base(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
+static char *
+in_base(const char *format, ...)
+{
+	static char room[64][PATH_MAX];
+	static unsigned next;
+	char *p = room[next++ % 64], rest[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(rest, sizeof(rest), format, ap);
+	va_end(ap);
+	snprintf(p, PATH_MAX, "%s/%s", scratch, rest);
+	return p;
+}
+
+static char *
+write_file(char *path, const char *text, size_t len, mode_t mode)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	ck_assert_msg(fd != -1, "%s: %s", path, strerror(errno));
+	ck_assert(write(fd, text, len) == (ssize_t)len);
+	ck_assert(fchmod(fd, mode) == 0);
+	close(fd);
+	return path;
+}
+
+/* Run a program, its output thrown away: its exit status. */
+static int
+run(const char *const argv[])
+{
+	char room[16][PATH_MAX], *words[17];
+	int i, fd, status;
+	pid_t pid;
+
+	for (i = 0; i < 16 && argv[i] != NULL; i++) {
+		snprintf(room[i], sizeof(room[i]), "%s", argv[i]);
+		words[i] = room[i];
+	}
+	words[i] = NULL;
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		if ((fd = open("/dev/null", O_RDWR)) != -1) {
+			dup2(fd, 0);
+			dup2(fd, 1);
+			dup2(fd, 2);
+		}
+		execvp(words[0], words);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+static const char mail[] = "From a@b Mon Nov 23 10:00:00 2026\n"
+    "Received: x\nSubject: one\n\ntext\n\n"
+    "From a@b Mon Nov 23 10:00:01 2026\n"
+    "Received: y\nSubject: two\n\nmore\n\n";
+
+/* ---- auth.c alone ---- */
+
+/* Each test starts with make-believe ids, a still clock and an empty log. */
+static void
+begin_unit(void)
+{
+	memset(sh, 0, sizeof(*sh));
+	memset(&fake, 0, sizeof(fake));
+	sh->spoil_role = -1;
+	sh->clock.tv_sec = 1000;
+	fake.on = 1;
+	fake.ngroups = 1;
+	ADOPT_ORPHANS();
+}
+
+static struct auth
+an_auth(const char *file)
+{
+	static char user[32];
+	struct auth a;
+
+	snprintf(user, sizeof(user), "%d:%d", DIALOGUE, DIALOGUE);
+	memset(&a, 0, sizeof(a));
+	a.file = file;
+	a.mailbox = "/nonexistent/%u";
+	a.empty = "/";
+	a.user = user;
+	a.ip = "192.0.2.7";
+	a.seconds = 60;
+	return a;
+}
+
+static int
+try_as(struct auth *a, char mechanism, const char *user, const char *secret)
+{
+	struct attempt t;
+
+	memset(&t, 'x', sizeof(t));
+	t.mechanism = mechanism;
+	snprintf(t.user, sizeof(t.user), "%s", user);
+	snprintf(t.secret, sizeof(t.secret), "%s", secret);
+	return auth_try(a, &t);
+}
+
+/* One login without separate processes. */
+static int
+try_login(const char *file, const char *user, const char *secret)
+{
+	struct auth a = an_auth(file);
+
+	return try_as(&a, AUTH_PASS, user, secret);
+}
+
+static char *
+a_file(const char *text)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", in_base("accounts"));
+	return write_file(path, text, strlen(text), 0600);
+}
+
+static void
+assert_logged(const char *line)
+{
+	int i;
+
+	for (i = 0; i < sh->nlines && i < LINES; i++)
+		if (strcmp(sh->line[i], line) == 0)
+			return;
+	ck_abort_msg("not in the log: %s (last: %s)", line,
+	    sh->nlines > 0 ? sh->line[sh->nlines - 1] : "nothing");
+}
+
+/* A letter 128 or 129 times. */
+#define X8	"xxxxxxxx"
+#define X128	X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8
+
+static const struct {
+	const char *name;
+	int legal;
+} names[] = {
+	{ "a", 1 }, { "alice", 1 }, { "ALICE", 1 }, { "a.b", 1 },
+	{ "a_b", 1 }, { "a@b", 1 }, { "a+b", 1 }, { "a-b", 1 }, { "0", 1 },
+	{ "_", 1 }, { "@", 1 }, { "+", 1 }, { "a.", 1 }, { "a..b", 1 },
+	{ "a-", 1 }, { X128, 1 },
+	{ "", 0 }, { ".", 0 }, { "..", 0 }, { ".a", 0 }, { "-a", 0 },
+	{ "-", 0 }, { X128 "x", 0 }, { "../x", 0 }, { "a/b", 0 },
+	{ "/a", 0 }, { "a b", 0 }, { " a", 0 }, { "a ", 0 }, { "a\n", 0 },
+	{ "a\nb", 0 }, { "a\r", 0 }, { "a\tb", 0 }, { "a\033b", 0 },
+	{ "a\177", 0 }, { "a\200", 0 }, { "\303\244", 0 }, { "a%u", 0 },
+	{ "a,b", 0 }, { "a=b", 0 }, { "a[b]", 0 }, { "a:b", 0 }, { "#a", 0 },
+	{ "a*", 0 }, { "a?", 0 }, { "a\\", 0 }, { "a'", 0 }, { "a\"", 0 },
+	{ "a$b", 0 }, { "a;b", 0 }, { "a|b", 0 }, { "a~", 0 },
+	{ "x, ip=[9.9.9.9]", 0 }, { "x, ip=[9.9.9.9]\n", 0 }
+};
+
+/* The account is there with the right secret: only the name decides. */
+START_TEST(a_name_is_taken_if_it_is_legal)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s:{PLAIN}s\n", names[_i].name);
+	if (names[_i].legal) {
+		ck_assert_int_eq(try_login(a_file(text), names[_i].name, "s"),
+		    1);
+		ck_assert_int_eq(sh->nlines, 0);
+		return;
+	}
+	ck_assert_int_eq(try_login(a_file(text), names[_i].name, "s"), 0);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert_str_eq(sh->line[0], "LOGIN FAILED, user=-, ip=[192.0.2.7]");
+}
+END_TEST
+
+START_TEST(every_octet_that_is_not_named_is_refused_in_a_name)
+{
+	char name[4] = "a?b", text[32];
+	struct auth a;
+	int c, legal;
+
+	for (c = 1; c < 256; c++) {
+		name[1] = (char)c;
+		legal = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+		    (c >= 'a' && c <= 'z') || strchr("._@+-", c) != NULL;
+		snprintf(text, sizeof(text), "%s:{PLAIN}s\n", name);
+		a = an_auth(a_file(text));
+		ck_assert_msg(try_as(&a, AUTH_PASS, name, "s") == legal,
+		    "octet %d", c);
+	}
+}
+END_TEST
+
+START_TEST(a_wrong_secret_is_logged_with_the_legal_name)
+{
+	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "alice", "t"),
+	    0);
+	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "bob", "s"), 0);
+	ck_assert_int_eq(sh->nlines, 2);
+	ck_assert_str_eq(sh->line[0],
+	    "LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+	ck_assert_str_eq(sh->line[1],
+	    "LOGIN FAILED, user=bob, ip=[192.0.2.7]");
+}
+END_TEST
+
+START_TEST(the_attempt_is_wiped_and_its_account_forgotten)
+{
+	struct auth a = an_auth(a_file("alice:{PLAIN}s\n"));
+	struct attempt t;
+	char *p = (char *)&t;
+	size_t i;
+
+	memset(&t, 0, sizeof(t));
+	t.mechanism = AUTH_PASS;
+	snprintf(t.user, sizeof(t.user), "alice");
+	snprintf(t.secret, sizeof(t.secret), "wrong");
+	ck_assert_int_eq(auth_try(&a, &t), 0);
+	for (i = 0; i < sizeof(t); i++)
+		ck_assert(p[i] == 0);
+	ck_assert_str_eq(a.account.name, "");
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert_str_eq(a.account.name, "alice");
+	ck_assert_int_eq(a.tries, 2);
+}
+END_TEST
+
+/* SHA-crypt's own example, and one of MD5-crypt. */
+#define HELLO6	"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3u" \
+	"BnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
+#define HELLO1	"$1$abcdefgh$fzmjzFdo5nMtBG8gtud5e0"
+#define HELLO	"Hello world!"
+#define L64	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define L256	L64 L64 L64 L64
+#define L2048	L256 L256 L256 L256 L256 L256 L256 L256
+
+static const struct {
+	const char *text, *name, *secret;
+	int in;
+} files[] = {
+	/* hashes */
+	{ "a:" HELLO6 "\n", "a", HELLO, 1 },
+	{ "a:" HELLO6 "\n", "a", "Hello world", 0 },
+	{ "a:" HELLO6 "\n", "a", HELLO6, 0 },
+	{ "a:" HELLO6 "\n", "a", "", 0 },
+	{ "a:" HELLO1 "\n", "a", HELLO, 1 },
+	{ "a:" HELLO1 "\n", "a", "hello world!", 0 },
+	{ "a:{CRYPT}" HELLO6 "\n", "a", HELLO, 1 },
+	{ "a:{SHA512-CRYPT}" HELLO6 "\n", "a", HELLO, 1 },
+	{ "a:{MD5-CRYPT}" HELLO1 "\n", "a", HELLO, 1 },
+	{ "a:{}" HELLO1 "\n", "a", HELLO, 1 },
+	{ "a:{CRYPT" HELLO1 "\n", "a", HELLO, 0 },
+	{ "a:{CRYPT" HELLO1 "\n", "a", "{CRYPT" HELLO1, 0 },
+	{ "a:*" HELLO1 "\n", "a", HELLO, 0 },
+	{ "a:!" HELLO1 "\n", "a", HELLO, 0 },
+	{ "a:!!\n", "a", "!!", 0 }, { "a:*\n", "a", "*", 0 },
+	{ "a:*0\n", "a", "*0", 0 }, { "a:*1\n", "a", "*1", 0 },
+	{ "a:{CRYPT}*0\n", "a", "x", 0 }, { "a:{CRYPT}!\n", "a", "!", 0 },
+	{ "a:\n", "a", "", 0 }, { "a:\n", "a", "x", 0 },
+	{ "a::\n", "a", "", 0 }, { "a\n", "a", "", 0 }, { "a", "a", "", 0 },
+	{ "a:{CRYPT}\n", "a", "", 0 }, { "a:{PLAIN}\n", "a", "", 0 },
+	{ "a:x\n", "a", "x", 0 }, { "a:$6$\n", "a", "x", 0 },
+	{ "a:$\n", "a", "$", 0 }, { "a:secret\n", "a", "secret", 0 },
+	{ "a:{SHA}c2VjcmV0\n", "a", "c2VjcmV0", 0 },
+	/* {PLAIN} */
+	{ "a:{PLAIN}s\n", "a", "s", 1 }, { "a:{PLAIN}s\n", "a", "S", 0 },
+	{ "a:{PLAIN}s\n", "a", "", 0 }, { "a:{PLAIN}s\n", "a", "st", 0 },
+	{ "a:{PLAIN}st\n", "a", "s", 0 }, { "a:{PLAIN}s t \n", "a", "s t ", 1 },
+	{ "a:{PLAIN}\303\244\n", "a", "\303\244", 1 },
+	{ "a:{PLAIN}\303\244\n", "a", "\303\245", 0 },
+	{ "a:{PLAIN}*s\n", "a", "*s", 1 }, { "a:{PLAIN}!\n", "a", "!", 1 },
+	{ "a:{PLAIN}{x}y\n", "a", "{x}y", 1 },
+	{ "a:{PLAIN}{x}y\n", "a", "y", 0 },
+	{ "a:{PLAIN}s\n", "a", "{PLAIN}s", 0 },
+	/* fields */
+	{ "a:{PLAIN}s:1:2\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:1:2:A. Person:/home/a:/bin/sh\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:1:2:A. Person:/home/a:/bin/sh:x=1:y=2\n", "a", "s", 1 },
+	{ "a:{PLAIN}s::::::::::::\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:0:0\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:x:y\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:t\n", "a", "s:t", 0 },
+	{ "a:b:{PLAIN}s\n", "a", "s", 0 },
+	/* lines */
+	{ "", "a", "", 0 }, { "\n\n\n", "a", "", 0 },
+	{ "a:{PLAIN}s", "a", "s", 1 },
+	{ "b:{PLAIN}t\na:{PLAIN}s", "a", "s", 1 },
+	{ "b:{PLAIN}t\na:{PLAIN}s", "a", "t", 0 },
+	{ "#a:{PLAIN}s\n", "a", "s", 0 }, { "#a:{PLAIN}s\n", "#a", "s", 0 },
+	{ "# a comment\n\na:{PLAIN}s\n", "a", "s", 1 },
+	{ " a:{PLAIN}s\n", "a", "s", 0 }, { "aa:{PLAIN}s\n", "a", "s", 0 },
+	{ "a:{PLAIN}s\n", "aa", "s", 0 }, { "A:{PLAIN}s\n", "a", "s", 0 },
+	{ "x" L2048 ":y\na:{PLAIN}s\n", "a", "s", 1 },
+	{ "#" L2048 L256 "\na:{PLAIN}s\n", "a", "s", 1 },
+	{ "#" L2048 "a:{PLAIN}s\n", "a", "s", 0 },
+	/* what lies behind the buffer's end is no line of its own */
+	{ "#" L256 L256 L256 L256 L256 L256 L256 L64 L64 L64
+	    "0123456789abcdef0123456789abcdef0123456789abcdef01234567a"
+	    ":{PLAIN}s\n", "a", "s", 0 },
+	{ "#" L256 L256 L256 L256 L256 L256 L256 L64 L64 L64
+	    "0123456789abcdef0123456789abcdef0123456789abcdef012345678a"
+	    ":{PLAIN}s\n", "a", "s", 0 },
+	{ "#" L256 L256 L256 L256 L256 L256 L256 L64 L64 L64
+	    "0123456789abcdef0123456789abcdef0123456789abcdef0123456a"
+	    ":{PLAIN}s\n", "a", "s", 0 },
+	{ "#" L2048 L256, "a", "s", 0 },
+	{ "a:{PLAIN}s:1:2::" L256 ":\n", "a", "s", 1 },
+	{ "a:{PLAIN}s:1:2:" L2048 ":/home\nb:{PLAIN}t\n", "a", "s", 0 },
+	{ "a:{PLAIN}s:1:2:" L2048 ":/home\nb:{PLAIN}t\n", "b", "t", 1 }
+};
+
+START_TEST(a_line_of_the_file_lets_in_whom_it_names)
+{
+	ck_assert_int_eq(try_login(a_file(files[_i].text), files[_i].name,
+	    files[_i].secret), files[_i].in);
+}
+END_TEST
+
+/* What a system's crypt(3) makes of these is not to be relied on. */
+START_TEST(a_locked_or_empty_hash_is_not_even_tried)
+{
+	static const char *const hashes[] = { "", "*", "!", "!!", "*0", "*1",
+	    "!" HELLO1, "*" HELLO1, "{CRYPT}", "{CRYPT}*", "{CRYPT}!x" };
+	char text[128];
+	size_t i;
+
+	fake.gullible = 1;
+	ck_assert_int_eq(try_login(a_file("a:x\n"), "a", "s"), 1);
+	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
+		snprintf(text, sizeof(text), "a:%s\n", hashes[i]);
+		ck_assert_msg(try_login(a_file(text), "a", "s") == 0, "%s",
+		    hashes[i]);
+		ck_assert_int_eq(try_login(a_file(text), "a", ""), 0);
+	}
+}
+END_TEST
+
+START_TEST(secrets_of_all_lengths_are_compared_whole)
+{
+	char secret[FIELD_MAX + 1], text[600], last;
+	struct auth a;
+	size_t n;
+
+	for (n = 1; n < sizeof(secret); n++) {
+		memset(secret, 's', n);
+		secret[n] = '\0';
+		snprintf(text, sizeof(text), "a:{PLAIN}%s\n", secret);
+		a = an_auth(a_file(text));
+		/* a hash field holds 255 octets, and 7 of them say {PLAIN} */
+		ck_assert_msg(try_as(&a, AUTH_PASS, "a", secret) ==
+		    (n + 7 <= 255), "%zu octets", n);
+		last = secret[n - 1];
+		secret[n - 1] = (char)(last ^ 1);
+		ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
+		secret[n - 1] = (char)(last ^ -128);
+		ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
+		secret[n - 1] = '\0';
+		ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
+	}
+}
+END_TEST
+
+START_TEST(a_secret_of_255_octets_is_hashed_whole)
+{
+	char secret[FIELD_MAX + 1], text[600];
+	const char *hash;
+	struct auth a;
+
+	memset(secret, 's', FIELD_MAX);
+	secret[FIELD_MAX] = '\0';
+	hash = crypt(secret, "$6$rounds=1000$salt$");
+	if (hash == NULL || *hash != '$') {
+		skip("a_secret_of_255_octets_is_hashed_whole",
+		    "this crypt(3) does not know $6$");
+		return;
+	}
+	snprintf(text, sizeof(text), "a:%s\n", hash);
+	a = an_auth(a_file(text));
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 1);
+	secret[FIELD_MAX - 1] = 't';
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
+}
+END_TEST
+
+START_TEST(the_file_must_not_be_for_others)
+{
+	static const struct {
+		mode_t mode;
+		int in;
+	} modes[] = { { 0600, 1 }, { 0400, 1 }, { 0640, 1 }, { 0440, 1 },
+	    { 0700, 1 }, { 0604, 0 }, { 0602, 0 }, { 0606, 0 }, { 0644, 0 },
+	    { 0660, 0 }, { 0620, 0 }, { 0666, 0 }, { 0444, 0 }, { 0777, 0 } };
+	char *path = a_file("a:{PLAIN}s\n");
+	char line[PATH_MAX + 64];
+	size_t i;
+
+	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+		sh->nlines = 0;
+		ck_assert(chmod(path, modes[i].mode) == 0);
+		ck_assert_msg(try_login(path, "a", "s") == modes[i].in,
+		    "mode %o", (unsigned)modes[i].mode);
+		ck_assert_int_eq(sh->nlines, modes[i].in ? 0 : 2);
+		if (modes[i].in)
+			continue;
+		snprintf(line, sizeof(line), "%s: ", path);
+		ck_assert(strncmp(sh->line[0], line, strlen(line)) == 0);
+		ck_assert_str_eq(sh->line[1],
+		    "LOGIN FAILED, user=a, ip=[192.0.2.7]");
+	}
+}
+END_TEST
+
+START_TEST(without_the_file_nobody_is_let_in)
+{
+	ck_assert_int_eq(try_login(in_base("none"), "a", "s"), 0);
+	ck_assert_int_eq(sh->nlines, 2);
+	ck_assert(strstr(sh->line[0], "/none: ") != NULL);
+	ck_assert_int_eq(try_login(scratch, "a", "s"), 0);
+}
+END_TEST
+
+/* RFC 1939, section 7, has this very login. */
+#define RFC_CHALLENGE	"<1896.697170952@dbc.mtview.ca.us>"
+#define RFC_DIGEST	"c4c9334bac560ecc979e58001b3e22fb"
+
+static const struct {
+	const char *text, *challenge, *secret;
+	char mechanism;
+	int in;
+} apop[] = {
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_APOP, 1 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, "tanstaaf", AUTH_PASS, 1 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, "tanstaaf", AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_PASS, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_NEVER, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, "tanstaaf", AUTH_NEVER, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, 'x', 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, '\0', 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, "tanstaaf", '\0', 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", NULL, RFC_DIGEST, AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", "<1@a>", RFC_DIGEST, AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}tanstaaF\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_APOP, 0 },
+	{ "mrose:tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_APOP, 0 },
+	{ "mrose:{CRYPT}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST, AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, "", AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE, RFC_DIGEST "0", AUTH_APOP,
+	    0 },
+	{ "mrose:{PLAIN}tanstaaf\n", RFC_CHALLENGE,
+	    "c4c9334bac560ecc979e58001b3e22f", AUTH_APOP, 0 },
+	{ "mrose:{PLAIN}\n", RFC_CHALLENGE, "aab7a5d9cd1e6c1b0a1a0a5a3b0d1e2f",
+	    AUTH_APOP, 0 },
+	{ "mrose:" HELLO1 "\n", RFC_CHALLENGE, HELLO, AUTH_APOP, 0 },
+	{ "mrose:" HELLO1 "\n", RFC_CHALLENGE, HELLO, AUTH_NEVER, 0 }
+};
+
+START_TEST(apop_takes_the_digest_of_a_plain_secret_alone)
+{
+	struct auth a = an_auth(a_file(apop[_i].text));
+
+	a.challenge = apop[_i].challenge;
+	ck_assert_int_eq(try_as(&a, apop[_i].mechanism, "mrose",
+	    apop[_i].secret), apop[_i].in);
+	ck_assert_int_eq(sh->nlines, apop[_i].in ? 0 : 1);
+}
+END_TEST
+
+/* The record comes from a process that may be anybody's by now. */
+START_TEST(strings_that_do_not_end_are_ended)
+{
+	struct auth a = an_auth(a_file("a:{PLAIN}s\n"));
+	struct attempt t;
+
+	memset(&t, 'A', sizeof(t));
+	ck_assert_int_eq(auth_try(&a, &t), 0);
+	memset(&t, 'A', sizeof(t));
+	t.mechanism = AUTH_PASS;
+	ck_assert_int_eq(auth_try(&a, &t), 0);
+	memset(&t, 'A', sizeof(t));
+	t.mechanism = AUTH_PASS;
+	memcpy(t.user, "a", 2);
+	ck_assert_int_eq(auth_try(&a, &t), 0);
+	memset(&t, 0xff, sizeof(t));
+	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(sh->nlines, 4);
+	ck_assert_str_eq(sh->line[0], "LOGIN FAILED, user=-, ip=[192.0.2.7]");
+	ck_assert_str_eq(sh->line[2], "LOGIN FAILED, user=a, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* ---- The system's accounts ---- */
+
+enum { TODAY = -7, PAST = -8, FUTURE = -9 };
+
+static char w_x[] = "x", w_star[] = "*", w_none[] = "", w_home[] = "/home/a",
+    w_hash[] = HELLO1, w_locked[] = "!" HELLO1, w_starred[] = "*" HELLO1,
+    w_alice[] = "alice", w_plain[] = "{PLAIN}" HELLO, w_bad[] = "a/b",
+    w_bang[] = "!", w_failed[] = "*0";
+
+/* The days are relative to today where they are TODAY, PAST or FUTURE. */
+static const struct {
+	char *passwd, *shadow;		/* shadow NULL: no such entry */
+	long lstchg, max, inact, expire;
+	uid_t uid;
+	gid_t gid;
+	int in;
+} states[] = {
+	{ w_x, w_hash, PAST, 99999, -1, -1, USER, USER, 1 },
+	{ w_x, w_hash, -1, -1, -1, -1, USER, USER, 1 },
+	{ w_x, w_locked, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_starred, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_bang, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_star, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_failed, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_none, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_x, PAST, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_hash, 0, 99999, -1, -1, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, PAST, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, TODAY, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, 0, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, FUTURE, USER, USER, 1 },
+	/* PAST is ten days ago */
+	{ w_x, w_hash, PAST, 5, 4, -1, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 5, 5, -1, USER, USER, 1 },
+	{ w_x, w_hash, PAST, 10, 0, -1, USER, USER, 1 },
+	{ w_x, w_hash, PAST, 9, 0, -1, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 5, -1, -1, USER, USER, 1 },
+	{ w_x, w_hash, PAST, -1, 4, -1, USER, USER, 1 },
+	{ w_x, w_hash, -1, 5, 4, -1, USER, USER, 1 },
+	{ w_x, NULL, 0, 0, 0, 0, USER, USER, 0 },
+	{ w_hash, NULL, 0, 0, 0, 0, USER, USER, 1 },
+	{ w_star, NULL, 0, 0, 0, 0, USER, USER, 0 },
+	{ w_none, NULL, 0, 0, 0, 0, USER, USER, 0 },
+	{ w_locked, NULL, 0, 0, 0, 0, USER, USER, 0 },
+	/* only as root do ids matter */
+	{ w_x, w_hash, PAST, 99999, -1, -1, 0, USER, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, -1, USER, 0, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, -1, 0, 0, 0 },
+	{ w_x, w_hash, PAST, 99999, -1, -1, DIALOGUE, USER, 0 }
+};
+
+static struct passwd system_pw[2];
+#if HAS_SHADOW
+static struct spwd system_sp[2];
+
+static long
+day(long n)
+{
+	long today = (long)(time(NULL) / 86400);
+
+	return n == TODAY ? today : n == PAST ? today - 10 :
+	    n == FUTURE ? today + 1 : n;
+}
+#endif
+
+/* Make alice the only account there is. */
+static void
+make_system(char *hash, char *shadow, uid_t uid, gid_t gid)
+{
+	memset(system_pw, 0, sizeof(system_pw));
+	system_pw[0].pw_name = w_alice;
+	system_pw[0].pw_passwd = hash;
+	system_pw[0].pw_uid = uid;
+	system_pw[0].pw_gid = gid;
+	system_pw[0].pw_dir = w_home;
+	fake.pw = system_pw;
+#if HAS_SHADOW
+	memset(system_sp, 0, sizeof(system_sp));
+	system_sp[0].sp_namp = shadow == NULL ? NULL : w_alice;
+	system_sp[0].sp_pwdp = shadow;
+	system_sp[0].sp_lstchg = system_sp[0].sp_max = -1;
+	system_sp[0].sp_inact = system_sp[0].sp_expire = -1;
+	fake.sp = system_sp;
+#else
+	(void)shadow;
+#endif
+}
+
+/* Whether this login gets through all processes; enter: to the mail. */
+static int login_through(struct auth *a, const char *user, const char *secret,
+    int enter);
+
+START_TEST(an_account_is_refused_unless_its_state_allows_it)
+{
+#if HAS_SHADOW
+	struct auth a = an_auth(NULL);
+
+	make_system(states[_i].passwd, states[_i].shadow, states[_i].uid,
+	    states[_i].gid);
+	system_sp[0].sp_lstchg = day(states[_i].lstchg);
+	system_sp[0].sp_max = states[_i].max;
+	system_sp[0].sp_inact = states[_i].inact;
+	system_sp[0].sp_expire = day(states[_i].expire);
+	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0), states[_i].in);
+	if (states[_i].in) {
+		ck_assert_uint_eq(sh->account.uid, USER);
+		ck_assert_uint_eq(sh->account.gid, USER);
+		ck_assert_str_eq(sh->account.home, "/home/a");
+		ck_assert_int_eq(sh->nlines, 0);
+	} else {
+		ck_assert_int_eq(sh->nlines, 1);
+		ck_assert_str_eq(sh->line[0],
+		    "LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+	}
+	ck_assert_int_eq(login_through(&a, "alice", "wrong", 0), 0);
+	ck_assert_int_eq(login_through(&a, "bob", HELLO, 0), 0);
+#else
+	if (_i == 0)
+		skip("an_account_is_refused_unless_its_state_allows_it",
+		    "no shadow(5) here");
+#endif
+}
+END_TEST
+
+/* Directory services may find ALICE for alice: the mailbox is still alice's. */
+START_TEST(the_name_is_the_accounts_and_not_the_one_typed)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_hash, NULL, USER, USER);
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "ALICE", HELLO), 1);
+	ck_assert_str_eq(a.account.name, "alice");
+}
+END_TEST
+
+START_TEST(an_account_whose_own_name_is_hostile_is_refused)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_hash, NULL, USER, USER);
+	system_pw[0].pw_name = w_bad;
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a/b", HELLO), 0);
+}
+END_TEST
+
+START_TEST(apop_is_not_for_the_systems_accounts)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_hash, NULL, USER, USER);
+	a.challenge = RFC_CHALLENGE;
+	ck_assert_int_eq(try_as(&a, AUTH_APOP, "alice", HELLO), 0);
+	system_pw[0].pw_passwd = w_plain;
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+}
+END_TEST
+
+/* ---- How long a refusal takes ---- */
+
+static const struct {
+	long long took, waits;	/* ms */
+} holds[] = {
+	{ 0, 3000 }, { 1, 2999 }, { 100, 2900 }, { 1500, 1500 },
+	{ 2999, 1 }, { 3000, 3000 }, { 3001, 2999 }, { 5999, 1 },
+	{ 7500, 1500 }, { 59000, 1000 }
+};
+
+START_TEST(a_refusal_comes_at_a_multiple_of_three_seconds)
+{
+	static const time_t starts[] = { 0, 1, 2, 1000000000 };
+	static const long ns[] = { 0, 1, 500000000, 999999999 };
+	struct auth a = an_auth(a_file("a:" HELLO1 "\n"));
+	size_t i, j;
+
+	for (i = 0; i < 4; i++)
+		for (j = 0; j < 4; j++) {
+			sh->clock.tv_sec = starts[i];
+			sh->clock.tv_nsec = ns[j];
+			sh->slept = 0;
+			fake.crypt_ns = holds[_i].took * 1000000;
+			ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", "no"), 0);
+			ck_assert_int_eq(sh->slept / 1000000, holds[_i].waits);
+			ck_assert_int_eq(sh->slept % 1000000, 0);
+		}
+}
+END_TEST
+
+START_TEST(a_refusal_is_not_hurried_by_signals)
+{
+	struct auth a = an_auth(a_file("a:{PLAIN}s\n"));
+
+	sh->interrupts = 5;
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", "no"), 0);
+	ck_assert_int_eq(sh->naps, 6);
+	ck_assert_msg(sh->slept >= 2999000000LL && sh->slept <= 3000000000LL,
+	    "%lld", sh->slept);
+}
+END_TEST
+
+START_TEST(a_good_login_does_not_wait)
+{
+	ck_assert_int_eq(try_login(a_file("a:{PLAIN}s\n"), "a", "s"), 1);
+	ck_assert_int_eq(sh->naps, 0);
+}
+END_TEST
+
+/* ---- Options ---- */
+
+static const struct {
+	const char *template, *file;	/* the file that must be opened */
+	int ok;
+} templates[] = {
+	{ "%h/box", "home/box", 1 },
+	{ "@/mail/%u", "mail/alice", 1 },
+	{ "@/mail/%u.%u", "mail/alice.alice", 1 },
+	{ "@/mail/100%%", "mail/100%", 1 },
+	{ "@/mail/%%u", "mail/%u", 1 },
+	{ "%h/%u/%u", "home/alice/alice", 1 },
+	{ "@/mail/fixed", "mail/fixed", 1 },
+	{ "@/mail/%", NULL, 0 }, { "@/mail/%x", NULL, 0 },
+	{ "@/mail/%U", NULL, 0 }, { "@/mail/%s", NULL, 0 },
+	{ "@/mail/%n%n", NULL, 0 }, { "@/mail/%u%", NULL, 0 },
+	{ "@/mail/%1u", NULL, 0 }, { "%", NULL, 0 }, { "", NULL, 0 },
+	{ "/" L2048, NULL, 0 }
+};
+
+static int
+is_file_of(const struct mbox *m, const char *path)
+{
+	struct stat a, b;
+
+	return m->fd != -1 && fstat(m->fd, &a) == 0 && stat(path, &b) == 0 &&
+	    a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+static void
+make_dirs(void)
+{
+	mkdir(in_base("mail"), 0755);
+	mkdir(in_base("home"), 0755);
+	mkdir(in_base("home/alice"), 0755);
+}
+
+START_TEST(the_mailbox_template_is_expanded)
+{
+	static struct mbox m;
+	char template[4096], text[1024], *path;
+	struct auth a;
+
+	make_dirs();
+	fake.uid = fake.euid = getuid();
+	fake.gid = fake.egid = getgid();
+	if (fake.uid == 0)	/* one process, as an ordinary user has it */
+		fake.uid = fake.euid = USER;
+	snprintf(template, sizeof(template), "%s%s",
+	    templates[_i].template[0] == '@' ? scratch : "",
+	    templates[_i].template + (templates[_i].template[0] == '@'));
+	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n",
+	    in_base("home"));
+	a = an_auth(a_file(text));
+	a.mailbox = template;
+	if (!templates[_i].ok) {
+		ck_assert_ptr_nonnull(auth_start(&a, 0));
+		return;
+	}
+	ck_assert_ptr_null(auth_start(&a, 0));
+	path = in_base("%s", templates[_i].file);
+	write_file(path, mail, strlen(mail), 0600);
+	if (getuid() == 0)
+		ck_assert(chown(path, USER, USER) == 0);
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert_int_eq(auth_enter(&a, &m), MBOX_OK);
+	ck_assert(is_file_of(&m, path));
+	mbox_close(&m);
+}
+END_TEST
+
+/* An empty maildrop would make a client forget what it knows. */
+START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
+{
+	/* none, one that is too long, and one that makes the path so */
+	static const char *const homes[] = { "", L256, L64 L64 L64 };
+	static struct mbox m;
+	char text[2048];
+	struct auth a;
+
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n", homes[_i]);
+	a = an_auth(a_file(text));
+	a.mailbox = "%h/" L256 L256 L256 L64 "/mbox";
+	ck_assert_ptr_null(auth_start(&a, 0));
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert_int_eq(auth_enter(&a, &m), MBOX_PERM);
+	ck_assert_int_ge(sh->nlines, 1);
+	mbox_close(&m);
+}
+END_TEST
+
+static char w_pop3d[] = "pop3d", w_root[] = "toor", w_wheel[] = "wheel";
+
+static const struct {
+	const char *user;
+	unsigned uid, gid;	/* 0: refused */
+} dialogues[] = {
+	{ "54321:54322", 54321, 54322 }, { "1:1", 1, 1 },
+	{ "999999999:1", 999999999, 1 },
+	{ "1234567890:1234567891", 1234567890, 1234567891 },
+	{ "4294967294:4294967293", 4294967294U, 4294967293U },
+	{ "pop3d", 777, 778 },
+	{ "toor", 0, 0 }, { "wheel", 0, 0 }, { "nobody-of-that-name", 0, 0 },
+	{ "", 0, 0 }, { ":", 0, 0 }, { "0:0", 0, 0 }, { "0:1", 0, 0 },
+	{ "1:0", 0, 0 }, { "00:1", 0, 0 }, { "1:", 0, 0 }, { ":1", 0, 0 },
+	{ "1:1:1", 0, 0 }, { "1:1 ", 0, 0 }, { " 1:1", 0, 0 },
+	{ "-1:1", 0, 0 }, { "+1:1", 0, 0 }, { "0x1:1", 0, 0 },
+	{ "1:a", 0, 0 }, { "a:1", 0, 0 }, { "4294967295:1", 0, 0 },
+	{ "4294967296:1", 0, 0 }, { "4294967297:1", 0, 0 },
+	{ "1:4294967296", 0, 0 }, { "1:4294967295", 0, 0 },
+	{ "18446744073709551617:1", 0, 0 },
+	{ "99999999999999999999999999999999:1", 0, 0 },
+	{ "000000000000000000000000000000000000000000000000:1", 0, 0 }
+};
+
+START_TEST(the_dialogues_account_is_a_name_or_numbers_and_not_roots)
+{
+	struct passwd pw[4];
+	struct auth a = an_auth(NULL);
+	const char *why;
+
+	memset(pw, 0, sizeof(pw));
+	pw[0].pw_name = w_pop3d;
+	pw[0].pw_uid = 777;
+	pw[0].pw_gid = 778;
+	pw[1].pw_name = w_root;
+	pw[1].pw_gid = 5;
+	pw[2].pw_name = w_wheel;
+	pw[2].pw_uid = 5;
+	fake.pw = pw;
+	a.user = dialogues[_i].user;
+	why = auth_start(&a, 0);
+	if (dialogues[_i].uid == 0) {
+		ck_assert_ptr_nonnull(why);
+		return;
+	}
+	ck_assert_ptr_null(why);
+	ck_assert_int_eq(a.root, 1);
+	ck_assert_uint_eq(a.uid, dialogues[_i].uid);
+	ck_assert_uint_eq(a.gid, dialogues[_i].gid);
+}
+END_TEST
+
+START_TEST(the_empty_directory_must_be_roots_alone)
+{
+	struct auth a = an_auth(NULL);
+	char *dir = in_base("e"), *link = in_base("link");
+	static const mode_t good[] = { 0755, 0711, 0555, 0700, 01755 };
+	static const mode_t bad[] = { 0775, 0757, 0777, 01777, 0722 };
+	size_t i;
+
+	mkdir(dir, 0755);
+	ck_assert(symlink(dir, link) == 0 || errno == EEXIST);
+	a.empty = dir;
+	for (i = 0; i < 5; i++) {
+		ck_assert(chmod(dir, good[i]) == 0);
+		ck_assert_ptr_null(auth_start(&a, 0));
+		ck_assert(chmod(dir, bad[i]) == 0);
+		ck_assert_ptr_nonnull(auth_start(&a, 0));
+	}
+	ck_assert(chmod(dir, 0755) == 0);
+	a.empty = link;
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.empty = in_base("none");
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.empty = a_file("");
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.empty = "";
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+}
+END_TEST
+
+START_TEST(ids_that_differ_are_refused)
+{
+	struct auth a = an_auth(a_file(""));
+	uid_t ids[4];
+	int i, pipe;
+
+	for (i = 0; i < 32; i++) {
+		ids[0] = ids[1] = ids[2] = ids[3] = i & 1 ? USER : 0;
+		pipe = i >> 1 & 1;
+		ids[i >> 2 & 3] = DIALOGUE;
+		fake.uid = ids[0];
+		fake.euid = ids[1];
+		fake.gid = ids[2];
+		fake.egid = ids[3];
+		ck_assert_ptr_nonnull(auth_start(&a, pipe));
+	}
+}
+END_TEST
+
+START_TEST(options_that_do_not_fit_are_refused)
+{
+	struct auth a = an_auth(NULL);
+
+	ck_assert_ptr_null(auth_start(&a, 0));
+	ck_assert_ptr_nonnull(auth_start(&a, 1));	/* -p as root */
+	a.challenge = "<1@a>";
+	ck_assert_ptr_nonnull(auth_start(&a, 0));	/* -a without -f */
+	a.file = in_base("accounts");
+	ck_assert_ptr_null(auth_start(&a, 0));
+	a.challenge = NULL;
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	ck_assert_ptr_null(auth_start(&a, 0));
+	ck_assert_int_eq(a.root, 0);
+	a.file = NULL;
+	ck_assert_ptr_nonnull(auth_start(&a, 0));	/* no -f, not root */
+}
+END_TEST
+
+START_TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_x, NULL, USER, USER);
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	a.mailbox = "/var/mail/%u";
+	ck_assert_ptr_null(auth_start(&a, 1));
+	ck_assert_str_eq(a.account.name, "alice");
+	ck_assert_str_eq(a.account.home, "/home/a");
+	ck_assert_uint_eq(a.account.uid, USER);
+	fake.uid = fake.euid = DIALOGUE;
+	memset(&a.account, 0, sizeof(a.account));
+	ck_assert_ptr_nonnull(auth_start(&a, 1));
+	a.mailbox = "%h/mbox";
+	ck_assert_ptr_nonnull(auth_start(&a, 1));
+	a.mailbox = "/var/mail/box";
+	ck_assert_ptr_null(auth_start(&a, 1));
+}
+END_TEST
+
+/* ---- All processes, with make-believe ids ---- */
+
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	fake_alarm(1);
+}
+
+/* What a dialogue gets. */
+struct talk {
+	struct auth *a;
+	const char *user, *secret;
+};
+
+static void
+talk(void *arg)
+{
+	struct talk *t = arg;
+
+	sh->talked = 1;
+	sh->answer[0] = 1 + try_as(t->a, AUTH_PASS, t->user, t->secret);
+}
+
+/*
+ * Try what a process that was taken over would try: a bit for everything that
+ * succeeds.
+ */
+static int
+probe(void)
+{
+	int got = 0;
+	pid_t pid;
+
+	got |= open("/", O_RDONLY) != -1 ? 1 : 0;
+	got |= open("file", O_WRONLY | O_CREAT, 0600) != -1 ? 2 : 0;
+	got |= socket(AF_INET, SOCK_STREAM, 0) != -1 ? 4 : 0;
+	got |= socket(AF_UNIX, SOCK_DGRAM, 0) != -1 ? 8 : 0;
+	if ((pid = fork()) == 0)
+		_exit(0);
+	got |= pid != -1 ? 16 : 0;
+	got |= setuid(0) == 0 || seteuid(0) == 0 ? 32 : 0;
+	got |= setgid(0) == 0 || setegid(0) == 0 ? 64 : 0;
+	got |= kill(getppid(), 0) == 0 ? 128 : 0;
+	got |= chroot(".") == 0 ? 256 : 0;
+	got |= dup(0) != -1 ? 512 : 0;
+	got |= access("..", W_OK) == 0 ? 1024 : 0;
+	return got;
+}
+
+/* What main() does, in a process of its own. Its wait status. */
+static int
+serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
+{
+	static struct mbox m;
+	struct sigaction sa;
+	const char *why;
+	int status;
+	pid_t pid;
+
+	sh->ncalls = 0;
+	sh->started = sh->in = sh->entered = sh->loaded = -9;
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		memset(&sa, 0, sizeof(sa));
+		sa.sa_handler = on_signal;
+		sigaction(SIGALRM, &sa, NULL);
+		signal(SIGPIPE, SIG_IGN);
+		why = auth_start(a, 0);
+		snprintf(sh->why, sizeof(sh->why), "%s", why ? why : "");
+		sh->started = why == NULL;
+		if (why != NULL)
+			_exit(3);
+		sh->in = auth_login(a, dialogue, arg);
+		sh->account = a->account;
+		if (sh->in != 1)
+			_exit(4);
+		if (!enter)
+			_exit(0);
+		sh->entered = (int)auth_enter(a, &m);
+		if (sh->entered == MBOX_OK)
+			sh->loaded = (int)mbox_load(&m);
+		snprintf(sh->why, sizeof(sh->why), "%s", m.why);
+		if (sh->loaded == MBOX_OK && m.n != 2)
+			sh->loaded = -8;
+		if (!fake.on)
+			sh->answer[3] = probe();
+		mbox_close(&m);
+		_exit(sh->loaded == MBOX_OK ? 0 : 5);
+	}
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return status;
+}
+
+/* Wait until nothing we started is left: 0 if that takes too long. */
+static int
+all_ended(void)
+{
+	long long end = now_ms() + 5000;
+	pid_t pid;
+
+	while (now_ms() < end) {
+		pid = waitpid(-1, NULL, WNOHANG);
+		if (pid == -1 && errno == ECHILD)
+			return 1;
+		if (pid == 0)
+			sleep_ms(5);
+	}
+	return 0;
+}
+
+static int
+login_through(struct auth *a, const char *user, const char *secret, int enter)
+{
+	struct talk t;
+
+	t.a = a;
+	t.user = user;
+	t.secret = secret;
+	serve(a, talk, &t, enter);
+	ck_assert(all_ended());
+	return sh->in == 1 && (!enter || sh->loaded == MBOX_OK);
+}
+
+static const struct {
+	const char *ids;
+	unsigned uid, gid;	/* 0: refused */
+} ids[] = {
+	{ ":12001:12002", 12001, 12002 }, { ":12001:12002:", 12001, 12002 },
+	{ ":12001:12002:::", 12001, 12002 },
+	{ ":1:1:x:/home:/bin/sh", 1, 1 }, { ":000000007:8", 7, 8 },
+	{ ":999999999:999999998", 999999999, 999999998 },
+	{ ":1234567890:2234567890", 1234567890, 2234567890U },
+	{ ":4294967294:1", 4294967294U, 1 },
+	{ "", 0, 0 }, { ":", 0, 0 }, { "::", 0, 0 }, { ":1", 0, 0 },
+	{ ":1:", 0, 0 }, { "::1", 0, 0 }, { ":0:0", 0, 0 }, { ":0:1", 0, 0 },
+	{ ":1:0", 0, 0 }, { ":00000:1", 0, 0 }, { ":1:00", 0, 0 },
+	{ ":-1:1", 0, 0 }, { ":1:-1", 0, 0 }, { ":+1:1", 0, 0 },
+	{ ": 1:1", 0, 0 }, { ":1 :1", 0, 0 }, { ":x:y", 0, 0 },
+	{ ":1x:1", 0, 0 }, { ":0x10:1", 0, 0 }, { ":1.5:1", 0, 0 },
+	{ ":4294967295:1", 0, 0 }, { ":1:4294967295", 0, 0 },
+	{ ":4294967296:1", 0, 0 }, { ":1:4294967296", 0, 0 },
+	{ ":4294967297:1", 0, 0 }, { ":18446744073709551617:1", 0, 0 },
+	{ ":99999999999999999999:1", 0, 0 },
+	{ ":54321:1", 0, 0 }	/* the dialogue's: it could signal this one */
+};
+
+START_TEST(an_entry_needs_ids_that_are_not_roots)
+{
+	struct auth a;
+	char text[128];
+
+	snprintf(text, sizeof(text), "a:{PLAIN}s%s\n", ids[_i].ids);
+	a = an_auth(a_file(text));
+	ck_assert_int_eq(login_through(&a, "a", "s", 0), ids[_i].uid != 0);
+	if (ids[_i].uid != 0) {
+		ck_assert_uint_eq(sh->account.uid, ids[_i].uid);
+		ck_assert_uint_eq(sh->account.gid, ids[_i].gid);
+		ck_assert_str_eq(sh->account.name, "a");
+		ck_assert_int_eq(sh->nlines, 0);
+		ck_assert_int_eq(login_through(&a, "a", "t", 0), 0);
+	} else
+		assert_logged("LOGIN FAILED, user=a, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* An account whose mailbox is ours to open, whoever runs the test. */
+static struct auth
+a_mailbox(void)
+{
+	static char template[PATH_MAX], empty[PATH_MAX], file[PATH_MAX];
+	uid_t uid = getuid() == 0 ? USER : getuid();
+	char text[256], *path;
+	struct auth a;
+
+	mkdir(in_base("empty"), 0755);
+	mkdir(in_base("spool"), 0755);
+	path = write_file(in_base("spool/alice"), mail, strlen(mail), 0600);
+	ck_assert(chown(path, uid, (gid_t)-1) == 0);
+	snprintf(text, sizeof(text), "alice:{PLAIN}s:%u:%u\n", (unsigned)uid,
+	    (unsigned)USER);
+	snprintf(template, sizeof(template), "%s", in_base("spool/%%u"));
+	snprintf(empty, sizeof(empty), "%s", in_base("empty"));
+	snprintf(file, sizeof(file), "%s", a_file(text));
+	a = an_auth(file);
+	a.mailbox = template;
+	a.empty = empty;
+	return a;
+}
+
+START_TEST(a_login_leads_through_all_processes)
+{
+	struct auth a = a_mailbox();
+
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 1);
+	ck_assert_int_eq(sh->nlines, 0);
+	ck_assert_int_eq(sh->answer[0], 2);
+	ck_assert_int_eq(sh->naps, 0);
+	ck_assert_str_eq(sh->account.name, "alice");
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+	ck_assert_int_eq(login_through(&a, "alice", "t", 1), 0);
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->answer[0], 1);
+	ck_assert_int_eq(sh->slept, 3000000000LL);
+	ck_assert_int_eq(sh->nlines, 1);
+	assert_logged("LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* Whether a call's failure leaves the process something to do. */
+static int
+is_given_up(const char *name)
+{
+	return strcmp(name, "fork") == 0 || strcmp(name, "pipe") == 0 ||
+	    strcmp(name, "socketpair") == 0;
+}
+
+/*
+ * Calls that succeed are made to fail, those that must fail to succeed, and
+ * the ids that are asked for come out wrong. Nobody may get at mail, and the
+ * process in which it happened must do nothing more.
+ */
+START_TEST(no_privilege_call_may_come_out_wrong)
+{
+	struct auth fresh = a_mailbox(), a = fresh;
+	static struct shared first;
+	int i, n, status, role, lines, begun = 0;
+	struct talk t;
+
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 1);
+	first = *sh;
+	n = first.ncalls;
+	ck_assert_int_gt(n, 50);
+	for (i = 0; i < n; i++) {
+		/* at the start, and in the verifier, ids are only asked for */
+		begun |= strcmp(first.call[i].name, "pipe") == 0;
+		if (!begun || first.call[i].role == 2)
+			continue;
+		a = fresh;
+		memset(sh, 0, sizeof(*sh));
+		sh->clock.tv_sec = 1000;
+		role = sh->spoil_role = first.call[i].role;
+		sh->spoil_index = first.call[i].index;
+		t.a = &a;
+		t.user = "alice";
+		t.secret = "s";
+		status = serve(&a, talk, &t, 1);
+		ck_assert_msg(all_ended(), "%d: %s: a process is left", i,
+		    first.call[i].name);
+#define FINE(what) ck_assert_msg(what, "call %d of process %d, %s: in %d, " \
+	"entered %d, loaded %d, after %d, lines %d, status %x: %s",	\
+	sh->spoil_index, role, first.call[i].name, sh->in, sh->entered,	\
+	sh->loaded, sh->after, lines, (unsigned)status, sh->line[0])
+		lines = sh->nlines;
+		FINE(sh->spoiled && strcmp(sh->spoiled_name,
+		    first.call[i].name) == 0);
+		FINE(sh->loaded != MBOX_OK);
+		FINE(WIFEXITED(status) && WEXITSTATUS(status) != 0);
+		FINE(is_given_up(first.call[i].name) || sh->after == 0);
+		FINE(lines > 0 || sh->why[0] != '\0');
+		FINE(access(in_base("spool/alice.lock"), F_OK) == -1);
+		if (role == 1)
+			FINE(!sh->talked && sh->in != 1);
+		if (role == 0 && !is_given_up(first.call[i].name))
+			FINE(WEXITSTATUS(status) == 1);
+	}
+}
+END_TEST
+
+/* The kernel is asked what has become of the privileges. */
+START_TEST(a_privilege_that_was_not_given_up_ends_the_process)
+{
+	struct auth a = a_mailbox();
+
+	fake.lie = _i;
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
+	ck_assert_int_eq(sh->talked, 0);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert(strstr(sh->line[0], "given up") != NULL);
+}
+END_TEST
+
+/* ---- Dialogues that were taken over ---- */
+
+static void
+send_raw(struct auth *a, const void *p, size_t len)
+{
+	if (write(a->to, p, len) != (ssize_t)len)
+		sh->answer[7]++;
+}
+
+static void
+send_record(struct auth *a, const char *user, const char *secret)
+{
+	struct attempt t;
+
+	memset(&t, 0, sizeof(t));
+	t.mechanism = AUTH_PASS;
+	snprintf(t.user, sizeof(t.user), "%s", user);
+	snprintf(t.secret, sizeof(t.secret), "%s", secret);
+	send_raw(a, &t, sizeof(t));
+}
+
+/* Take all answers there are: how many, how many of them yes. */
+static void
+take_answers(struct auth *a)
+{
+	char c;
+
+	while (read(a->from, &c, 1) == 1) {
+		sh->answer[0]++;
+		sh->answer[1] += c == 'y';
+	}
+}
+
+static void
+hostile_garbage(void *arg)
+{
+	struct auth *a = arg;
+	char junk[8 * sizeof(struct attempt)];
+
+	memset(junk, 0xff, sizeof(junk));
+	send_raw(a, junk, sizeof(junk));
+	take_answers(a);
+}
+
+static void
+hostile_text(void *arg)
+{
+	struct auth *a = arg;
+	char junk[8 * sizeof(struct attempt)];
+
+	memset(junk, 'p', sizeof(junk));
+	send_raw(a, junk, sizeof(junk));
+	take_answers(a);
+}
+
+static void
+hostile_four(void *arg)
+{
+	struct auth *a = arg;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		send_record(a, "alice", "wrong");
+	for (i = 0; i < 5; i++)
+		send_record(a, "alice", "s");
+	take_answers(a);
+}
+
+static void
+hostile_partial(void *arg)
+{
+	struct auth *a = arg;
+
+	send_record(a, "alice", "wrong");
+	send_raw(a, "p", 1);
+	take_answers(a);
+	for (;;)
+		pause();
+}
+
+static void
+hostile_torn(void *arg)
+{
+	struct auth *a = arg;
+
+	send_raw(a, "palice", 6);
+	close(a->to);
+	take_answers(a);
+}
+
+static void
+hostile_closed(void *arg)
+{
+	struct auth *a = arg;
+
+	close(a->to);
+	close(a->from);
+	for (;;)
+		pause();
+}
+
+static void
+hostile_silent(void *arg)
+{
+	(void)arg;
+	for (;;)
+		pause();
+}
+
+static void
+hostile_gone(void *arg)
+{
+	struct auth *a = arg;
+
+	send_record(a, "alice", "s");
+	_exit(0);
+}
+
+static void
+hostile_blind(void *arg)
+{
+	struct auth *a = arg;
+
+	close(a->from);
+	send_record(a, "alice", "wrong");
+	send_record(a, "alice", "wrong");
+	for (;;)
+		pause();
+}
+
+/* A real client's login is stolen, and the thief will not go. */
+static void
+hostile_stays(void *arg)
+{
+	struct auth *a = arg;
+	struct sigaction sa;
+
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGALRM, &sa, NULL);
+	send_record(a, "alice", "s");
+	take_answers(a);
+	send_record(a, "alice", "s");
+	for (;;)
+		pause();
+}
+
+static const struct {
+	const char *name;
+	void (*run)(void *);
+	int answers, yes, failed, in;	/* failed: lines in the log */
+} hostile[] = {
+	{ "garbage", hostile_garbage, 3, 0, 3, 0 },
+	{ "text", hostile_text, 3, 0, 3, 0 },
+	{ "four", hostile_four, 3, 0, 3, 0 },
+	{ "partial", hostile_partial, 1, 0, 1, 0 },
+	{ "torn", hostile_torn, 0, 0, 0, 0 },
+	{ "closed", hostile_closed, 0, 0, 0, 0 },
+	{ "silent", hostile_silent, 0, 0, 0, 0 },
+	{ "blind", hostile_blind, 0, 0, 1, 0 },
+	{ "stays", hostile_stays, 1, 1, 0, 1 }
+};
+
+START_TEST(a_hostile_dialogue_gets_no_further_than_its_tries)
+{
+	struct auth a = a_mailbox();
+	long long start = now_ms();
+	int i, failed = 0;
+
+	a.seconds = 1;
+	fake.quick = 1;
+	serve(&a, hostile[_i].run, &a, 1);
+	ck_assert_msg(all_ended(), "%s: a process is left", hostile[_i].name);
+	ck_assert_int_lt(now_ms() - start, 4000);
+	ck_assert_int_eq(sh->in, hostile[_i].in);
+	ck_assert_int_eq(sh->loaded, hostile[_i].in ? MBOX_OK : -9);
+	ck_assert_int_eq(sh->answer[0], hostile[_i].answers);
+	ck_assert_int_eq(sh->answer[1], hostile[_i].yes);
+	for (i = 0; i < sh->nlines; i++)
+		failed += strncmp(sh->line[i], "LOGIN FAILED, user=", 19) == 0;
+	ck_assert_int_eq(failed, hostile[_i].failed);
+	/* root's side keeps every no back, whatever was sent at once */
+	ck_assert_int_eq(sh->slept, 3000000000LL * failed);
+}
+END_TEST
+
+/* Root may see its end before the answer is sent or after: both are right. */
+START_TEST(a_dialogue_that_dies_leaves_nothing)
+{
+	struct auth a = a_mailbox();
+
+	serve(&a, hostile_gone, &a, 1);
+	ck_assert(all_ended());
+	ck_assert(sh->in == 0 || sh->in == 1);
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+}
+END_TEST
+
+/* ---- The real program ---- */
+
+static const char failed_line[] = "-ERR [AUTH] login failed";
+static const char setup_line[] =
+    "-ERR [SYS/PERM] the server is not set up";
+static char program[PATH_MAX];
+static int has_log;		/* /dev/log is ours, and lines come in */
+static pid_t first;		/* the process that all tests are forked from */
+
+struct client {
+	pid_t pid;		/* what the superserver would have started */
+	int fd;
+	size_t pos, len;
+	char text[4096];
+};
+
+enum { PAIR, TCP };
+
+static void
+begin_real(void)
+{
+	begin_unit();
+	fake.on = 0;
+	sh->collect = 1;
+	signal(SIGPIPE, SIG_IGN);
+	setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
+	make_dirs();
+	mkdir(in_base("empty"), 0755);
+}
+
+static void
+make_pair(int fd[2], int how)
+{
+	struct sockaddr_in sin;
+	socklen_t len = sizeof(sin);
+	int l;
+
+	if (how == PAIR) {
+		ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+		return;
+	}
+	memset(&sin, 0, sizeof(sin));
+	sin.sin_family = AF_INET;
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	l = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(bind(l, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	ck_assert(listen(l, 1) == 0);
+	ck_assert(getsockname(l, (struct sockaddr *)&sin, &len) == 0);
+	fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+	ck_assert(connect(fd[0], (struct sockaddr *)&sin, len) == 0);
+	fd[1] = accept(l, NULL, NULL);
+	ck_assert(fd[1] != -1);
+	close(l);
+}
+
+/* Start it as inetd does, descriptor 2 being the client too. */
+static void
+start_with(struct client *c, int how, void (*prepare)(void),
+    const char *const argv[])
+{
+	char room[24][PATH_MAX], *words[25];
+	int fd[2], i;
+
+	memset(c, 0, sizeof(*c));
+	make_pair(fd, how);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	for (i = 0; i < 24 && argv[i] != NULL; i++) {
+		snprintf(room[i], sizeof(room[i]), "%s", argv[i]);
+		words[i] = room[i];
+	}
+	words[i] = NULL;
+	fflush(stdout);
+	c->pid = fork();
+	ck_assert(c->pid != -1);
+	if (c->pid == 0) {
+		for (i = 0; i < 3; i++)
+			dup2(fd[1], i);
+		if (fd[1] > 2)
+			close(fd[1]);
+		if (prepare != NULL)
+			prepare();
+		execv(words[0], words);
+		_exit(127);
+	}
+	close(fd[1]);
+	c->fd = fd[0];
+}
+
+static void
+start(struct client *c, const char *const argv[])
+{
+	start_with(c, PAIR, NULL, argv);
+}
+
+/* The next line, without its end; NULL: the connection has ended. */
+static char *
+next_line(struct client *c, long ms)
+{
+	static char line[sizeof(c->text)];
+	long long end = now_ms() + ms;
+	struct timeval t;
+	fd_set set;
+	char *lf;
+	ssize_t n;
+
+	for (;;) {
+		lf = memchr(c->text + c->pos, '\n', c->len - c->pos);
+		if (lf != NULL) {
+			n = lf - (c->text + c->pos);
+			memcpy(line, c->text + c->pos, (size_t)n);
+			line[n] = '\0';
+			c->pos += (size_t)n + 1;
+			ck_assert(n > 0 && line[n - 1] == '\r');
+			line[n - 1] = '\0';
+			return line;
+		}
+		memmove(c->text, c->text + c->pos, c->len - c->pos);
+		c->len -= c->pos;
+		c->pos = 0;
+		FD_ZERO(&set);
+		FD_SET(c->fd, &set);
+		t.tv_sec = (time_t)((end - now_ms()) / 1000);
+		t.tv_usec = 1000;
+		if (now_ms() >= end ||
+		    select(c->fd + 1, &set, NULL, NULL, &t) == -1)
+			ck_abort_msg("no answer after %ld ms", ms);
+		if (!FD_ISSET(c->fd, &set))
+			continue;
+		n = read(c->fd, c->text + c->len, sizeof(c->text) - c->len);
+		if (n <= 0)
+			return NULL;
+		c->len += (size_t)n;
+	}
+}
+
+/* Whether an answer comes within that time. */
+static int
+answers_within(struct client *c, long ms)
+{
+	struct timeval t;
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(c->fd, &set);
+	t.tv_sec = ms / 1000;
+	t.tv_usec = ms % 1000 * 1000;
+	return c->pos < c->len || select(c->fd + 1, &set, NULL, NULL, &t) == 1;
+}
+
+static void say(struct client *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+say(struct client *c, const char *format, ...)
+{
+	char text[2048];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	ck_assert(n > 0 && (size_t)n < sizeof(text));
+	ck_assert(write(c->fd, text, (size_t)n) == n);
+}
+
+static void
+expect(struct client *c, const char *begins)
+{
+	char *line = next_line(c, 10000);
+
+	ck_assert_msg(line != NULL && strncmp(line, begins, strlen(begins)) ==
+	    0, "%s expected, got %s", begins, line == NULL ? "the end" : line);
+}
+
+static void
+expect_end(struct client *c)
+{
+	char *line = next_line(c, 10000);
+
+	ck_assert_msg(line == NULL, "the end expected, got %s", line);
+}
+
+static int
+exit_of(const struct client *c)
+{
+	long long end = now_ms() + 10000;
+	int status;
+
+	while (waitpid(c->pid, &status, WNOHANG) != c->pid) {
+		ck_assert_msg(now_ms() < end, "it does not end");
+		sleep_ms(5);
+	}
+	return WIFEXITED(status) ? WEXITSTATUS(status) :
+	    128 + WTERMSIG(status);
+}
+
+static void
+log_in(struct client *c, const char *user, const char *secret)
+{
+	expect(c, "+OK");
+	say(c, "USER %s\r\nPASS %s\r\n", user, secret);
+	expect(c, "+OK");
+	expect(c, "+OK");
+}
+
+static void
+quit(struct client *c)
+{
+	say(c, "QUIT\r\n");
+	expect(c, "+OK");
+	expect_end(c);
+	close(c->fd);
+	ck_assert_msg(all_ended(), "a process is left");
+}
+
+/* The usual options, and more, ended by NULL. */
+static const char *const *
+with(const char *file, const char *mailbox, ...)
+{
+	static const char *argv[24];
+	static char own[4][PATH_MAX];
+	va_list ap;
+	int n = 0;
+
+	snprintf(own[0], sizeof(own[0]), "%s", mailbox);
+	snprintf(own[1], sizeof(own[1]), "%s", in_base("empty"));
+	snprintf(own[2], sizeof(own[2]), "%d:%d", DIALOGUE, DIALOGUE);
+	argv[n++] = program;
+	argv[n++] = "-m";
+	argv[n++] = own[0];
+	argv[n++] = "-e";
+	argv[n++] = own[1];
+	argv[n++] = "-u";
+	argv[n++] = own[2];
+	if (file != NULL) {
+		snprintf(own[3], sizeof(own[3]), "%s", file);
+		argv[n++] = "-f";
+		argv[n++] = own[3];
+	}
+	va_start(ap, mailbox);
+	while (n < 23 && (argv[n] = va_arg(ap, const char *)) != NULL)
+		n++;
+	va_end(ap);
+	argv[n] = NULL;
+	return argv;
+}
+
+/* A spool of its own, with alice's mailbox; returns the -m template. */
+static char *
+make_spool(mode_t mode, uid_t uid, gid_t gid)
+{
+	static char template[PATH_MAX];
+	const char *const clean[] = { "rm", "-rf", in_base("spool"), NULL };
+	char *path = in_base("spool/alice");
+
+	run(clean);
+	ck_assert(mkdir(clean[2], 0755) == 0);
+	write_file(path, mail, strlen(mail), 0600);
+	ck_assert(chown(path, USER, USER) == 0);
+	ck_assert(chown(clean[2], uid, gid) == 0);
+	ck_assert(chmod(clean[2], mode) == 0);
+	snprintf(template, sizeof(template), "%s", in_base("spool/%%u"));
+	return template;
+}
+
+/* Make alice's mailbox so large that its scan can be watched. */
+static void
+make_large(void)
+{
+	static const char more[] = "From a@b Mon Nov 23 10:00:02 2026\n\n";
+	char *path = in_base("spool/alice");
+	int fd = open(path, O_WRONLY | O_APPEND);
+
+	ck_assert(write(fd, more, strlen(more)) == (ssize_t)strlen(more));
+	ck_assert(ftruncate(fd, (SANITIZED ? 10 : 200) * 1024 * 1024) == 0);
+	close(fd);
+}
+
+static int
+is_untouched(void)
+{
+	char text[sizeof(mail) + 10];
+	int fd = open(in_base("spool/alice"), O_RDONLY);
+	ssize_t n = read(fd, text, sizeof(text));
+
+	close(fd);
+	return n == (ssize_t)strlen(mail) && memcmp(text, mail, (size_t)n) == 0;
+}
+
+static char *
+alice_file(void)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "# accounts\n"
+	    "alice:{PLAIN}tanstaaf:%d:%d::%s:\nroot:{PLAIN}tanstaaf:0:0\n"
+	    "dialogue:{PLAIN}tanstaaf:%d:%d\nlocked:!" HELLO1 ":%d:%d\n"
+	    "empty::%d:%d\n", USER, USER, in_base("spool"), DIALOGUE, USER,
+	    USER, USER, USER, USER);
+	return a_file(text);
+}
+
+/* ---- The log ---- */
+
+static pid_t collector;
+
+static void
+collect(int fd)
+{
+	struct timeval t = { 1, 0 };
+	char line[512];
+	ssize_t n;
+	int i;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
+	/* should the tests be killed, the socket must not stay */
+	while (getppid() == first) {
+		if ((n = recv(fd, line, sizeof(line) - 1, 0)) == -1)
+			continue;
+		while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\0'))
+			n--;
+		line[n] = '\0';
+		i = sh->nlines;
+		if (!sh->collect || i >= LINES)
+			continue;
+		memcpy(sh->line[i], line, (size_t)n + 1);
+		__sync_fetch_and_add(&sh->nlines, 1);
+	}
+	unlink("/dev/log");
+	_exit(1);
+}
+
+/* The socket is the system's: it is ours only if nobody else has one. */
+static void
+start_log(void)
+{
+	struct sockaddr_un sun;
+	int fd;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "/dev/log");
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
+	    chmod("/dev/log", 0666) == -1) {
+		skip("what the log says",
+		    "there is a /dev/log already, or none can be made");
+		close(fd);
+		return;
+	}
+	fflush(stdout);
+	if ((collector = fork()) == 0) {
+		signal(SIGTERM, SIG_DFL);
+		collect(fd);
+	}
+	close(fd);
+	has_log = 1;
+}
+
+static void
+stop_log(void)
+{
+	if (!has_log)
+		return;
+	kill(collector, SIGTERM);
+	waitpid(collector, NULL, 0);
+	unlink("/dev/log");
+}
+
+static int
+count_logged(const char *what, const char *and)
+{
+	int i, n = 0;
+
+	for (i = 0; i < sh->nlines && i < LINES; i++)
+		n += strstr(sh->line[i], what) != NULL &&
+		    strstr(sh->line[i], and) != NULL;
+	return n;
+}
+
+/* Lines arrive a moment later. */
+static void
+expect_logged(const char *what, const char *and, int n)
+{
+	long long end = now_ms() + 2000;
+
+	if (!has_log)
+		return;
+	while (count_logged(what, and) < n && now_ms() < end)
+		sleep_ms(5);
+	ck_assert_msg(count_logged(what, and) == n,
+	    "%d lines with %s and %s, not %d", count_logged(what, and), what,
+	    and, n);
+}
+
+/* ---- /proc ---- */
+
+static char *
+read_proc(pid_t pid, const char *what)
+{
+	static char text[65536];
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, what);
+	fd = open(path, O_RDONLY);
+	n = fd == -1 ? 0 : read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+/* A line of /proc/pid/status, its name taken off, blanks as single spaces. */
+static const char *
+status_of(pid_t pid, const char *name)
+{
+	static char value[256];
+	char *p = read_proc(pid, "status"), *to = value;
+	size_t len = strlen(name);
+
+	for (; p != NULL; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, name, len) == 0 && p[len] == ':')
+			break;
+	}
+	for (p = p == NULL ? NULL : p + len + 1; p != NULL && *p != '\n' &&
+	    *p != '\0'; p++) {
+		if (*p != '\t' && *p != ' ')
+			*to++ = *p;
+		else if (to > value && to[-1] != ' ')
+			*to++ = ' ';
+	}
+	if (to > value && to[-1] == ' ')
+		to--;
+	*to = '\0';
+	return value;
+}
+
+static int
+find_children(pid_t parent, pid_t *out, int max)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int n = 0;
+	pid_t pid;
+
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL && n < max) {
+		pid = (pid_t)atol(e->d_name);
+		if (pid > 0 && atol(status_of(pid, "PPid")) == (long)parent)
+			out[n++] = pid;
+	}
+	closedir(d);
+	return n;
+}
+
+/* The children, when there are that many. */
+static void
+wait_children(pid_t parent, pid_t *out, int want)
+{
+	long long end = now_ms() + 3000;
+	int n;
+
+	do {
+		n = find_children(parent, out, 8);
+		if (n == want)
+			return;
+		sleep_ms(10);
+	} while (now_ms() < end);
+	ck_abort_msg("%d children, not %d", n, want);
+}
+
+static void
+expect_ids(pid_t pid, unsigned uid, unsigned gid)
+{
+	char want[64];
+
+	snprintf(want, sizeof(want), "%u %u %u %u", uid, uid, uid, uid);
+	ck_assert_str_eq(status_of(pid, "Uid"), want);
+	snprintf(want, sizeof(want), "%u %u %u %u", gid, gid, gid, gid);
+	ck_assert_str_eq(status_of(pid, "Gid"), want);
+	if (uid == 0)
+		return;
+	snprintf(want, sizeof(want), "%u", gid);
+	ck_assert_str_eq(status_of(pid, "Groups"), want);
+	ck_assert_str_eq(status_of(pid, "CapEff"), "0000000000000000");
+	ck_assert_str_eq(status_of(pid, "CapPrm"), "0000000000000000");
+}
+
+static void
+expect_root(pid_t pid, const char *dir)
+{
+	char path[64], target[PATH_MAX];
+	const char *const what[] = { "root", "cwd" };
+	ssize_t n;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid,
+		    what[i]);
+		n = readlink(path, target, sizeof(target) - 1);
+		ck_assert(n > 0);
+		target[n] = '\0';
+		ck_assert_str_eq(target, dir);
+	}
+}
+
+static void
+expect_limit(pid_t pid, const char *name, int none)
+{
+	char *p = strstr(read_proc(pid, "limits"), name);
+
+	ck_assert_ptr_nonnull(p);
+	p += strlen(name);
+	p += strspn(p, " ");
+	ck_assert_msg((*p == '0' && p[1] == ' ') == none, "%s: %.40s", name,
+	    p);
+	p += strcspn(p, " ");
+	p += strspn(p, " ");
+	ck_assert((*p == '0' && p[1] == ' ') == none);
+}
+
+/* What the descriptors of a process are. */
+struct fds {
+	int sockets, pipes, null, mailbox, other, input;
+	char text[1024];
+};
+
+static struct fds
+fds_of(pid_t pid)
+{
+	char path[300], target[PATH_MAX];
+	struct fds f;
+	DIR *d;
+	struct dirent *e;
+	ssize_t n;
+
+	memset(&f, 0, sizeof(f));
+	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
+	ck_assert((d = opendir(path)) != NULL);
+	while ((e = readdir(d)) != NULL) {
+		snprintf(path, sizeof(path), "/proc/%ld/fd/%.20s", (long)pid,
+		    e->d_name);
+		n = readlink(path, target, sizeof(target) - 1);
+		if (n <= 0)
+			continue;
+		target[n] = '\0';
+		n = (ssize_t)strlen(f.text);
+		snprintf(f.text + n, sizeof(f.text) - (size_t)n, "%.20s=%.60s ",
+		    e->d_name, target);
+		if (strncmp(target, "socket:", 7) == 0) {
+			f.sockets++;
+			f.input += strcmp(e->d_name, "0") == 0 ||
+			    strcmp(e->d_name, "1") == 0;
+		} else if (strncmp(target, "pipe:", 5) == 0)
+			f.pipes++;
+		else if (strcmp(target, "/dev/null") == 0)
+			f.null++;
+		else if (strstr(target, "/spool/alice") != NULL)
+			f.mailbox++;
+		else
+			f.other++;
+	}
+	closedir(d);
+	return f;
+}
+
+/* What is closed after a fork may take a moment. */
+static void
+expect_fds(pid_t pid, int sockets, int pipes, int mailbox, int logs)
+{
+	int spare = logs && !has_log && access("/dev/log", F_OK) == 0;
+	long long end = now_ms() + 1000;
+	struct fds f;
+
+	sockets += logs && has_log;
+	do {
+		f = fds_of(pid);
+		if ((f.sockets == sockets || (spare && f.sockets == sockets +
+		    1)) && f.pipes == pipes && f.mailbox == mailbox &&
+		    f.null == 1 && f.other == 0)
+			return;
+		sleep_ms(10);
+	} while (now_ms() < end);
+	ck_abort_msg("%s", f.text);
+}
+
+/* Whether a process with these ids may send signals to another. */
+static int
+can_signal(uid_t uid, pid_t pid)
+{
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	if ((child = fork()) == 0) {
+		gid_t gid = (gid_t)uid;
+
+		if (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
+		    setuid(uid) == -1)
+			_exit(2);
+		_exit(kill(pid, 0) == 0 ? 1 : errno == EPERM ? 0 : 2);
+	}
+	waitpid(child, &status, 0);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status);
+}
+
+/* ---- As root: who runs what ---- */
+
+START_TEST(before_login_the_dialogue_alone_is_not_root_and_is_confined)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	pid_t child[8], dialogue, verifier;
+	struct client c;
+
+	start_with(&c, _i, NULL, with(file, template, NULL));
+	expect(&c, "+OK");
+	wait_children(c.pid, child, 2);
+	dialogue = child[strncmp(status_of(child[1], "Uid"), "0 ", 2) != 0];
+	verifier = dialogue == child[0] ? child[1] : child[0];
+	expect_ids(dialogue, DIALOGUE, DIALOGUE);
+	expect_ids(verifier, 0, 0);
+	expect_ids(c.pid, 0, 0);
+	expect_root(dialogue, in_base("empty"));
+	expect_limit(dialogue, "Max open files", 1);
+	expect_limit(dialogue, "Max processes", 1);
+	expect_limit(dialogue, "Max file size", 1);
+	expect_limit(dialogue, "Max core file size", 1);
+	expect_fds(dialogue, 2, 2, 0, 1);
+	expect_fds(verifier, 2, 2, 0, 1);
+	expect_fds(c.pid, 2, 3, 0, 1);
+	ck_assert(!can_signal(DIALOGUE, c.pid));
+	ck_assert(!can_signal(DIALOGUE, verifier));
+	/* pipelined: what follows the login belongs to the session */
+	say(&c, "CAPA\r\nUSER alice\r\nPASS tanstaaf\r\nSTAT\r\nNOOP\r\n");
+	while (strcmp(next_line(&c, 5000), ".") != 0)
+		;
+	expect(&c, "+OK");
+	expect(&c, "+OK");
+	expect(&c, "+OK 2 ");
+	expect(&c, "+OK");
+	ck_assert(kill(dialogue, 0) == -1 && errno == ESRCH);
+	ck_assert(kill(verifier, 0) == -1 && errno == ESRCH);
+	quit(&c);
+}
+END_TEST
+
+START_TEST(a_session_and_its_keeper_hold_what_they_need_and_no_more)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	pid_t keeper[8], none[8];
+	struct client c;
+
+	start_with(&c, _i, NULL, with(file, template, NULL));
+	log_in(&c, "alice", "tanstaaf");
+	wait_children(c.pid, keeper, 1);
+	ck_assert_int_eq(find_children(keeper[0], none, 8), 0);
+	expect_ids(c.pid, USER, USER);
+	expect_root(c.pid, in_base("empty"));
+	expect_limit(c.pid, "Max open files", 1);
+	expect_limit(c.pid, "Max processes", 1);
+	expect_limit(c.pid, "Max file size", 0);
+	expect_limit(c.pid, "Max core file size", 1);
+	expect_fds(c.pid, 3, 0, 1, 1);
+	expect_ids(keeper[0], USER, SPOOL);
+	expect_root(keeper[0], in_base("spool"));
+	expect_fds(keeper[0], 1, 0, 0, 0);
+	ck_assert(!can_signal(DIALOGUE, c.pid));
+	ck_assert(!can_signal(DIALOGUE, keeper[0]));
+	/* nobody can have it let go of the lock */
+	ck_assert(kill(keeper[0], SIGTERM) == 0);
+	ck_assert(kill(keeper[0], SIGHUP) == 0);
+	ck_assert(kill(keeper[0], SIGALRM) == 0);
+	say(&c, "DELE 1\r\n");
+	expect(&c, "+OK");
+	quit(&c);
+	ck_assert(!is_untouched());
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+}
+END_TEST
+
+START_TEST(without_a_mailbox_there_is_no_keeper)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	pid_t child[8];
+	struct client c;
+
+	ck_assert(unlink(in_base("spool/alice")) == 0);
+	start(&c, with(file, template, NULL));
+	log_in(&c, "alice", "tanstaaf");
+	ck_assert_int_eq(find_children(c.pid, child, 8), 0);
+	expect_ids(c.pid, USER, USER);
+	expect_root(c.pid, in_base("empty"));
+	expect_fds(c.pid, 2, 0, 0, 1);
+	quit(&c);
+}
+END_TEST
+
+static void
+probe_and_log_in(void *arg)
+{
+	sh->answer[2] = probe();
+	send_record(arg, "alice", "tanstaaf");
+	take_answers(arg);
+}
+
+START_TEST(dialogue_and_session_can_open_connect_and_fork_nothing)
+{
+	char *template = make_spool(02775, 0, SPOOL);
+	struct auth a = an_auth(alice_file());
+
+	a.mailbox = template;
+	a.empty = in_base("empty");
+	sh->answer[2] = sh->answer[3] = -1;
+	serve(&a, probe_and_log_in, &a, 1);
+	ck_assert(all_ended());
+	ck_assert_int_eq(sh->in, 1);
+	ck_assert_int_eq(sh->loaded, MBOX_OK);
+	ck_assert_int_eq(sh->answer[2], 0);
+	ck_assert_int_eq(sh->answer[3], 0);
+}
+END_TEST
+
+/* Whether a process has these octets anywhere in what it can write to. */
+static int
+has_in_memory(pid_t pid, const char *what)
+{
+	static char block[1 << 20];
+	char path[64], *maps, *p;
+	unsigned long from, to, at;
+	int fd, found = 0;
+	ssize_t n, i, len = (ssize_t)strlen(what);
+
+	snprintf(path, sizeof(path), "/proc/%ld/mem", (long)pid);
+	fd = open(path, O_RDONLY);
+	ck_assert_msg(fd != -1, "%s: %s", path, strerror(errno));
+	maps = read_proc(pid, "maps");
+	ck_assert(*maps != '\0');
+	for (p = maps; p != NULL && *p != '\0'; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (sscanf(p, "%lx-%lx rw", &from, &to) != 2 ||
+		    strstr(p, " rw") == NULL || strstr(p, " rw") > p + 40)
+			continue;
+		for (at = from; at < to; at += (unsigned long)n - 512) {
+			n = pread(fd, block, to - at < sizeof(block) ?
+			    to - at : sizeof(block), (off_t)at);
+			for (i = 0; i + len <= n; i++)
+				found |= block[i] == *what && memcmp(block + i,
+				    what, (size_t)len) == 0;
+			if (n < (ssize_t)sizeof(block))
+				break;
+		}
+	}
+	close(fd);
+	return found;
+}
+
+static void
+become_user(void)
+{
+	gid_t gid = USER;
+
+	if (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
+	    setuid(USER) == -1)
+		_exit(126);
+}
+
+/* Whoever serves alice now has no copy of what let her in. */
+START_TEST(no_secret_outlives_the_login)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+
+	if (SANITIZED) {
+		if (_i == 0)
+			skip("no_secret_outlives_the_login",
+			    "AddressSanitizer keeps copies of everything");
+		return;
+	}
+	if (_i == 1)
+		ck_assert(chown(file, USER, USER) == 0);
+	start_with(&c, PAIR, _i == 1 ? become_user : NULL,
+	    with(file, template, NULL));
+	expect(&c, "+OK");
+	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	expect(&c, "+OK");
+	expect(&c, "+OK");
+	ck_assert(has_in_memory(c.pid, "alice"));
+	ck_assert_msg(!has_in_memory(c.pid, "tanstaaf"), "as user: %d", _i);
+	quit(&c);
+}
+END_TEST
+
+/* ---- As root: locks ---- */
+
+static const struct {
+	mode_t mode;
+	uid_t uid;
+	gid_t gid;
+	int home;		/* -m %h/alice */
+	gid_t keeper;		/* its group */
+	int dotlock;		/* whether one is possible */
+} spools[] = {
+	{ 02775, 0, SPOOL, 0, SPOOL, 1 },
+	{ 0775, 0, SPOOL, 0, SPOOL, 1 },
+	{ 03775, 0, SPOOL, 0, SPOOL, 1 },
+	{ 01777, 0, 0, 0, USER, 1 },
+	{ 01777, 0, SPOOL, 0, USER, 1 },
+	{ 0755, 0, 0, 0, USER, 0 },
+	{ 0775, 0, 0, 0, USER, 0 },
+	{ 0700, USER, USER, 1, USER, 1 },
+	{ 0775, USER, SPOOL, 1, USER, 1 },
+	{ 0775, USER, SPOOL, 0, USER, 1 },
+	{ 02775, 0, SPOOL, 1, USER, 0 }
+};
+
+/* Stop the session while it holds its locks; how long a scan may take. */
+static void
+stop_when_locked(const struct client *c)
+{
+	long long end = now_ms() + 5000;
+	int fd = open(in_base("spool/alice"), O_RDWR);
+	struct flock fl;
+
+	do {
+		memset(&fl, 0, sizeof(fl));
+		fl.l_type = F_WRLCK;
+		fl.l_whence = SEEK_SET;
+		ck_assert(fcntl(fd, F_GETLK, &fl) == 0);
+		ck_assert_msg(now_ms() < end, "no lock is seen");
+	} while (fl.l_type == F_UNLCK);
+	ck_assert_int_eq(fl.l_pid, c->pid);
+	/* from fcntl's lock to flock's is a moment */
+	sleep_ms(2);
+	ck_assert(kill(c->pid, SIGSTOP) == 0);
+	ck_assert(fcntl(fd, F_GETLK, &fl) == 0);
+	ck_assert_int_eq(fl.l_type, F_WRLCK);
+	ck_assert(flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK);
+	close(fd);
+}
+
+/* The lock says whose it is, in the words that other programs read. */
+static void
+expect_lock_of(const struct client *c)
+{
+	char text[64], want[400], host[256] = "";
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	fd = open(in_base("spool/alice.lock"), O_RDONLY);
+	ck_assert_msg(fd != -1, "no dotlock");
+	n = read(fd, text, sizeof(text) - 1);
+	ck_assert(n >= 0);
+	text[n] = '\0';
+	ck_assert(fstat(fd, &st) == 0);
+	close(fd);
+	gethostname(host, sizeof(host) - 1);
+	snprintf(want, sizeof(want), "%ld:%s", (long)c->pid, host);
+	if (strlen(want) > 15)
+		snprintf(want, sizeof(want), "%ld\n", (long)c->pid);
+	ck_assert_str_eq(text, want);
+	ck_assert_uint_eq(st.st_uid, USER);
+	ck_assert_uint_eq(st.st_mode & 07777, 0644);
+	ck_assert_uint_eq(st.st_nlink, 1);
+}
+
+START_TEST(a_dotlock_is_made_where_one_is_possible)
+{
+	char *template = make_spool(spools[_i].mode, spools[_i].uid,
+	    spools[_i].gid), *file = alice_file();
+	const char *ip = "ip=[198.51.100.1]";
+	pid_t keeper[8];
+	struct client c;
+
+	make_large();
+	setenv("TCPREMOTEIP", "198.51.100.1", 1);
+	start(&c, with(file, spools[_i].home ? "%h/alice" : template, NULL));
+	expect(&c, "+OK");
+	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	stop_when_locked(&c);
+	wait_children(c.pid, keeper, 1);
+	expect_ids(keeper[0], USER, spools[_i].keeper);
+	if (spools[_i].dotlock)
+		expect_lock_of(&c);
+	else
+		ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+	ck_assert(kill(c.pid, SIGCONT) == 0);
+	expect(&c, "+OK");
+	expect(&c, "+OK");
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+	say(&c, "DELE 3\r\n");
+	expect(&c, "+OK");
+	quit(&c);
+	ck_assert(is_untouched());
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+	expect_logged("LOGOUT, user=alice", ip, 1);
+	expect_logged("no dotlock", ip, !spools[_i].dotlock);
+}
+END_TEST
+
+static const struct {
+	const char *text;	/* %d: a dead pid, %l: ours, %h: this host */
+	char kind;		/* a file, a link or a directory */
+	int held;
+} foreign[] = {
+	{ "%d:%h", 'f', 0 }, { "%d\n", 'f', 0 }, { "%d", 'f', 0 },
+	{ "%d:%h\n", 'f', 0 },
+	{ "%l:%h", 'f', 1 }, { "%l\n", 'f', 1 },
+	{ "1:%h", 'f', 1 }, { "0", 'f', 1 }, { "0:%h", 'f', 1 },
+	{ "", 'f', 1 }, { "another program's", 'f', 1 },
+	{ "%d:another.host", 'f', 1 }, { "%d:%hx", 'f', 1 },
+	{ "-%d", 'f', 1 }, { "99999999999999999999", 'f', 1 },
+	{ "%d:%h", 'l', 1 }, { "", 'd', 1 }
+};
+
+static void
+make_foreign(char *path, int i, pid_t dead)
+{
+	char text[400] = "", host[256] = "";
+	const char *p;
+	size_t n = 0;
+
+	gethostname(host, sizeof(host) - 1);
+	for (p = foreign[i].text; *p != '\0'; p++) {
+		n = strlen(text);
+		if (*p != '%')
+			snprintf(text + n, sizeof(text) - n, "%c", *p);
+		else if (*++p == 'h')
+			snprintf(text + n, sizeof(text) - n, "%s", host);
+		else
+			snprintf(text + n, sizeof(text) - n, "%ld",
+			    (long)(*p == 'd' ? dead : getpid()));
+	}
+	if (foreign[i].kind == 'd') {
+		ck_assert(mkdir(path, 0755) == 0);
+		return;
+	}
+	if (foreign[i].kind == 'l') {
+		ck_assert(symlink("elsewhere", path) == 0);
+		path = in_base("spool/elsewhere");
+	}
+	write_file(path, text, strlen(text), 0644);
+}
+
+/* All at once, each with an account and a mailbox of its own. */
+START_TEST(a_foreign_lock_is_respected_unless_its_owner_is_dead)
+{
+	enum { N = sizeof(foreign) / sizeof(foreign[0]) };
+	static struct client c[N];
+	static char text[N * 64];
+	char *template = make_spool(02775, 0, SPOOL), *path, lock[PATH_MAX];
+	pid_t dead;
+	int i;
+
+	if ((dead = fork()) == 0)
+		_exit(0);
+	waitpid(dead, NULL, 0);
+	for (i = 0; i < N; i++) {
+		snprintf(text + strlen(text), sizeof(text) - strlen(text),
+		    "u%d:{PLAIN}s:%d:%d\n", i, USER, USER);
+		path = in_base("spool/u%d", i);
+		write_file(path, mail, strlen(mail), 0600);
+		ck_assert(chown(path, USER, USER) == 0);
+		make_foreign(in_base("spool/u%d.lock", i), i, dead);
+	}
+	for (i = 0; i < N; i++) {
+		start(&c[i], with(i == 0 ? a_file(text) : in_base("accounts"),
+		    template, NULL));
+		expect(&c[i], "+OK");
+		say(&c[i], "USER u%d\r\nPASS s\r\n", i);
+		expect(&c[i], "+OK");
+	}
+	sleep_ms(1000);
+	for (i = 0; i < N; i++) {
+		if (foreign[i].held && answers_within(&c[i], 0))
+			ck_abort_msg("lock %d, %s: %s", i, foreign[i].text,
+			    next_line(&c[i], 1000));
+		ck_assert_msg(foreign[i].held || answers_within(&c[i], 2000),
+		    "lock %d: %s", i, foreign[i].text);
+		snprintf(lock, sizeof(lock), "%s", in_base("spool/u%d.lock",
+		    i));
+		if (foreign[i].held) {
+			struct stat st;
+
+			ck_assert_msg(lstat(lock, &st) == 0, "lock %d", i);
+			ck_assert(foreign[i].kind == 'd' ? rmdir(lock) == 0 :
+			    unlink(lock) == 0);
+		}
+		expect(&c[i], "+OK");
+		say(&c[i], "QUIT\r\n");
+		expect(&c[i], "+OK");
+		expect_end(&c[i]);
+		close(c[i].fd);
+		ck_assert(access(lock, F_OK) == -1);
+	}
+	ck_assert(all_ended());
+}
+END_TEST
+
+static const struct {
+	int signal;		/* 0: the client goes */
+	int locked;		/* while it holds the lock */
+	int named;		/* after DELE 1 */
+} deaths[] = {
+	{ SIGKILL, 1, 0 }, { SIGTERM, 1, 0 }, { SIGHUP, 1, 0 }, { 0, 1, 0 },
+	{ SIGKILL, 0, 1 }, { SIGTERM, 0, 1 }, { SIGHUP, 0, 1 },
+	{ SIGINT, 0, 1 }, { SIGSEGV, 0, 1 }, { 0, 0, 1 }
+};
+
+START_TEST(however_a_session_ends_no_lock_and_no_process_is_left)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+	DIR *d;
+	struct dirent *e;
+
+	if (deaths[_i].locked)
+		make_large();
+	start(&c, with(file, template, NULL));
+	expect(&c, "+OK");
+	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	if (deaths[_i].locked) {
+		stop_when_locked(&c);
+		expect_lock_of(&c);
+	} else {
+		expect(&c, "+OK");
+		expect(&c, "+OK");
+		say(&c, "DELE 1\r\n");
+		expect(&c, "+OK");
+	}
+	if (deaths[_i].signal == 0)
+		close(c.fd);
+	else
+		ck_assert(kill(c.pid, deaths[_i].signal) == 0);
+	kill(c.pid, SIGCONT);
+	ck_assert_msg(all_ended(), "a process is left");
+	/* neither the lock nor the unique file it is made of */
+	ck_assert((d = opendir(in_base("spool"))) != NULL);
+	while ((e = readdir(d)) != NULL)
+		ck_assert_msg(strcmp(e->d_name, "alice") == 0 ||
+		    strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") ==
+		    0, "%s is left", e->d_name);
+	closedir(d);
+	if (deaths[_i].named)
+		ck_assert(is_untouched());
+}
+END_TEST
+
+/* Without its keeper a session has no lock, and without a lock no UPDATE. */
+START_TEST(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	pid_t keeper[8];
+	struct client c;
+
+	start(&c, with(file, template, NULL));
+	log_in(&c, "alice", "tanstaaf");
+	wait_children(c.pid, keeper, 1);
+	say(&c, "DELE 1\r\n");
+	expect(&c, "+OK");
+	ck_assert(kill(keeper[0], SIGKILL) == 0);
+	wait_children(c.pid, keeper, 1);	/* a zombie: not reaped */
+	say(&c, "RETR 2\r\nQUIT\r\n");
+	expect(&c, "+OK");
+	while (strcmp(next_line(&c, 5000), ".") != 0)
+		;
+	expect(&c, "-ERR [SYS/TEMP]");
+	expect_end(&c);
+	close(c.fd);
+	ck_assert(all_ended());
+	ck_assert(is_untouched());
+}
+END_TEST
+
+/* A link in the place of a mailbox, or two names: it is not served. */
+START_TEST(what_is_not_the_users_own_file_is_not_served)
+{
+	char *template = make_spool(01777, 0, 0), *file = alice_file();
+	char *path = in_base("spool/alice"), *other = in_base("spool/other");
+	struct client c;
+
+	switch (_i) {
+	case 0:
+		ck_assert(rename(path, other) == 0);
+		ck_assert(symlink("other", path) == 0);
+		break;
+	case 1:
+		ck_assert(link(path, other) == 0);
+		break;
+	case 2:
+		ck_assert(chown(path, DIALOGUE, USER) == 0);
+		ck_assert(chmod(path, 0666) == 0);
+		break;
+	case 3:
+		ck_assert(unlink(path) == 0 && mkfifo(path, 0666) == 0);
+		ck_assert(chown(path, USER, USER) == 0);
+		break;
+	case 4:
+		ck_assert(unlink(path) == 0 && mkdir(path, 0777) == 0);
+		break;
+	case 5:
+		ck_assert(chown(path, 0, 0) == 0);
+		break;
+	}
+	setenv("TCPREMOTEIP", "198.51.100.2", 1);
+	start(&c, with(file, template, NULL));
+	expect(&c, "+OK");
+	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	expect(&c, "+OK");
+	expect(&c, "-ERR [SYS/PERM]");
+	expect_end(&c);
+	close(c.fd);
+	ck_assert(all_ended());
+	expect_logged("mailbox", "user=alice, ip=[198.51.100.2]", 1);
+	expect_logged("LOGIN FAILED", "198.51.100.2", 0);
+	/* and not for a reason that came later */
+	expect_logged("Operation not permitted", "198.51.100.2", 0);
+}
+END_TEST
+
+/* ---- As root: failed logins ---- */
+
+static void
+put_base64(char *out, const char *in, size_t len)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned long bits;
+	size_t i, j;
+
+	for (i = 0; i < len; i += 3) {
+		bits = (unsigned long)(unsigned char)in[i] << 16;
+		if (i + 1 < len)
+			bits |= (unsigned long)(unsigned char)in[i + 1] << 8;
+		if (i + 2 < len)
+			bits |= (unsigned long)(unsigned char)in[i + 2];
+		for (j = 0; j < 4; j++)
+			*out++ = i + j > len ? '=' :
+			    digits[bits >> (18 - 6 * j) & 63];
+	}
+	*out = '\0';
+}
+
+struct wrong {
+	const char *user, *secret, *logged;
+};
+
+/* AUTH PLAIN takes what no USER would: spaces, line ends, any octet. */
+static void
+send_plain(struct client *c, const struct wrong *w)
+{
+	char text[600], line[900];
+	int n;
+
+	n = snprintf(text, sizeof(text), "%c%s%c%s", 0, w->user, 0,
+	    w->secret);
+	put_base64(line, text, (size_t)n);
+	say(c, "AUTH PLAIN\r\n");
+	expect(c, "+ ");
+	say(c, "%s\r\n", line);
+}
+
+/* All at once: the times between question and answer, longest and shortest. */
+static void
+fail_all(const struct wrong *w, int n, const char *const *argv,
+    long long *least, long long *most)
+{
+	static struct client c[32];
+	long long begun[32], took;
+	int i, left, max = 0;
+	char ip[32], *line;
+	fd_set set;
+
+	for (i = 0; i < n; i++) {
+		snprintf(ip, sizeof(ip), "203.0.113.%d", i + 1);
+		setenv("TCPREMOTEIP", ip, 1);
+		start(&c[i], argv);
+		expect(&c[i], "+OK");
+		max = c[i].fd > max ? c[i].fd : max;
+	}
+	for (i = 0; i < n; i++) {
+		begun[i] = now_ms();
+		send_plain(&c[i], &w[i]);
+	}
+	*least = 1000000;
+	*most = 0;
+	for (left = n; left > 0; left--) {
+		FD_ZERO(&set);
+		for (i = 0; i < n; i++)
+			if (c[i].fd != -1)
+				FD_SET(c[i].fd, &set);
+		ck_assert(select(max + 1, &set, NULL, NULL, NULL) > 0);
+		for (i = 0; i < n && (c[i].fd == -1 || !FD_ISSET(c[i].fd,
+		    &set)); i++)
+			;
+		took = now_ms() - begun[i];
+		*least = took < *least ? took : *least;
+		*most = took > *most ? took : *most;
+		line = next_line(&c[i], 1000);
+		ck_assert_ptr_nonnull(line);
+		ck_assert_msg(strcmp(line, failed_line) == 0, "%s: %s",
+		    w[i].user, line);
+		close(c[i].fd);
+		c[i].fd = -1;
+	}
+	for (i = 0; i < n; i++)
+		exit_of(&c[i]);
+}
+
+/* The same for all but the log; a busy machine gets a second chance. */
+static void
+expect_same_failures(const struct wrong *w, int n, const char *const *argv)
+{
+	long long least = 0, most = 50;
+	char want[400], ip[32];
+	int i, tries;
+
+	for (tries = 0; tries < 3 && most - least >= 50; tries++) {
+		sh->nlines = 0;
+		fail_all(w, n, argv, &least, &most);
+		ck_assert_msg(least >= 2999, "after %lld ms", least);
+	}
+	ck_assert_msg(most - least < 50, "from %lld to %lld ms", least, most);
+	for (i = 0; i < n; i++) {
+		snprintf(ip, sizeof(ip), "ip=[203.0.113.%d]", i + 1);
+		snprintf(want, sizeof(want), ": LOGIN FAILED, user=%s, %s",
+		    w[i].logged, ip);
+		expect_logged(want, ip, 1);
+		expect_logged("LOGIN FAILED", ip, 1);
+	}
+	expect_logged("9.9.9.9", "", 0);
+}
+
+/* The system's accounts, made and removed again. */
+static const char *const made[] = { "good", "lock", "over", "must", "none",
+	"late", NULL };
+
+static void
+account_name(char name[32], const char *kind)
+{
+	snprintf(name, 32, "p3%s%ld", kind, (long)(first % 100000));
+}
+
+/* Others may hold the account files for a moment. */
+static int
+run_patiently(const char *const argv[])
+{
+	int i, r = -1;
+
+	for (i = 0; i < 10 && (r = run(argv)) != 0 && r != 127; i++)
+		sleep_ms(200);
+	return r;
+}
+
+static void
+remove_accounts(void)
+{
+	char name[32];
+	const char *const argv[] = { "userdel", name, NULL };
+	int i;
+
+	for (i = 0; geteuid() == 0 && made[i] != NULL; i++) {
+		account_name(name, made[i]);
+		if (getpwnam(name) != NULL)
+			run_patiently(argv);
+	}
+}
+
+static int
+make_account(const char *kind, const char *expire, const char *hash)
+{
+	char name[32];
+	const char *const argv[] = { "useradd", "-M", "-N", "-e", expire, "-s",
+	    "/usr/sbin/nologin", "-p", hash, name, NULL };
+
+	account_name(name, kind);
+	return run_patiently(argv);
+}
+
+static int
+age_account(const char *kind, const char *changed)
+{
+	char name[32];
+	const char *const argv[] = { "chage", "-d", changed, "-M", "10", "-I",
+	    "5", name, NULL };
+
+	account_name(name, kind);
+	return run_patiently(argv);
+}
+
+static void
+fail_in_system(char *template)
+{
+	static char user[8][32];
+	static const char *const fixed[] = { "root", "daemon" };
+	struct wrong w[8];
+	char *path, name[32];
+	const struct passwd *pw;
+	struct client c;
+	int i;
+
+	if (make_account("good", "", HELLO6) != 0 ||
+	    make_account("lock", "", "!" HELLO6) != 0 ||
+	    make_account("over", "2001-01-01", HELLO6) != 0 ||
+	    make_account("must", "", HELLO6) != 0 ||
+	    make_account("none", "", "") != 0 ||
+	    make_account("late", "", HELLO6) != 0 ||
+	    age_account("must", "0") != 0 ||
+	    age_account("late", "2001-01-01") != 0) {
+		skip("the system's accounts",
+		    "no useradd(8) and chage(1), or they do not work here");
+		return;
+	}
+	for (i = 0; i < 8; i++) {
+		if (i < 6)
+			account_name(user[i], made[i]);
+		else
+			snprintf(user[i], sizeof(user[i]), "%s", fixed[i - 6]);
+		w[i].user = w[i].logged = user[i];
+		w[i].secret = i == 0 ? "wrong" : i == 4 ? "x" : HELLO;
+	}
+	expect_same_failures(w, 8, with(NULL, template, NULL));
+	/* the shell is not looked at, and the name is a part of the path */
+	account_name(name, "good");
+	ck_assert((pw = getpwnam(name)) != NULL);
+	path = write_file(in_base("spool/%s", name), mail, strlen(mail), 0600);
+	ck_assert(chown(path, pw->pw_uid, pw->pw_gid) == 0);
+	start(&c, with(NULL, template, NULL));
+	log_in(&c, name, HELLO);
+	expect_ids(c.pid, pw->pw_uid, pw->pw_gid);
+	say(&c, "STAT\r\n");
+	expect(&c, "+OK 2 ");
+	say(&c, "QUIT\r\n");
+	expect(&c, "+OK");
+	exit_of(&c);
+	close(c.fd);
+}
+
+/* The digest that the greeting asks for. */
+static void
+take_digest(struct client *c, char hex[33])
+{
+	char text[256], *line = next_line(c, 5000), *p;
+	unsigned char d[16];
+	struct md5 m;
+	int i;
+
+	ck_assert(line != NULL && (p = strchr(line, '<')) != NULL);
+	snprintf(text, sizeof(text), "%s", p);
+	ck_assert(text[strlen(text) - 1] == '>');
+	md5_init(&m);
+	md5_update(&m, text, strlen(text));
+	md5_update(&m, "tanstaaf", 8);
+	md5_final(&m, d);
+	for (i = 0; i < 16; i++)
+		snprintf(hex + 2 * i, 3, "%02x", d[i]);
+}
+
+START_TEST(apop_works_with_separate_processes)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+	char hex[33];
+
+	start(&c, with(file, template, "-a", NULL));
+	take_digest(&c, hex);
+	say(&c, "APOP alice %s\r\n", hex);
+	expect(&c, "+OK");
+	expect_ids(c.pid, USER, USER);
+	quit(&c);
+}
+END_TEST
+
+/* A good digest after three bad ones comes too late. It takes 9 seconds. */
+static void
+fail_three_times(struct client *c, const char *const *argv)
+{
+	char hex[33];
+	int i;
+
+	start(c, argv);
+	take_digest(c, hex);
+	hex[0] = (char)(hex[0] == '0' ? '1' : '0');
+	for (i = 0; i < 3; i++)
+		say(c, "APOP alice %s\r\n", hex);
+	hex[0] = (char)(hex[0] == '0' ? '1' : '0');
+	say(c, "APOP alice %s\r\n", hex);
+}
+
+static void
+expect_three_failures(struct client *c)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		expect(c, failed_line);
+	expect_end(c);
+}
+
+START_TEST(every_failed_login_looks_the_same_to_the_client)
+{
+	static const struct wrong w[] = {
+		{ "alice", "wrong", "alice" },
+		{ "alice", "tanstaaf ", "alice" },
+		{ "unknown", "tanstaaf", "unknown" },
+		{ "root", "tanstaaf", "root" },
+		{ "dialogue", "tanstaaf", "dialogue" },
+		{ "locked", HELLO, "locked" }, { "empty", "x", "empty" },
+		{ "ALICE", "tanstaaf", "ALICE" },
+		{ "../x", "tanstaaf", "-" }, { "a/b", "tanstaaf", "-" },
+		{ "x, ip=[9.9.9.9]", "x", "-" },
+		{ "x\nLOGIN FAILED, user=y, ip=[9.9.9.9]", "x", "-" },
+		{ "\303\244", "x", "-" }, { "a\r\n", "x", "-" },
+		{ X128, "x", X128 }, { X128 "x", "x", "-" },
+		{ X128 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 X8 "xxxxxxx",
+		    "x", "-" },
+		{ "%s%n%u", "x", "-" }, { "alice.lock", "x", "-" }
+	};
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client three;
+
+	fail_three_times(&three, with(file, template, "-a", NULL));
+	expect_same_failures(w, (int)(sizeof(w) / sizeof(w[0])), with(file,
+	    template, NULL));
+	fail_in_system(template);
+	expect_three_failures(&three);
+	close(three.fd);
+	ck_assert(all_ended());
+}
+END_TEST
+
+/* ---- The start ---- */
+
+static void
+be_half_root(void)
+{
+	if (setreuid(USER, (uid_t)-1) == -1)
+		_exit(126);
+}
+
+static void
+be_half_group(void)
+{
+	if (setregid(USER, (gid_t)-1) == -1)
+		_exit(126);
+}
+
+static const struct {
+	const char *option, *value;	/* @: in the scratch directory */
+	void (*prepare)(void);
+	const char *why;		/* a word of the log line */
+} setups[] = {
+	{ "-p", NULL, NULL, "-p" }, { "-a", NULL, NULL, "-a" },
+	{ "-m", "@/mail/%x", NULL, "-m" }, { "-m", "", NULL, "-m" },
+	{ "-u", "no-such-account", NULL, "-u" }, { "-u", "root", NULL, "-u" },
+	{ "-u", "0:0", NULL, "-u" }, { "-u", "1:0", NULL, "-u" },
+	{ "-e", "@/none", NULL, "-e" }, { "-e", "@/file", NULL, "-e" },
+	{ "-e", "@/alien", NULL, "-e" }, { "-e", "@/open", NULL, "-e" },
+	{ "-e", "@/link", NULL, "-e" },
+	{ "-t", "60", be_half_root, "set-id" },
+	{ "-t", "60", be_half_group, "set-id" },
+	{ "-t", "60", become_user, "-f" }
+};
+
+START_TEST(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log)
+{
+	char *template = make_spool(02775, 0, SPOOL), value[PATH_MAX], me[32];
+	const char *v = setups[_i].value;
+	struct client c;
+
+	write_file(in_base("file"), "", 0, 0644);
+	mkdir(in_base("alien"), 0755);
+	mkdir(in_base("open"), 0755);
+	ck_assert(chown(in_base("alien"), USER, USER) == 0);
+	ck_assert(chmod(in_base("open"), 0777) == 0);
+	unlink(in_base("link"));
+	ck_assert(symlink("empty", in_base("link")) == 0);
+	if (v != NULL)
+		snprintf(value, sizeof(value), "%s%s", *v == '@' ? scratch : "",
+		    v + (*v == '@'));
+	start_with(&c, PAIR, setups[_i].prepare, with(NULL, template,
+	    setups[_i].option, v == NULL ? NULL : value, NULL));
+	expect(&c, setup_line);
+	expect_end(&c);
+	ck_assert_int_eq(exit_of(&c), 1);
+	close(c.fd);
+	ck_assert(all_ended());
+	snprintf(me, sizeof(me), "pop3d[%ld]: ", (long)c.pid);
+	expect_logged(setups[_i].why, me, 1);
+}
+END_TEST
+
+static int errors[2];		/* a pipe for descriptor 2 */
+
+static void
+leak_directories(void)
+{
+	sigset_t all;
+	int fd = open("/", O_RDONLY), i;
+
+	for (i = 3; i < 21; i++)
+		if (i != fd)
+			dup2(fd, i);
+	dup2(fd, 255);
+	signal(SIGCHLD, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGALRM, SIG_IGN);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	alarm(1);
+	umask(0);
+}
+
+START_TEST(what_the_superserver_leaves_behind_is_put_in_order)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	unsigned long long set;
+	pid_t keeper[8];
+	struct client c;
+
+	start_with(&c, PAIR, leak_directories, with(file, template, NULL));
+	log_in(&c, "alice", "tanstaaf");
+	wait_children(c.pid, keeper, 1);
+	expect_fds(c.pid, 3, 0, 1, 1);
+	expect_fds(keeper[0], 1, 0, 0, 0);
+	ck_assert_str_eq(status_of(c.pid, "SigBlk"), "0000000000000000");
+	set = strtoull(status_of(c.pid, "SigIgn"), NULL, 16);
+	ck_assert(set & 1ULL << (SIGPIPE - 1));
+	ck_assert(set & 1ULL << (SIGXFSZ - 1));
+	ck_assert(!(set & (1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM - 1) |
+	    1ULL << (SIGALRM - 1))));
+	ck_assert_str_eq(status_of(c.pid, "Umask"), "0077");
+	sleep_ms(1100);		/* an alarm that was not ours */
+	quit(&c);
+}
+END_TEST
+
+static void
+close_some(void)
+{
+	int i;
+
+	for (i = 0; i < 3; i++)
+		if (sh->answer[0] & 1 << i)
+			close(i);
+}
+
+/* Whatever is missing, no mailbox and no lock takes the place of 0 to 2. */
+START_TEST(closed_descriptors_are_filled)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+
+	sh->answer[0] = _i;
+	start_with(&c, PAIR, close_some, with(file, template, NULL));
+	if ((_i & 1) == 0)
+		say(&c, "USER alice\r\nPASS tanstaaf\r\nDELE 1\r\nQUIT\r\n");
+	if ((_i & 3) == 0) {
+		expect(&c, "+OK");
+		expect(&c, "+OK");
+		expect(&c, "+OK");
+		expect(&c, "+OK");
+		expect(&c, "+OK");
+	} else if (_i & 1 && (_i & 2) == 0)
+		expect(&c, "+OK");
+	expect_end(&c);
+	close(c.fd);
+	exit_of(&c);
+	ck_assert(all_ended());
+	ck_assert_int_eq(is_untouched(), _i & 1);
+}
+END_TEST
+
+static void
+catch_errors(void)
+{
+	dup2(errors[1], 2);
+}
+
+/* It is the client, and must see no error of ours: RFC 1939 has none such. */
+START_TEST(nothing_is_written_to_descriptor_2)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+	char octet;
+
+	ck_assert(pipe(errors) == 0);
+	start_with(&c, PAIR, catch_errors, _i == 0 ? with(file, template,
+	    NULL) : _i == 1 ? with(NULL, template, "-Z", NULL) :
+	    with(NULL, template, "-t", "x", NULL));
+	close(errors[1]);
+	if (_i == 0) {
+		log_in(&c, "alice", "tanstaaf");
+		say(&c, "QUIT\r\n");
+		expect(&c, "+OK");
+	}
+	ck_assert_int_eq(exit_of(&c), _i == 0 ? 0 : 2);
+	close(c.fd);
+	ck_assert(read(errors[0], &octet, 1) == 0);
+	close(errors[0]);
+	ck_assert(all_ended());
+}
+END_TEST
+
+/* ---- As root: a kernel that says no ---- */
+
+static const struct {
+	const char *calls;	/* as strace knows them; several for libcs */
+	int at_once;		/* already in the dialogue, else in the session */
+} refusals[] = {
+	{ "setuid", 1 }, { "setgid", 1 }, { "setgroups", 1 }, { "chroot", 1 },
+	{ "chdir", 1 }, { "setrlimit,prlimit64", 1 },
+	{ "getuid", 1 }, { "getgroups", 1 },
+	{ "setuid", 0 }, { "setgid", 0 }, { "setgroups", 0 },
+	{ "chroot", 0 }, { "setreuid,setresuid", 0 },
+	{ "setregid,setresgid", 0 }, { "setrlimit,prlimit64", 0 },
+	{ "getgroups", 0 }
+};
+
+/* Attach strace to what is still root, so that only it is lied to. */
+static pid_t
+attach_strace(const struct client *c, const char *inject)
+{
+	char who[32];
+	pid_t pid;
+	long long end = now_ms() + 5000;
+	int fd;
+
+	snprintf(who, sizeof(who), "%ld", (long)c->pid);
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		if ((fd = open("/dev/null", O_RDWR)) != -1)
+			dup2(fd, 2);
+		execlp("strace", "strace", "-o", "/dev/null", "-e", inject,
+		    "-p", who, (char *)NULL);
+		_exit(127);
+	}
+	while (strcmp(status_of(c->pid, "TracerPid"), "0") == 0) {
+		ck_assert_msg(now_ms() < end, "strace does not attach");
+		sleep_ms(5);
+	}
+	return pid;
+}
+
+START_TEST(a_kernel_that_refuses_leaves_no_session)
+{
+	static const char *const works[] = { "strace", "-f", "-o", "/dev/null",
+	    "-e", "inject=chroot:error=EPERM", "true", NULL };
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	const char *argv[32], *const *options;
+	char inject[80], self[] = "/usr/bin/strace", *line;
+	struct client c;
+	int i, n = 0;
+
+	if (SANITIZED || run(works) != 0 || access(self, X_OK) == -1) {
+		if (_i == 0)
+			skip("a_kernel_that_refuses_leaves_no_session",
+			    SANITIZED ? "AddressSanitizer needs the kernel" :
+			    "no strace(1), or it may not trace");
+		return;
+	}
+	snprintf(inject, sizeof(inject), "inject=%s:error=EPERM",
+	    refusals[_i].calls);
+	options = with(file, template, NULL);
+	if (refusals[_i].at_once) {
+		argv[n++] = self;
+		argv[n++] = "-f";
+		argv[n++] = "-o";
+		argv[n++] = "/dev/null";
+		argv[n++] = "-e";
+		argv[n++] = inject;
+	}
+	for (i = 0; options[i] != NULL; i++)
+		argv[n++] = options[i];
+	argv[n] = NULL;
+	start(&c, argv);
+	if (!refusals[_i].at_once) {
+		expect(&c, "+OK");
+		attach_strace(&c, inject);
+		say(&c, "USER alice\r\nPASS tanstaaf\r\nSTAT\r\n");
+		expect(&c, "+OK");
+	}
+	line = next_line(&c, 10000);
+	ck_assert_msg(line == NULL || strcmp(line, setup_line) == 0, "%s",
+	    line);
+	close(c.fd);
+	ck_assert(all_ended());
+	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+}
+END_TEST
+
+/* ---- As root: in a chroot that holds nothing else ---- */
+
+static char jail[PATH_MAX];
+
+static void
+enter_jail(void)
+{
+	if (chroot(jail) == -1 || chdir("/") == -1)
+		_exit(126);
+}
+
+/*
+ * Make a static program, with musl or with the usual C library. Where musl
+ * comes without crypt(3), as Debian's does, hashes are of no use but {PLAIN}.
+ */
+static int
+build_static(int musl, const char *out)
+{
+	static const char stub[] = "char *crypt(const char *s, const char *h);"
+	    " char *crypt(const char *s, const char *h)"
+	    " { (void)s; (void)h; return 0; }\n";
+	const char *cc = getenv("CC");
+	const char *argv[] = { musl ? "musl-gcc" : cc != NULL && *cc != '\0' ?
+	    cc : "cc", "-static", "-O1", "-std=c99", "-D_DEFAULT_SOURCE",
+	    "-D_FILE_OFFSET_BITS=64", "-o", out, "pop3.c", "mailbox.c",
+	    "auth.c", musl ? NULL : "-lcrypt", NULL };
+
+	if (run(argv) == 0)
+		return 0;
+	if (!musl)
+		return -1;
+	argv[11] = write_file(in_base("crypt.c"), stub, strlen(stub), 0644);
+	return run(argv) == 0 ? 0 : -1;
+}
+
+/* musl first, then what the system has. */
+START_TEST(a_static_build_works_in_an_empty_chroot)
+{
+	const char *const argv[] = { "/pop3d", "-f", "/accounts", "-m",
+	    "/spool/%u", "-e", "/empty", "-u", "12345:12345", NULL };
+	const char *const nameless[] = { "/pop3d", "-f", "/accounts", "-m",
+	    "/spool/%u", "-e", "/empty", NULL };
+	const char *hash = _i == 0 ? "{PLAIN}" HELLO : HELLO6;
+	char out[PATH_MAX + 8], text[256], *path;
+	pid_t keeper[8];
+	struct client c;
+	struct fds f;
+
+	snprintf(jail, sizeof(jail), "%s", in_base("jail%d", _i));
+	snprintf(out, sizeof(out), "%s/pop3d", jail);
+	mkdir(jail, 0755);
+	if (build_static(_i == 0, out) == -1) {
+		skip("a_static_build_works_in_an_empty_chroot", _i == 0 ?
+		    "no musl-gcc, or no sources here" :
+		    "no static libraries, or no sources here");
+		return;
+	}
+	mkdir(in_base("jail%d/empty", _i), 0755);
+	path = in_base("jail%d/spool", _i);
+	mkdir(path, 0755);
+	ck_assert(chown(path, 0, SPOOL) == 0 && chmod(path, 02775) == 0);
+	path = write_file(in_base("jail%d/spool/alice", _i), mail,
+	    strlen(mail), 0600);
+	ck_assert(chown(path, USER, USER) == 0);
+	snprintf(text, sizeof(text), "alice:%s:%d:%d\n", hash, USER, USER);
+	write_file(in_base("jail%d/accounts", _i), text, strlen(text), 0600);
+	start_with(&c, TCP, enter_jail, argv);
+	log_in(&c, "alice", HELLO);
+	wait_children(c.pid, keeper, 1);
+	expect_ids(c.pid, USER, USER);
+	expect_ids(keeper[0], USER, SPOOL);
+	expect_root(c.pid, in_base("jail%d/empty", _i));
+	f = fds_of(c.pid);
+	/* where there is no /dev/null, a pipe that leads nowhere */
+	ck_assert_msg(f.input == 2 && f.null == 0 && f.pipes == 1 &&
+	    f.mailbox == 1 && f.other == 0, "%s", f.text);
+	say(&c, "DELE 1\r\nRETR 2\r\n");
+	expect(&c, "+OK");
+	while (strcmp(next_line(&c, 5000), ".") != 0)
+		;
+	quit(&c);
+	/* no passwd file: no name for -u */
+	start_with(&c, PAIR, enter_jail, nameless);
+	expect(&c, setup_line);
+	expect_end(&c);
+	ck_assert_int_eq(exit_of(&c), 1);
+	close(c.fd);
+}
+END_TEST
+
+/* ---- As anybody ---- */
+
+START_TEST(an_ordinary_user_needs_a_file_of_accounts)
+{
+	const char *const argv[] = { program, NULL };
+	struct client c;
+
+	start_with(&c, PAIR, getuid() == 0 ? become_user : NULL, argv);
+	expect(&c, setup_line);
+	expect_end(&c);
+	ck_assert_int_eq(exit_of(&c), 1);
+	close(c.fd);
+}
+END_TEST
+
+/* In one process, with the ids that the program was started with. */
+START_TEST(an_ordinary_user_serves_accounts_of_its_own)
+{
+	char *file = a_file("virtual:{PLAIN}s:1:1\n"), *path;
+	char template[PATH_MAX];
+	struct client c;
+
+	path = write_file(in_base("mail/virtual"), mail, strlen(mail), 0600);
+	if (getuid() == 0) {
+		ck_assert(chown(path, USER, USER) == 0);
+		ck_assert(chown(file, USER, USER) == 0);
+	}
+	snprintf(template, sizeof(template), "%s", in_base("mail/%%u"));
+	start_with(&c, PAIR, getuid() == 0 ? become_user : NULL, with(file,
+	    template, NULL));
+	log_in(&c, "virtual", "s");
+	say(&c, "STAT\r\n");
+	expect(&c, "+OK 2 ");
+	quit(&c);
+}
+END_TEST
+
+/* ---- All tests ---- */
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
+/* Either of them is a loop over n, or is said to be left out. */
+static void
+add_as_root(TCase *t, const TTest *test, int n)
+{
+	if (geteuid() != 0)
+		skip(test->name, "it needs root");
+	else if (access("/proc/self/status", R_OK) == -1)
+		skip(test->name, "it needs a /proc as Linux has it");
+	else
+		tcase_add_loop_test(t, test, 0, n);
+}
+
+static TCase *
+make_root_case(void)
+{
+	TCase *t = tcase_create("as root");
+
+	tcase_add_checked_fixture(t, begin_real, NULL);
+	tcase_set_timeout(t, 60);
+	add_as_root(t,
+	    before_login_the_dialogue_alone_is_not_root_and_is_confined, 2);
+	add_as_root(t,
+	    a_session_and_its_keeper_hold_what_they_need_and_no_more, 2);
+	add_as_root(t, without_a_mailbox_there_is_no_keeper, 1);
+	add_as_root(t, dialogue_and_session_can_open_connect_and_fork_nothing,
+	    1);
+	add_as_root(t, no_secret_outlives_the_login, 2);
+	add_as_root(t, a_dotlock_is_made_where_one_is_possible,
+	    COUNT(spools));
+	add_as_root(t, a_foreign_lock_is_respected_unless_its_owner_is_dead,
+	    1);
+	add_as_root(t, however_a_session_ends_no_lock_and_no_process_is_left,
+	    COUNT(deaths));
+	add_as_root(t,
+	    when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost, 1);
+	add_as_root(t, what_is_not_the_users_own_file_is_not_served, 6);
+	add_as_root(t, every_failed_login_looks_the_same_to_the_client, 1);
+	add_as_root(t, apop_works_with_separate_processes, 1);
+	add_as_root(t,
+	    a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
+	    COUNT(setups));
+	add_as_root(t, what_the_superserver_leaves_behind_is_put_in_order, 1);
+	add_as_root(t, closed_descriptors_are_filled, 8);
+	add_as_root(t, nothing_is_written_to_descriptor_2, 3);
+	add_as_root(t, a_kernel_that_refuses_leaves_no_session,
+	    COUNT(refusals));
+	add_as_root(t, a_static_build_works_in_an_empty_chroot, 2);
+	return t;
+}
+
+static Suite *
+make_suite(void)
+{
+	Suite *s = suite_create("auth");
+	TCase *t = tcase_create("accounts");
+
+	tcase_add_checked_fixture(t, begin_unit, NULL);
+	tcase_set_timeout(t, 30);
+	tcase_add_loop_test(t, a_name_is_taken_if_it_is_legal, 0,
+	    COUNT(names));
+	tcase_add_test(t, every_octet_that_is_not_named_is_refused_in_a_name);
+	tcase_add_test(t, a_wrong_secret_is_logged_with_the_legal_name);
+	tcase_add_test(t, the_attempt_is_wiped_and_its_account_forgotten);
+	tcase_add_loop_test(t, a_line_of_the_file_lets_in_whom_it_names, 0,
+	    COUNT(files));
+	tcase_add_test(t, a_locked_or_empty_hash_is_not_even_tried);
+	tcase_add_test(t, secrets_of_all_lengths_are_compared_whole);
+	tcase_add_test(t, a_secret_of_255_octets_is_hashed_whole);
+	tcase_add_test(t, the_file_must_not_be_for_others);
+	tcase_add_test(t, without_the_file_nobody_is_let_in);
+	tcase_add_loop_test(t, apop_takes_the_digest_of_a_plain_secret_alone,
+	    0, COUNT(apop));
+	tcase_add_test(t, strings_that_do_not_end_are_ended);
+	tcase_add_loop_test(t,
+	    an_account_is_refused_unless_its_state_allows_it, 0,
+	    COUNT(states));
+	tcase_add_test(t, the_name_is_the_accounts_and_not_the_one_typed);
+	tcase_add_test(t, an_account_whose_own_name_is_hostile_is_refused);
+	tcase_add_test(t, apop_is_not_for_the_systems_accounts);
+	tcase_add_loop_test(t, a_refusal_comes_at_a_multiple_of_three_seconds,
+	    0, COUNT(holds));
+	tcase_add_test(t, a_refusal_is_not_hurried_by_signals);
+	tcase_add_test(t, a_good_login_does_not_wait);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("options");
+	tcase_add_checked_fixture(t, begin_unit, NULL);
+	tcase_add_loop_test(t, the_mailbox_template_is_expanded, 0,
+	    COUNT(templates));
+	tcase_add_loop_test(t, a_path_that_cannot_be_built_is_no_empty_maildrop,
+	    0, 3);
+	tcase_add_loop_test(t,
+	    the_dialogues_account_is_a_name_or_numbers_and_not_roots, 0,
+	    COUNT(dialogues));
+	tcase_add_test(t, the_empty_directory_must_be_roots_alone);
+	tcase_add_test(t, ids_that_differ_are_refused);
+	tcase_add_test(t, options_that_do_not_fit_are_refused);
+	tcase_add_test(t, a_pipe_needs_a_passwd_entry_only_if_the_path_does);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("processes");
+	tcase_add_checked_fixture(t, begin_unit, NULL);
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, an_entry_needs_ids_that_are_not_roots, 0,
+	    COUNT(ids));
+	tcase_add_test(t, a_login_leads_through_all_processes);
+	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
+	tcase_add_loop_test(t,
+	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);
+	tcase_add_loop_test(t, a_hostile_dialogue_gets_no_further_than_its_tries,
+	    0, COUNT(hostile));
+	tcase_add_test(t, a_dialogue_that_dies_leaves_nothing);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("the program");
+	tcase_add_checked_fixture(t, begin_real, NULL);
+	tcase_add_test(t, an_ordinary_user_needs_a_file_of_accounts);
+	tcase_add_test(t, an_ordinary_user_serves_accounts_of_its_own);
+	suite_add_tcase(s, t);
+	suite_add_tcase(s, make_root_case());
+	return s;
+}
+
+int
+main(void)
+{
+	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
+	char path[PATH_MAX], absolute[PATH_MAX];
+	const char *const clean[] = { "rm", "-rf", scratch, NULL };
+	SRunner *r;
+	int failed;
+
+	snprintf(path, sizeof(path), "%s/check_auth.XXXXXX",
+	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sh == MAP_FAILED || mkdtemp(path) == NULL ||
+	    realpath(path, absolute) == NULL || chmod(path, 0755) == -1 ||
+	    strlen(absolute) >= sizeof(scratch)) {
+		perror("check_auth");
+		return 1;
+	}
+	memcpy(scratch, absolute, strlen(absolute) + 1);
+	if (realpath(pop3d != NULL ? pop3d : "./pop3d", program) == NULL)
+		perror("pop3d");
+	first = getpid();
+	if (geteuid() == 0)
+		start_log();
+	r = srunner_create(make_suite());
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	stop_log();
+	remove_accounts();
+	run(clean);
+	return failed != 0;
+}

@@ -1,0 +1,1262 @@
+/*
+ * UPDATE under every kind of failure: the process is killed at any call and in
+ * the middle of any write, the machine loses power with any of the sectors not
+ * yet on disk, the disk is full or broken, and somebody writes without locking.
+ *
+ * The calls that change the file are replaced by macros and recorded. What the
+ * file looks like when the n-th call is never reached follows from the record,
+ * so one run of UPDATE gives all images of all crashes. Each image is looked at
+ * twice: by a search for the octets of every message that had to stay, which
+ * knows nothing of mailbox.c, and by the next session.
+ *
+ * ROUNDS in the environment says how many random images and mailboxes are
+ * tried; the default takes some seconds.
+ */
+#include <sys/types.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static ssize_t note_pwrite(int, const void *, size_t, off_t);
+static int note_fsync(int);
+static int note_ftruncate(int, off_t);
+static int note_nanosleep(const struct timespec *, struct timespec *);
+
+/* Small, so that a mailbox of a few kilobytes has many windows and blocks. */
+static off_t window_octets;
+static size_t messages_max;
+#define WINDOW		window_octets
+#define MESSAGES_MAX	messages_max
+#define MBOX_BUFFER	1024
+#define pwrite		note_pwrite
+#define fsync		note_fsync
+#define fdatasync	note_fsync
+#define ftruncate	note_ftruncate
+#define nanosleep	note_nanosleep
+#include "../mailbox.c"
+#undef pwrite
+#undef fsync
+#undef fdatasync
+#undef ftruncate
+#undef nanosleep
+
+/* After it: Check's macro fail would hide a function. */
+#include <check.h>
+
+enum {
+	SECTOR = 512,		/* a disk writes it whole or not at all */
+	DISK_MAX = 80 * 1024,
+	SECTORS = DISK_MAX / SECTOR,
+	PARTS_MAX = 40,
+	OPS_MAX = 2000,
+	VERSIONS_MAX = 16,	/* of a sector between two fsyncs */
+	SIZES_MAX = 80,
+	SEEN_MAX = 1 << 17	/* images remembered */
+};
+
+struct image {
+	size_t size;
+	unsigned char data[DISK_MAX];
+};
+
+/* ---- Mailboxes ---- */
+
+struct part {
+	size_t at, len;
+	int keep;		/* must survive */
+	int hidden;		/* the folder data */
+	int late;		/* appended after the scan */
+	int wide;		/* its unique-id depends on its length */
+	uint64_t hash;
+};
+
+struct scene {
+	const char *name;
+	struct part part[PARTS_MAX];
+	size_t n;
+	size_t scanned;		/* octets before the first late part */
+	struct image was;	/* before UPDATE */
+	struct image want;	/* after it */
+};
+
+/*
+ * A mailbox in words: one for each message, in order. The first letter: k is
+ * kept, d deleted, h the folder data, a appended between the scan and UPDATE.
+ * Then its octets in the file. Then, if wanted: c lines end with CRLF, u the
+ * last line has no end, e no empty line behind it, w neither Received nor
+ * Message-ID, b no body. An n in front stands for an empty line at the start.
+ */
+static const struct plan {
+	const char *name, *words;
+	off_t window;
+	size_t max;
+} plans[] = {
+	{ "window smaller than the gap", "k300 d3000 k400 k500 k600", 2000, 0 },
+	{ "window larger than the gap", "k300 d200 k700 k800 k900", 2000, 0 },
+	{ "the first goes", "d200 k700 k800 k900", 2000, 0 },
+	{ "the first of all goes, small windows", "d300 k300 k310 k320 k330 "
+	    "k340 k350", 350, 0 },
+	{ "one window holds all", "d250 k700 k800 k900 k1000", 100000, 0 },
+	{ "several gaps", "k200 d300 k400 d250 k900 k350 d1000 k300 d200 k2000 "
+	    "k220", 1500, 0 },
+	{ "every second goes", "d300 k310 d320 k330 d340 k350 d360 k370 d380 "
+	    "k390", 800, 0 },
+	{ "one huge message", "d200 k20000 k300", 2000, 0 },
+	{ "a huge one goes", "k200 d9000 k2000 k300", 2000, 0 },
+	{ "crlf", "k300c d200c k700c k800c d210c k900c", 1600, 0 },
+	{ "crlf and lf", "d300c k300 k310c d320 k330c k340", 700, 0 },
+	{ "an unterminated end", "k200 d200 k700 k800u", 1000, 0 },
+	{ "an unterminated end with crlf", "d200c k700c k800cu", 1000, 0 },
+	{ "an unterminated end goes", "k200 d200 k700 d800u", 1000, 0 },
+	{ "no empty line at the end", "k200 d200 k700 k800e", 1000, 0 },
+	{ "all go", "d300 d400 d500", 2000, 0 },
+	{ "only the last goes", "k300 k400 d500", 2000, 0 },
+	{ "all but the folder data", "h400 d300 d500", 2000, 0 },
+	{ "behind the folder data", "h400 d300 k800 k500", 600, 0 },
+	{ "appended behind the scan", "k300 d200 k500 a600 a700", 700, 0 },
+	{ "all go, and new mail comes", "d300 d400 a600", 2000, 0 },
+	{ "the last goes, and new mail comes", "k300 d2000 a600", 2000, 0 },
+	{ "more than are shown", "k300 d200 k400 d500 k600 d300 k700 d400 k200",
+	    700, 4 },
+	{ "more than are shown, all of them go", "d200 d210 d220 k800 k900",
+	    1000, 3 },
+	{ "empty lines in front", "n n d300 k500 k600", 700, 0 },
+	{ "without a body", "d250b k240b k230b d220b k210b k400", 300, 0 },
+	{ "unique-ids of the whole header", "d300w k310w k800w d400w k900wu",
+	    900, 0 },
+	{ "a sector each", "d512 k512 k512 k512 k512", 1024, 0 },
+	{ "windows that grow", "d200 k250 k500 d180 k900 k800 d200 k2000 k2100",
+	    900, 0 }
+};
+enum { NPLANS = sizeof(plans) / sizeof(plans[0]) };
+
+static struct scene scene;
+
+/* Images of this scene that were looked at, and what was found. */
+static struct seen {
+	uint64_t key;
+	size_t missing;
+} seen[SEEN_MAX];
+static size_t nseen;
+
+static uint32_t dice = 1;
+
+static unsigned
+roll(unsigned sides)
+{
+	dice = dice * 1664525 + 1013904223;
+	return (dice >> 8) % sides;
+}
+
+static unsigned
+rounds(void)
+{
+	const char *text = getenv("ROUNDS");
+	unsigned n = 0;
+
+	for (; text != NULL && *text >= '0' && *text <= '9'; text++)
+		n = n > 1000000 ? n : n * 10 + (unsigned)(*text - '0');
+	return n > 0 ? n : 25;
+}
+
+/* A message of exactly len octets whose lines are nobody else's. */
+static void
+make_message(unsigned char *p, size_t len, unsigned serial, const char *flags)
+{
+	const char *eol = strchr(flags, 'c') != NULL ? "\r\n" : "\n";
+	size_t e = strlen(eol), i, end = 2 * e, column = 0;
+	char head[512];
+	int n;
+
+	n = snprintf(head, sizeof(head), "From u%u@example.org Mon Nov 23 "
+	    "10:%02u:00 2026%s", serial, serial % 60, eol);
+	if (*flags == 'h')
+		n += snprintf(head + n, sizeof(head) - (size_t)n, "Subject: "
+		    "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA%s"
+		    "X-IMAP: 1234567890 0000000009%s", eol, eol);
+	else if (strchr(flags, 'w') == NULL)
+		n += snprintf(head + n, sizeof(head) - (size_t)n,
+		    "Received: by example.org id %08u%s", serial, eol);
+	n += snprintf(head + n, sizeof(head) - (size_t)n, "Subject: %u%s",
+	    serial, strchr(flags, 'b') != NULL ? "" : eol);
+	if (strchr(flags, 'b') == NULL)
+		n += snprintf(head + n, sizeof(head) - (size_t)n, "%s", eol);
+	if (strchr(flags, 'u') != NULL)
+		end = 0;
+	else if (strchr(flags, 'e') != NULL)
+		end = e;
+	ck_assert_msg((size_t)n + end < len, "no room for message %u", serial);
+	memcpy(p, head, (size_t)n);
+	for (i = (size_t)n; i < len - end; i++) {
+		if (i + 70 < len && column > 20 + roll(45)) {
+			/* lines that look like the start of a message */
+			snprintf(head, sizeof(head), "%s%s%s", eol,
+			    roll(3) == 0 ? eol : "",
+			    roll(4) == 0 ? "From here on " : "");
+			memcpy(p + i, head, strlen(head));
+			i += strlen(head) - 1;
+			column = 0;
+			continue;
+		}
+		p[i] = (unsigned char)('a' + roll(26));
+		column++;
+	}
+	if (end > 0)
+		memcpy(p + len - end, eol, e);
+	if (end > e)
+		memcpy(p + len - e, eol, e);
+}
+
+static void
+append(struct image *to, const unsigned char *p, size_t len)
+{
+	ck_assert(to->size + len <= DISK_MAX);
+	memcpy(to->data + to->size, p, len);
+	to->size += len;
+}
+
+static void
+add_part(struct scene *s, const char *word, size_t max)
+{
+	struct part *new = &s->part[s->n];
+	size_t shown = 0, i;
+
+	ck_assert(s->n < PARTS_MAX);
+	memset(new, 0, sizeof(*new));
+	for (i = 0; i < s->n; i++)
+		shown += !s->part[i].hidden && !s->part[i].late;
+	new->hidden = *word == 'h';
+	new->late = *word == 'a';
+	new->wide = strchr(word, 'w') != NULL;
+	new->keep = *word != 'd' || (max > 0 && shown >= max);
+	new->at = s->was.size;
+	new->len = (size_t)atol(word + 1);
+	ck_assert(s->was.size + new->len <= DISK_MAX);
+	make_message(s->was.data + s->was.size, new->len, (unsigned)s->n + 1,
+	    word);
+	s->was.size += new->len;
+	if (!new->late)
+		s->scanned = s->was.size;
+	if (new->keep)
+		append(&s->want, s->was.data + new->at, new->len);
+	s->n++;
+}
+
+static void
+write_file(const unsigned char *p, size_t len)
+{
+	int fd = open("box", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(write(fd, p, len), (ssize_t)len);
+	close(fd);
+}
+
+static void
+read_file(struct image *to)
+{
+	ssize_t n;
+	int fd = open("box", O_RDONLY);
+
+	ck_assert_int_ne(fd, -1);
+	n = read(fd, to->data, DISK_MAX);
+	ck_assert(n >= 0 && n < DISK_MAX);
+	to->size = (size_t)n;
+	close(fd);
+}
+
+/* Read the file that is there as a session does. */
+static void
+load(struct mbox *m, size_t max)
+{
+	messages_max = max > 0 ? max : 1000000;
+	ck_assert_int_eq(mbox_open(m, "box", getuid()), MBOX_OK);
+	ck_assert_msg(mbox_load(m) == MBOX_OK, "%s: %s", scene.name, m->why);
+}
+
+static void
+set_scene(const char *name, const char *words, off_t window, size_t max)
+{
+	static struct mbox m;
+	struct scene *s = &scene;
+	const char *p;
+	char word[32];
+	size_t i, k;
+
+	if (s->name != NULL && strcmp(s->name, name) != 0) {
+		memset(seen, 0, sizeof(seen));
+		nseen = 0;
+	}
+	memset(s, 0, sizeof(*s));
+	s->name = name;
+	window_octets = window;
+	for (p = words; *p != '\0'; p += strspn(p, " ")) {
+		k = strcspn(p, " ");
+		snprintf(word, sizeof(word), "%.*s", (int)k, p);
+		p += k;
+		if (*word == 'n') {
+			append(&s->was, (const unsigned char *)"\n", 1);
+			append(&s->want, (const unsigned char *)"\n", 1);
+		} else
+			add_part(s, word, max);
+	}
+	write_file(s->was.data, s->was.size);
+	load(&m, 0);
+	for (i = k = 0; i < s->n; i++) {
+		if (s->part[i].hidden)
+			continue;
+		ck_assert_uint_lt(k, m.n);
+		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
+		ck_assert_int_eq(m.msg[k].length, (off_t)s->part[i].len);
+		s->part[i].hash = m.msg[k++].hash;
+	}
+	ck_assert_uint_eq(k, m.n);
+	mbox_close(&m);
+}
+
+/* ---- The record ---- */
+
+struct op {
+	enum what { WRITE, CUT, SYNC, NO_SYNC } kind;
+	off_t at;
+	size_t len;
+	unsigned char *data;
+	int foreign;		/* somebody else's */
+};
+
+/* What goes wrong, and what was done. */
+static struct run {
+	int on;
+	size_t calls;
+	size_t fail_at, fail_until;	/* these calls fail, from 1 */
+	int error;
+	int spill;		/* half of what fails is written before */
+	off_t limit;		/* the file cannot be longer, or 0 */
+	int fail_sync;		/* and only fsync notices */
+	size_t foreign_at;	/* somebody appends behind this call */
+	const char *foreign;
+	int no_copy;
+	size_t n;
+	struct op op[OPS_MAX];
+} run;
+
+static struct op *
+record(enum what kind, off_t at, const void *p, size_t len)
+{
+	struct op *op = &run.op[run.n++];
+
+	ck_assert_uint_lt(run.n, OPS_MAX);
+	op->kind = kind;
+	op->at = at;
+	op->len = len;
+	op->foreign = 0;
+	op->data = malloc(len + 1);
+	ck_assert_ptr_nonnull(op->data);
+	if (len > 0)
+		memcpy(op->data, p, len);
+	return op;
+}
+
+static off_t
+length_of(int fd)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	return st.st_size;
+}
+
+static void
+write_foreign(int fd)
+{
+	off_t end = length_of(fd);
+	size_t len = strlen(run.foreign);
+
+	record(WRITE, end, run.foreign, len)->foreign = 1;
+	ck_assert_int_eq(pwrite(fd, run.foreign, len, end), (ssize_t)len);
+}
+
+static int
+is_failing(void)
+{
+	run.calls++;
+	if (run.calls < run.fail_at || run.calls >= run.fail_until)
+		return 0;
+	errno = run.error;
+	return 1;
+}
+
+static ssize_t
+note_pwrite(int fd, const void *p, size_t len, off_t at)
+{
+	ssize_t n;
+
+	if (!run.on)
+		return pwrite(fd, p, len, at);
+	if (is_failing()) {
+		if (!run.spill || len < 2)
+			return -1;
+		/* a short write now, and the error at the next call */
+		run.spill = 0;
+		run.fail_at++;
+		run.fail_until++;
+		len /= 2;
+	}
+	if (run.limit > 0 && !run.fail_sync && at + (off_t)len > run.limit) {
+		errno = run.error;
+		if (at >= run.limit)
+			return -1;
+		len = (size_t)(run.limit - at);
+	}
+	n = pwrite(fd, p, len, at);
+	ck_assert_int_eq(n, (ssize_t)len);
+	record(WRITE, at, p, len);
+	if (run.calls == run.foreign_at)
+		write_foreign(fd);
+	return n;
+}
+
+static int
+note_fsync(int fd)
+{
+	int failed;
+
+	if (!run.on)
+		return 0;
+	failed = is_failing();
+	if (run.limit > 0 && run.fail_sync && length_of(fd) > run.limit) {
+		errno = run.error;
+		failed = 1;
+	}
+	record(failed ? NO_SYNC : SYNC, 0, NULL, 0);
+	if (run.calls == run.foreign_at)
+		write_foreign(fd);
+	return failed ? -1 : 0;
+}
+
+static int
+note_ftruncate(int fd, off_t size)
+{
+	if (!run.on)
+		return ftruncate(fd, size);
+	if (is_failing())
+		return -1;
+	ck_assert_int_eq(ftruncate(fd, size), 0);
+	record(CUT, size, NULL, 0);
+	if (run.calls == run.foreign_at)
+		write_foreign(fd);
+	return 0;
+}
+
+/* Nobody else is here: a scan need not wait until the clock has ticked. */
+static int
+note_nanosleep(const struct timespec *t, struct timespec *left)
+{
+	(void)t;
+	(void)left;
+	return 0;
+}
+
+/* Do what op did, or only the first len octets of it. */
+static void
+apply(struct image *to, const struct op *op, size_t len)
+{
+	size_t at = (size_t)op->at;
+
+	if (op->kind == WRITE && len > 0) {
+		ck_assert_uint_le(at + len, DISK_MAX);
+		memcpy(to->data + at, op->data, len);
+		if (to->size < at + len)
+			to->size = at + len;
+	} else if (op->kind == CUT) {
+		if (at < to->size)
+			memset(to->data + at, 0, to->size - at);
+		to->size = at;
+	}
+}
+
+static void
+reset_run(void)
+{
+	while (run.n > 0)
+		free(run.op[--run.n].data);
+	memset(&run, 0, sizeof(run));
+}
+
+/* One session: load, mark, QUIT. The file is compared with the record. */
+static enum mbox_result
+update_scene(size_t max)
+{
+	static struct image now, made;
+	static struct mbox m;
+	const struct scene *s = &scene;
+	enum mbox_result r;
+	size_t i, k;
+	int fd;
+
+	write_file(s->was.data, s->scanned);
+	load(&m, max);
+	for (i = k = 0; i < s->n && k < m.n; i++) {
+		if (s->part[i].hidden)
+			continue;
+		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
+		m.msg[k++].deleted = !s->part[i].keep;
+	}
+	fd = open("box", O_WRONLY | O_APPEND);
+	ck_assert_int_eq(write(fd, s->was.data + s->scanned,
+	    s->was.size - s->scanned), (ssize_t)(s->was.size - s->scanned));
+	close(fd);
+	run.on = 1;
+	r = mbox_update(&m);
+	run.on = 0;
+	run.no_copy = m.no_copy;
+	mbox_close(&m);
+	made = s->was;
+	for (i = 0; i < run.n; i++)
+		apply(&made, &run.op[i], run.op[i].len);
+	read_file(&now);
+	ck_assert_msg(now.size == made.size &&
+	    memcmp(now.data, made.data, now.size) == 0,
+	    "%s: the file changed behind the test's back", s->name);
+	ck_assert_int_eq(access("box.lock", F_OK), -1);
+	return r;
+}
+
+/* ---- What an image is worth ---- */
+
+static int
+is_behind_empty_line(const struct image *im, size_t at)
+{
+	const unsigned char *p = im->data;
+	size_t i;
+
+	for (i = 0; i < at && (p[i] == '\n' || p[i] == '\r'); i++)
+		;
+	if (i == at)
+		return 1;
+	return at >= 2 && p[at - 1] == '\n' && (p[at - 2] == '\n' ||
+	    (at >= 3 && p[at - 2] == '\r' && p[at - 3] == '\n'));
+}
+
+/* Whether nothing, or another message, follows on the octet at at. */
+static int
+is_clean_end(const struct image *im, size_t at)
+{
+	while (at < im->size && (im->data[at] == '\n' || im->data[at] == '\r'))
+		at++;
+	return at == im->size || (im->size - at >= 5 &&
+	    memcmp(im->data + at, "From ", 5) == 0);
+}
+
+static size_t worst_hung;	/* messages at once with something behind */
+
+/* How many of the messages that must stay are not whole in the image. */
+static size_t
+count_missing(const struct image *im, const struct mbox *m)
+{
+	const struct scene *s = &scene;
+	const struct part *part;
+	size_t i, k, hung = 0, missing = 0;
+	const unsigned char *p, *end = im->data + im->size;
+	int whole, clean, listed;
+
+	for (i = 0; i < s->n; i++) {
+		part = &s->part[i];
+		if (!part->keep)
+			continue;
+		whole = clean = listed = 0;
+		for (p = im->data; (size_t)(end - p) >= part->len; p++) {
+			p = memchr(p, 'F', (size_t)(end - p) - part->len + 1);
+			if (p == NULL)
+				break;
+			k = (size_t)(p - im->data);
+			if (memcmp(p, s->was.data + part->at, part->len) != 0 ||
+			    !is_behind_empty_line(im, k))
+				continue;
+			whole = 1;
+			clean |= is_clean_end(im, k + part->len);
+		}
+		for (k = 0; k < m->n; k++)
+			if (m->msg[k].offset + (off_t)part->len <=
+			    (off_t)im->size &&
+			    memcmp(im->data + m->msg[k].offset, s->was.data +
+			    part->at, part->len) == 0 &&
+			    (m->msg[k].hash == part->hash || (part->wide &&
+			    m->msg[k].length != (off_t)part->len)))
+				listed = 1;
+		missing += !whole || (!listed && !part->hidden);
+		hung += whole && !clean;
+	}
+	if (hung > worst_hung)
+		worst_hung = hung;
+	return missing;
+}
+
+static struct seen *
+find_seen(const struct image *im)
+{
+	uint64_t key = 0x9e3779b97f4a7c15 ^ im->size, word;
+	size_t i;
+
+	for (i = 0; i < im->size; i += 8) {
+		word = 0;
+		memcpy(&word, im->data + i, im->size - i < 8 ? im->size - i :
+		    8);
+		key = (key ^ word) * 0xff51afd7ed558ccd;
+		key ^= key >> 29;
+	}
+	for (i = (size_t)(key % SEEN_MAX); seen[i].key != 0 &&
+	    seen[i].key != key; i = (i + 1) % SEEN_MAX)
+		;
+	if (seen[i].key == key)
+		return &seen[i];
+	if (++nseen > SEEN_MAX / 2) {
+		memset(seen, 0, sizeof(seen));
+		nseen = 0;
+	}
+	seen[i].key = key;
+	seen[i].missing = (size_t)-1;
+	return &seen[i];
+}
+
+/*
+ * The image as the next session finds it: how many messages are lost. If the
+ * file is no mbox any more, all.
+ */
+static size_t
+look_at(const struct image *im)
+{
+	static struct mbox m;
+	struct seen *now = find_seen(im);
+	enum mbox_result r;
+	size_t missing;
+
+	if (now->missing != (size_t)-1)
+		return now->missing;
+	write_file(im->data, im->size);
+	messages_max = 1000000;
+	ck_assert_int_eq(mbox_open(&m, "box", getuid()), MBOX_OK);
+	r = mbox_load(&m);
+	missing = r == MBOX_OK ? count_missing(im, &m) : scene.n + 1;
+	mbox_close(&m);
+	now->missing = missing;
+	return missing;
+}
+
+static int
+is_wanted(const struct image *im)
+{
+	return im->size == scene.want.size &&
+	    memcmp(im->data, scene.want.data, im->size) == 0;
+}
+
+/* What the caller of a check on many images learns. */
+struct verdict {
+	unsigned long images, bad;
+	size_t worst;		/* messages lost in one image */
+};
+
+static void
+judge(struct verdict *v, size_t missing)
+{
+	v->images++;
+	v->bad += missing > 0;
+	if (missing > v->worst)
+		v->worst = missing;
+}
+
+/*
+ * After a crash the user deletes again what he deleted before, and that must
+ * not cost anything either. The mailbox may have any shape now.
+ */
+static size_t
+delete_again(const struct image *im)
+{
+	static struct image now;
+	static struct mbox m;
+	const struct part *part;
+	size_t i, k;
+
+	write_file(im->data, im->size);
+	load(&m, 0);
+	for (i = 0; i < scene.n; i++)
+		for (k = 0, part = &scene.part[i]; k < m.n; k++)
+			if (!part->keep && m.msg[k].hash == part->hash)
+				m.msg[k].deleted = 1;
+	ck_assert_int_eq(mbox_update(&m), MBOX_OK);
+	mbox_close(&m);
+	read_file(&now);
+	return look_at(&now);
+}
+
+/* ---- Killed ---- */
+
+/* Every state the file was in, the middle of writes included. */
+static struct verdict
+kill_everywhere(int again)
+{
+	static const size_t some[] = { 0, 1, 2, 3, 4, 5, 511, 512, 513 };
+	static struct image before, im;
+	struct verdict v = { 0, 0, 0 };
+	size_t i, k, n = sizeof(some) / sizeof(some[0]), len;
+
+	before = scene.was;
+	for (i = 0; i < run.n; i++) {
+		for (k = 0; k < n + 5; k++) {
+			len = run.op[i].len;
+			if (k < n && some[k] > len)
+				continue;
+			if (run.op[i].kind != WRITE || run.op[i].foreign)
+				break;
+			len = k < n ? some[k] : k == n ? len - (len > 0) :
+			    roll((unsigned)len + 1);
+			im = before;
+			apply(&im, &run.op[i], len);
+			judge(&v, look_at(&im));
+			if (again)
+				judge(&v, delete_again(&im));
+		}
+		apply(&before, &run.op[i], run.op[i].len);
+		judge(&v, look_at(&before));
+		if (again)
+			judge(&v, delete_again(&before));
+	}
+	return v;
+}
+
+/* ---- Power loss ---- */
+
+/* The sectors written since the last fsync, in all the versions they had. */
+static struct pending {
+	size_t n;
+	size_t sector[SECTORS], nversions[SECTORS];
+	unsigned char version[SECTORS][VERSIONS_MAX][SECTOR];
+	size_t nsizes, size[SIZES_MAX];
+} pending;
+
+static void
+add_version(size_t sector, const unsigned char *p)
+{
+	size_t i = 0, *n;
+
+	while (i < pending.n && pending.sector[i] != sector)
+		i++;
+	if (i == pending.n) {
+		pending.sector[pending.n++] = sector;
+		pending.nversions[i] = 0;
+	}
+	n = &pending.nversions[i];
+	if (*n > 0 && memcmp(pending.version[i][*n - 1], p, SECTOR) == 0)
+		return;
+	/* the last ones say enough */
+	if (*n == VERSIONS_MAX)
+		memmove(pending.version[i][0], pending.version[i][1],
+		    (size_t)--*n * SECTOR);
+	memcpy(pending.version[i][(*n)++], p, SECTOR);
+}
+
+static void
+add_pending(const struct image *now, size_t from, size_t to)
+{
+	size_t i;
+
+	for (i = from / SECTOR; from < to && i * SECTOR < to; i++)
+		add_version(i, now->data + i * SECTOR);
+	if (pending.nsizes < SIZES_MAX &&
+	    pending.size[pending.nsizes - 1] != now->size)
+		pending.size[pending.nsizes++] = now->size;
+}
+
+/* Put version which[i] of each pending sector on the disk; 0 is the old one. */
+static void
+build(struct image *im, const struct image *disk, const size_t *which,
+    size_t size)
+{
+	size_t i;
+
+	memcpy(im->data, disk->data, DISK_MAX);
+	for (i = 0; i < pending.n; i++)
+		if (which[i] > 0)
+			memcpy(im->data + pending.sector[i] * SECTOR,
+			    pending.version[i][which[i] - 1], SECTOR);
+	im->size = size;
+	memset(im->data + size, 0, DISK_MAX - size);
+}
+
+static void
+judge_build(struct verdict *v, const struct image *disk, const size_t *which,
+    size_t size, int done)
+{
+	static struct image im;
+
+	build(&im, disk, which, size);
+	judge(v, done ? (size_t)!is_wanted(&im) : look_at(&im));
+}
+
+/* All subsets if there are few. */
+static int
+try_all(struct verdict *v, const struct image *disk, unsigned most, int done)
+{
+	size_t which[SECTORS] = { 0 }, i, k;
+	unsigned long all = pending.nsizes;
+
+	for (i = 0; i < pending.n; i++)
+		if ((all *= pending.nversions[i] + 1) > most)
+			return 0;
+	for (k = 0; k < pending.nsizes; k++)
+		do {
+			judge_build(v, disk, which, pending.size[k], done);
+			for (i = 0; i < pending.n &&
+			    which[i] == pending.nversions[i]; i++)
+				which[i] = 0;
+			if (i < pending.n)
+				which[i]++;
+		} while (i < pending.n);
+	return 1;
+}
+
+/*
+ * Those that disks really leave behind: all in order up to one, all in reverse
+ * order, only one, all but one. Then random ones.
+ */
+static void
+try_some(struct verdict *v, const struct image *disk, unsigned n, int done)
+{
+	size_t which[SECTORS], i, k, size, shape, step = 1 + pending.n / 16;
+	unsigned odds;
+	int new;
+
+	for (shape = 0; shape < 4; shape++)
+		for (k = 0; k <= pending.n; k += step) {
+			for (i = 0; i < pending.n; i++) {
+				new = shape == 0 ? i < k : shape == 1 ? i >= k :
+				    (i == k) == (shape == 2);
+				which[i] = new ? pending.nversions[i] : 0;
+			}
+			size = pending.size[roll((unsigned)pending.nsizes)];
+			judge_build(v, disk, which, size, done);
+			judge_build(v, disk, which,
+			    pending.size[pending.nsizes - 1], done);
+		}
+	while (n-- > 0) {
+		odds = roll(10);
+		for (i = 0; i < pending.n; i++)
+			which[i] = roll(10) <= odds ? pending.nversions[i] :
+			    roll((unsigned)pending.nversions[i] + 1);
+		size = pending.size[roll((unsigned)pending.nsizes)];
+		judge_build(v, disk, which, size, done);
+	}
+}
+
+enum kind { NONE, COPY, MOVE, END };
+
+/* What the fsync after op i-1 is for. */
+static enum kind
+sync_kind(size_t i)
+{
+	if (i == 0 || run.op[i - 1].kind != WRITE)
+		return END;
+	return run.op[i - 1].at >= (off_t)scene.was.size ? COPY : MOVE;
+}
+
+/*
+ * Pull the plug in front of every fsync and at the end, as if the disk ignored
+ * the fsyncs of kind without. If UPDATE said that it was done, it must be.
+ */
+static struct verdict
+lose_power(enum kind without, int done, unsigned n)
+{
+	static struct image disk, now;
+	struct verdict v = { 0, 0, 0 };
+	const struct op *op;
+	size_t i, from, to;
+
+	now = disk = scene.was;
+	pending.n = 0;
+	pending.nsizes = 1;
+	pending.size[0] = disk.size;
+	for (i = 0; i <= run.n; i++) {
+		op = &run.op[i];
+		if (i == run.n || (op->kind == SYNC &&
+		    (without == NONE || sync_kind(i) != without))) {
+			if (!try_all(&v, &disk, n, done && i == run.n))
+				try_some(&v, &disk, n, done && i == run.n);
+			disk = now;
+			pending.n = 0;
+			pending.nsizes = 1;
+			pending.size[0] = disk.size;
+			continue;
+		}
+		from = (size_t)op->at;
+		to = from + op->len;
+		apply(&now, op, op->len);
+		if (op->kind == WRITE || op->kind == CUT)
+			add_pending(&now, from, to);
+	}
+	return v;
+}
+
+/* ---- Tests ---- */
+
+#define ASSERT_NONE_LOST(v) \
+	ck_assert_msg((v).bad == 0, "%s: of %lu images %lu lost mail, up to " \
+	    "%lu messages", scene.name, (v).images, (v).bad, \
+	    (unsigned long)(v).worst)
+
+static void
+assert_is_wanted(void)
+{
+	static struct image now;
+
+	read_file(&now);
+	ck_assert_msg(is_wanted(&now), "%s: not what should be left",
+	    scene.name);
+}
+
+static void
+use_plan(int i)
+{
+	dice = (uint32_t)i + 1;
+	set_scene(plans[i].name, plans[i].words, plans[i].window, plans[i].max);
+}
+
+START_TEST(killed_at_any_call_nothing_is_lost)
+{
+	struct verdict v;
+
+	use_plan(_i);
+	reset_run();
+	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+	assert_is_wanted();
+	ck_assert_int_eq(run.no_copy, 0);
+	v = kill_everywhere(1);
+	ASSERT_NONE_LOST(v);
+	if (getenv("VERBOSE") != NULL)
+		printf("%s: %lu images, at most %lu with something behind\n",
+		    scene.name, v.images, (unsigned long)worst_hung);
+	ck_assert_uint_le(worst_hung, 2);
+}
+END_TEST
+
+START_TEST(power_lost_at_any_call_nothing_is_lost)
+{
+	struct verdict v;
+
+	use_plan(_i);
+	reset_run();
+	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+	v = lose_power(NONE, 1, 5 * rounds());
+	ASSERT_NONE_LOST(v);
+}
+END_TEST
+
+/* A test that would pass without them says nothing about them. */
+START_TEST(without_any_one_fsync_mail_would_be_lost)
+{
+	struct verdict v, sum = { 0, 0, 0 };
+	int i;
+
+	for (i = 0; i < NPLANS; i++) {
+		use_plan(i);
+		reset_run();
+		ck_assert_int_eq(update_scene(plans[i].max), MBOX_OK);
+		v = lose_power((enum kind)_i, 1, rounds());
+		sum.images += v.images;
+		sum.bad += v.bad;
+	}
+	if (getenv("VERBOSE") != NULL)
+		printf("without fsync %d: %lu of %lu images lose\n", _i,
+		    sum.bad, sum.images);
+	ck_assert_uint_gt(sum.bad, 0);
+}
+END_TEST
+
+/*
+ * A window that just fits into the gap, by octets: the empty line in front of
+ * what it came from must stay.
+ */
+START_TEST(a_window_that_just_fits_loses_nothing)
+{
+	static const char *const ends[] = { "", "u", "e", "c", "cu", "ce" };
+	struct verdict v;
+	char words[64];
+	int more;
+
+	for (more = 0; more < 8; more++) {
+		dice = (uint32_t)(more + 1);
+		snprintf(words, sizeof(words), "k200%.1s d%d%.1s k1500%s",
+		    ends[_i], 1500 + more, _i > 2 ? "c" : "", ends[_i]);
+		if (_i < 3)
+			snprintf(words, sizeof(words), "k200 d%d k1500%s",
+			    1500 + more, ends[_i]);
+		set_scene(words, words, 10000, 0);
+		reset_run();
+		ck_assert_int_eq(update_scene(0), MBOX_OK);
+		assert_is_wanted();
+		v = kill_everywhere(0);
+		ASSERT_NONE_LOST(v);
+		v = lose_power(NONE, 1, 10 * rounds());
+		ASSERT_NONE_LOST(v);
+	}
+}
+END_TEST
+
+/* Some mailbox or other. */
+static void
+make_words(char *words, size_t len)
+{
+	const char *c = roll(3) == 0 ? "c" : "";
+	size_t n = 0, i, count = 2 + roll(9);
+	int mixed = roll(4) == 0;
+
+	if (roll(8) == 0)
+		n += (size_t)snprintf(words, len, "h%u ", 350 + roll(300));
+	for (i = 0; i < count; i++) {
+		if (mixed)
+			c = roll(2) == 0 ? "c" : "";
+		n += (size_t)snprintf(words + n, len - n, "%s%u%s%s%s ",
+		    roll(5) < 2 ? "d" : "k", 200 + roll(roll(6) == 0 ? 4000 :
+		    700), c, roll(8) == 0 ? "w" : "", i + 1 < count ? "" :
+		    roll(3) == 0 ? "u" : roll(3) == 0 ? "e" : "");
+	}
+	if (words[n - 2] != 'u' && words[n - 2] != 'e' && roll(5) == 0)
+		snprintf(words + n, len - n, "a%u", 200 + roll(2000));
+}
+
+START_TEST(a_random_mailbox_loses_nothing)
+{
+	struct verdict v;
+	char words[512];
+	unsigned i;
+	size_t max;
+
+	for (i = 0; i < 1 + rounds() / 4; i++) {
+		dice = (uint32_t)_i * 1000000 + i;
+		make_words(words, sizeof(words));
+		max = roll(6) == 0 ? 2 + roll(4) : 0;
+		set_scene(words, words, 300 + (off_t)roll(4000), max);
+		reset_run();
+		ck_assert_int_eq(update_scene(max), MBOX_OK);
+		assert_is_wanted();
+		v = kill_everywhere(0);
+		ASSERT_NONE_LOST(v);
+		v = lose_power(NONE, 1, rounds());
+		ASSERT_NONE_LOST(v);
+	}
+}
+END_TEST
+
+/* ---- A full or broken disk ---- */
+
+static const int errors[] = { ENOSPC, EDQUOT, EFBIG, EIO };
+
+static int
+is_full_disk(int error)
+{
+	return error != EIO;
+}
+
+/* After UPDATE, whatever it said: it told the truth and lost nothing. */
+static void
+assert_honest(enum mbox_result r)
+{
+	static struct image now;
+
+	read_file(&now);
+	ck_assert_msg((r == MBOX_OK) == is_wanted(&now),
+	    "%s: the answer is %d, call %lu, error %d", scene.name, (int)r,
+	    (unsigned long)run.fail_at, run.error);
+	ck_assert_msg(look_at(&now) == 0, "%s: mail is lost, call %lu, error "
+	    "%d", scene.name, (unsigned long)run.fail_at, run.error);
+}
+
+/* From the n-th call on one fails, or all. */
+static void
+fail_each(int i, int error, size_t many, int spill)
+{
+	enum mbox_result r;
+	struct verdict v;
+	size_t n, calls = 1;
+
+	for (n = 1; n <= calls; n++) {
+		use_plan(i);
+		reset_run();
+		run.error = error;
+		run.fail_at = n;
+		run.fail_until = n + many;
+		run.spill = spill;
+		r = update_scene(plans[i].max);
+		calls = run.calls;
+		/* the very last fsync: all went, but nobody knows for sure */
+		if (r != MBOX_OK && run.n > 1 &&
+		    run.op[run.n - 2].kind == CUT &&
+		    run.op[run.n - 1].kind == NO_SYNC) {
+			assert_is_wanted();
+			continue;
+		}
+		assert_honest(r);
+		if (run.no_copy)
+			continue;
+		v = kill_everywhere(0);
+		ASSERT_NONE_LOST(v);
+		v = lose_power(NONE, r == MBOX_OK, 4);
+		ASSERT_NONE_LOST(v);
+	}
+}
+
+START_TEST(a_call_that_fails_once_loses_nothing)
+{
+	size_t e;
+
+	for (e = 0; e < 4; e++)
+		fail_each(_i, errors[e], 1, (int)(e & 1));
+}
+END_TEST
+
+START_TEST(a_disk_that_breaks_for_good_loses_nothing)
+{
+	fail_each(_i, EIO, 1000000, 0);
+	fail_each(_i, ENOSPC, 1000000, 1);
+}
+END_TEST
+
+/*
+ * The most that a crash may cost when there is no room for a copy: one message,
+ * or what is not in the session's list and hence moved as one.
+ */
+static size_t
+most_lost(size_t max)
+{
+	size_t i, unlisted = 0;
+
+	if (!run.no_copy)
+		return 0;
+	for (i = 0; i < scene.n; i++)
+		unlisted += scene.part[i].late || (max > 0 && i >= max);
+	return unlisted > 1 ? unlisted : 1;
+}
+
+/*
+ * The file cannot grow, or by a little only. The user can delete all the same;
+ * what cannot be copied is moved without.
+ */
+START_TEST(on_a_full_disk_messages_can_be_deleted)
+{
+	static const off_t room[] = { 0, 1, 2, 3, 300, 700, 1100, 2500 };
+	enum mbox_result r;
+	struct verdict v;
+	size_t e, k, most;
+	int sync;
+
+	for (e = 0; e < 4; e++)
+		for (k = 0; k < 8; k++)
+			for (sync = 0; sync < 2; sync++) {
+				use_plan(_i);
+				reset_run();
+				run.error = errors[e];
+				run.limit = (off_t)scene.was.size + room[k];
+				run.fail_sync = sync;
+				r = update_scene(plans[_i].max);
+				assert_honest(r);
+				if (is_full_disk(errors[e]))
+					ck_assert_int_eq(r, MBOX_OK);
+				most = most_lost(plans[_i].max);
+				v = kill_everywhere(0);
+				ck_assert_uint_le(v.worst, most);
+				v = lose_power(NONE, r == MBOX_OK, 10);
+				ck_assert_msg(v.worst <= most,
+				    "%s: %lu messages lost at once, room for "
+				    "%d octets", scene.name,
+				    (unsigned long)v.worst, (int)room[k]);
+			}
+}
+END_TEST
+
+/* ---- Somebody who does not lock ---- */
+
+START_TEST(what_is_written_without_locking_is_carried_along)
+{
+	static const char mail[] = "From nolock@example.org Mon Nov 23 "
+	    "11:11:11 2026\nReceived: from somewhere else\n\nI know no locks."
+	    "\n\n";
+	static struct image now;
+	struct verdict v;
+	size_t n, calls = 1, i, found;
+
+	for (n = 1; n <= calls; n++) {
+		use_plan(_i);
+		reset_run();
+		run.foreign_at = n;
+		run.foreign = mail;
+		ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+		calls = run.calls;
+		read_file(&now);
+		ck_assert_uint_eq(look_at(&now), 0);
+		for (i = found = 0; i + strlen(mail) <= now.size; i++)
+			found += memcmp(now.data + i, mail, strlen(mail)) == 0;
+		ck_assert_msg(found == 1, "%s: call %lu: %lu times there",
+		    scene.name, (unsigned long)n, (unsigned long)found);
+		v = kill_everywhere(0);
+		ASSERT_NONE_LOST(v);
+	}
+}
+END_TEST
+
+/* ---- The program ---- */
+
+static char directory[256];
+
+static void
+enter(void)
+{
+	const char *tmp = getenv("TMPDIR");
+
+	snprintf(directory, sizeof(directory), "%s/check_crash.XXXXXX",
+	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+	if (mkdtemp(directory) == NULL || chdir(directory) == -1) {
+		perror(directory);
+		exit(1);
+	}
+}
+
+int
+main(void)
+{
+	Suite *suite = suite_create("crash");
+	TCase *t = tcase_create("update");
+	SRunner *runner;
+	int failed;
+
+	enter();
+	tcase_set_timeout(t, 60 + 4 * rounds());
+	tcase_add_loop_test(t, killed_at_any_call_nothing_is_lost, 0, NPLANS);
+	tcase_add_loop_test(t, power_lost_at_any_call_nothing_is_lost, 0,
+	    NPLANS);
+	tcase_add_loop_test(t, without_any_one_fsync_mail_would_be_lost, COPY,
+	    END + 1);
+	tcase_add_loop_test(t, a_window_that_just_fits_loses_nothing, 0, 6);
+	tcase_add_loop_test(t, a_random_mailbox_loses_nothing, 0, 4);
+	tcase_add_loop_test(t, a_call_that_fails_once_loses_nothing, 0, NPLANS);
+	tcase_add_loop_test(t, a_disk_that_breaks_for_good_loses_nothing, 0,
+	    NPLANS);
+	tcase_add_loop_test(t, on_a_full_disk_messages_can_be_deleted, 0,
+	    NPLANS);
+	tcase_add_loop_test(t, what_is_written_without_locking_is_carried_along,
+	    0, NPLANS);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	unlink("box");
+	unlink("box.lock");
+	if (chdir("/") == 0)
+		rmdir(directory);
+	return failed > 0;
+}

@@ -1,0 +1,3997 @@
+/*
+ * Tests of mailbox.c. The file is included, so that the calls it makes can be
+ * counted, made to fail, and used as the moment at which another program does
+ * something to the mailbox. Built twice: as it is, and with a buffer and an
+ * UPDATE window that lines, headers and messages do not fit into.
+ *
+ * SEED and ROUNDS in the environment replace the random tests' own; a failure
+ * prints the values that repeat it.
+ */
+#include <sys/types.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#if defined(__linux__)
+#include <sys/vfs.h>
+#endif
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- The system calls of mailbox.c ---- */
+
+enum call {
+	C_OPEN, C_WRITE, C_PREAD, C_PWRITE, C_FSYNC, C_FTRUNCATE, C_FSTAT,
+	C_LSTAT, C_LINK, C_RENAME, C_UNLINK, C_KILL, C_LOCKF, C_FUTIMENS,
+	C_MALLOC, C_REALLOC, C_SLEEP, N_CALLS
+};
+
+static struct {
+	unsigned n[N_CALLS];	/* calls so far */
+	unsigned total;
+	enum call last;		/* the call before this one */
+	enum call call;		/* the call that fails, */
+	unsigned at;		/* which one of them, from 1; 0: none */
+	int lasting;		/* and all after it */
+	int error;		/* with this errno; 0: half is written */
+	void (*before)(enum call);	/* runs before every call */
+	void (*after)(enum call);	/* runs after the file has changed */
+	int busy;
+	off_t room;		/* the file may not grow beyond this; 0: it may */
+	size_t step;		/* octets read at a time at most; 0: any */
+	ino_t old;		/* this file seems to be */
+	time_t age;		/* so many seconds older */
+	time_t frozen;		/* all files seem to be of this time; 0: not; */
+	struct timespec mtim, ctim;	/* or so much younger */
+	int lie;		/* link works, and says that it did not */
+	int nfs;		/* all file systems are NFS */
+	const char *host;
+	int64_t slept;		/* nanoseconds that were not waited for */
+	time_t later;		/* seconds the clocks are put forward */
+	size_t asked;		/* octets of memory asked for, the largest */
+} hook;
+
+/* Count a call, let another program have its turn, and say whether it fails. */
+static int
+hook_fails(enum call c)
+{
+	int saved = errno;
+
+	hook.n[c]++;
+	hook.total++;
+	if (hook.before != NULL && !hook.busy) {
+		hook.busy = 1;
+		hook.before(c);
+		hook.busy = 0;
+	}
+	hook.last = c;
+	errno = saved;
+	if (hook.at == 0 || c != hook.call || hook.n[c] < hook.at ||
+	    (hook.n[c] > hook.at && !hook.lasting))
+		return 0;
+	errno = hook.error;
+	return 1;
+}
+
+static void
+hook_after(enum call c)
+{
+	int saved = errno;
+
+	if (hook.after != NULL && !hook.busy) {
+		hook.busy = 1;
+		hook.after(c);
+		hook.busy = 0;
+	}
+	errno = saved;
+}
+
+static int
+hook_open(const char *path, int flags, ...)
+{
+	va_list ap;
+	mode_t mode = 0;
+
+	if (hook_fails(C_OPEN))
+		return -1;
+	if (flags & O_CREAT) {
+		va_start(ap, flags);
+		mode = (mode_t)va_arg(ap, unsigned);
+		va_end(ap);
+	}
+	return open(path, flags, mode);
+}
+
+static ssize_t
+hook_write(int fd, const void *p, size_t n)
+{
+	return hook_fails(C_WRITE) ? -1 : write(fd, p, n);
+}
+
+static ssize_t
+hook_pread(int fd, void *p, size_t n, off_t at)
+{
+	if (hook_fails(C_PREAD))
+		return -1;
+	if (hook.step > 0 && n > hook.step)
+		n = hook.step;
+	return pread(fd, p, n, at);
+}
+
+static ssize_t
+hook_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	ssize_t r;
+
+	if (hook_fails(C_PWRITE)) {
+		if (hook.error != 0 || n < 2)
+			return -1;
+		n /= 2;
+	}
+	if (hook.room > 0 && at + (off_t)n > hook.room) {
+		if (at >= hook.room) {
+			errno = hook.error;
+			return -1;
+		}
+		n = (size_t)(hook.room - at);
+	}
+	r = pwrite(fd, p, n, at);
+	hook_after(C_PWRITE);
+	return r;
+}
+
+/* The disk itself is not waited for; what fsync is for has its own test. */
+static int
+hook_fsync(int fd)
+{
+	(void)fd;
+	if (hook_fails(C_FSYNC))
+		return -1;
+	hook_after(C_FSYNC);
+	return 0;
+}
+
+static int
+hook_ftruncate(int fd, off_t size)
+{
+	int r;
+
+	if (hook_fails(C_FTRUNCATE))
+		return -1;
+	r = ftruncate(fd, size);
+	hook_after(C_FTRUNCATE);
+	return r;
+}
+
+static void
+hook_times(struct stat *st)
+{
+	if (hook.old != 0 && st->st_ino == hook.old) {
+		st->st_mtime -= hook.age;
+		st->st_ctime -= hook.age;
+	}
+	if (hook.frozen != 0) {
+		st->st_mtim = hook.mtim;
+		st->st_ctim = hook.ctim;
+		st->st_mtime += hook.frozen;
+		st->st_ctime += hook.frozen;
+	}
+}
+
+static int
+hook_fstat(int fd, struct stat *st)
+{
+	if (hook_fails(C_FSTAT) || fstat(fd, st) == -1)
+		return -1;
+	hook_times(st);
+	return 0;
+}
+
+static int
+hook_lstat(const char *path, struct stat *st)
+{
+	if (hook_fails(C_LSTAT) || lstat(path, st) == -1)
+		return -1;
+	hook_times(st);
+	return 0;
+}
+
+static int
+hook_link(const char *from, const char *to)
+{
+	int r;
+
+	if (hook_fails(C_LINK))
+		return -1;
+	r = link(from, to);
+	if (!hook.lie)
+		return r;
+	errno = hook.lie;
+	return -1;
+}
+
+static int
+hook_rename(const char *from, const char *to)
+{
+	return hook_fails(C_RENAME) ? -1 : rename(from, to);
+}
+
+static int
+hook_unlink(const char *path)
+{
+	return hook_fails(C_UNLINK) ? -1 : unlink(path);
+}
+
+static int
+hook_kill(pid_t pid, int sig)
+{
+	return hook_fails(C_KILL) ? -1 : kill(pid, sig);
+}
+
+static int
+hook_lockf(int fd, int what, off_t n)
+{
+	return hook_fails(C_LOCKF) ? -1 : lockf(fd, what, n);
+}
+
+static int
+hook_futimens(int fd, const struct timespec *t)
+{
+	return hook_fails(C_FUTIMENS) ? -1 : futimens(fd, t);
+}
+
+static int
+hook_gethostname(char *name, size_t len)
+{
+	if (hook.host == NULL)
+		return gethostname(name, len);
+	if (*hook.host == '\0')
+		return -1;
+	return snprintf(name, len, "%s", hook.host) < 0 ? -1 : 0;
+}
+
+static void *
+hook_malloc(size_t n)
+{
+	if (n > hook.asked)
+		hook.asked = n;
+	return hook_fails(C_MALLOC) ? NULL : malloc(n);
+}
+
+static void *
+hook_realloc(void *p, size_t n)
+{
+	if (n > hook.asked)
+		hook.asked = n;
+	return hook_fails(C_REALLOC) ? NULL : realloc(p, n);
+}
+
+static int
+hook_nanosleep(const struct timespec *t, struct timespec *rest)
+{
+	(void)rest;
+	hook.slept += t->tv_sec * (int64_t)1000000000 + t->tv_nsec;
+	return hook_fails(C_SLEEP) ? -1 : 0;
+}
+
+static int
+hook_clock_gettime(clockid_t id, struct timespec *t)
+{
+	int64_t ns;
+
+	if (clock_gettime(id, t) == -1)
+		return -1;
+	ns = t->tv_nsec + hook.slept;
+	t->tv_sec += (time_t)(ns / 1000000000) + hook.later;
+	t->tv_nsec = (long)(ns % 1000000000);
+	return 0;
+}
+
+static time_t
+hook_time(time_t *t)
+{
+	struct timespec now_ts;
+
+	hook_clock_gettime(CLOCK_REALTIME, &now_ts);
+	if (t != NULL)
+		*t = now_ts.tv_sec;
+	return now_ts.tv_sec;
+}
+
+#if defined(__linux__)
+static int
+hook_fstatfs(int fd, struct statfs *s)
+{
+	int r = fstatfs(fd, s);
+
+	if (hook.nfs)
+		s->f_type = 0x6969;
+	return r;
+}
+#undef fstatfs
+#define fstatfs(fd, s)		hook_fstatfs(fd, s)
+#endif
+
+#undef open
+#undef write
+#undef pread
+#undef pwrite
+#undef fsync
+#undef ftruncate
+#undef fstat
+#undef lstat
+#undef link
+#undef rename
+#undef unlink
+#undef kill
+#undef lockf
+#undef futimens
+#undef gethostname
+#undef malloc
+#undef realloc
+#undef nanosleep
+#undef clock_gettime
+#undef time
+#define open(...)		hook_open(__VA_ARGS__)
+#define write(fd, p, n)		hook_write(fd, p, n)
+#define pread(fd, p, n, at)	hook_pread(fd, p, n, at)
+#define pwrite(fd, p, n, at)	hook_pwrite(fd, p, n, at)
+#define fsync(fd)		hook_fsync(fd)
+#define ftruncate(fd, n)	hook_ftruncate(fd, n)
+#define fstat(fd, st)		hook_fstat(fd, st)
+#define lstat(path, st)		hook_lstat(path, st)
+#define link(from, to)		hook_link(from, to)
+#define rename(from, to)	hook_rename(from, to)
+#define unlink(path)		hook_unlink(path)
+#define kill(pid, sig)		hook_kill(pid, sig)
+#define lockf(fd, what, n)	hook_lockf(fd, what, n)
+#define futimens(fd, t)		hook_futimens(fd, t)
+#define gethostname(p, n)	hook_gethostname(p, n)
+#define malloc(n)		hook_malloc(n)
+#define realloc(p, n)		hook_realloc(p, n)
+#define nanosleep(t, rest)	hook_nanosleep(t, rest)
+#define clock_gettime(id, t)	hook_clock_gettime(id, t)
+#define time(t)			hook_time(t)
+
+#include "../mailbox.c"
+
+#undef fstatfs
+#undef open
+#undef write
+#undef pread
+#undef pwrite
+#undef fsync
+#undef ftruncate
+#undef fstat
+#undef lstat
+#undef link
+#undef rename
+#undef unlink
+#undef kill
+#undef lockf
+#undef futimens
+#undef gethostname
+#undef malloc
+#undef realloc
+#undef nanosleep
+#undef clock_gettime
+#undef time
+
+/* behind mailbox.c, whose fail() is a macro of Check's */
+#include <check.h>
+
+/* ---- What the tests share ---- */
+
+/* What repeats the case under way. */
+static char where[200];
+
+#define CHECK(ok, ...) do {						\
+	if (!(ok))							\
+		complain(__LINE__, __VA_ARGS__);			\
+} while (0)
+
+static void complain(int, const char *, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void
+complain(int line, const char *fmt, ...)
+{
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	ck_abort_msg("line %d: %s%s%s", line, text,
+	    where[0] == '\0' ? "" : "; ", where);
+}
+
+struct bytes {
+	unsigned char *p;
+	size_t len, room;
+};
+
+static void
+reserve(struct bytes *b, size_t more)
+{
+	if (b->len + more <= b->room)
+		return;
+	b->room = (b->len + more) * 2;
+	b->p = realloc(b->p, b->room);
+	if (b->p == NULL)
+		abort();
+}
+
+static void
+put(struct bytes *b, const void *data, size_t len)
+{
+	if (len == 0)
+		return;
+	reserve(b, len);
+	memcpy(b->p + b->len, data, len);
+	b->len += len;
+}
+
+static void
+put_text(struct bytes *b, const char *text)
+{
+	put(b, text, strlen(text));
+}
+
+static void
+put_octets(struct bytes *b, int octet, size_t n)
+{
+	reserve(b, n + 1);
+	memset(b->p + b->len, octet, n);
+	b->len += n;
+}
+
+static int
+is_equal_bytes(const struct bytes *a, const struct bytes *b)
+{
+	return a->len == b->len &&
+	    (a->len == 0 || memcmp(a->p, b->p, a->len) == 0);
+}
+
+static int
+is_text(const struct bytes *b, const char *text)
+{
+	return b->len == strlen(text) &&
+	    (b->len == 0 || memcmp(b->p, text, b->len) == 0);
+}
+
+/* Where the needle is in the hay at or behind from, or -1. */
+static ssize_t
+find_bytes(const struct bytes *hay, size_t from, const void *needle, size_t len)
+{
+	const unsigned char *p;
+
+	for (; from + len <= hay->len; from++) {
+		p = memchr(hay->p + from, *(const unsigned char *)needle,
+		    hay->len - from - len + 1);
+		if (p == NULL)
+			return -1;
+		from = (size_t)(p - hay->p);
+		if (memcmp(p, needle, len) == 0)
+			return (ssize_t)from;
+	}
+	return -1;
+}
+
+static uint64_t random_state;
+
+static unsigned
+rnd(unsigned n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (unsigned)((random_state >> 20) % n);
+}
+
+static unsigned long
+setting(const char *name, unsigned long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? otherwise : strtoul(text, NULL, 10);
+}
+
+/* The r-th round of a random test. */
+static void
+start_round(unsigned long r)
+{
+	unsigned long seed = setting("SEED", 1) + r;
+
+	random_state = (uint64_t)seed * 0x9e3779b97f4a7c15u + 88172645463325252u;
+	snprintf(where, sizeof(where), "SEED=%lu ROUNDS=1 repeats it", seed);
+	rnd(2);
+}
+
+static char dir[PATH_MAX];		/* where the mailboxes are */
+static char path[PATH_MAX + 300];	/* the mailbox */
+static struct mbox box;
+static int held, pauses;		/* counted by what runs in between */
+static void (*displace)(void);
+static struct bytes file;		/* what is thought to be in it */
+
+static void
+empty_directory(void)
+{
+	struct dirent *e;
+	DIR *d;
+
+	if (chdir(dir) == -1 || (d = opendir(".")) == NULL)
+		abort();
+	while ((e = readdir(d)) != NULL)
+		if (strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 && unlink(e->d_name) == -1)
+			rmdir(e->d_name);
+	closedir(d);
+}
+
+static void
+setup(void)
+{
+	memset(&hook, 0, sizeof(hook));
+	held = pauses = 0;
+	displace = NULL;
+	where[0] = '\0';
+	if (chmod(dir, 0700) == -1)
+		abort();
+	empty_directory();
+	snprintf(path, sizeof(path), "%s/mbox", dir);
+	file.len = 0;
+	box.fd = box.keeper = -1;
+	box.msg = NULL;
+}
+
+static void
+teardown(void)
+{
+	mbox_close(&box);
+}
+
+/*
+ * Write a file as another program would: in place, and with a time that no
+ * version of it had before, however coarse the clock is.
+ */
+static void
+write_file(const char *name, const struct bytes *b)
+{
+	static time_t stamp = 1000000000;
+	struct timespec t[2];
+	int fd = open(name, O_WRONLY | O_CREAT, 0600);
+	size_t done = 0;
+	ssize_t n;
+
+	ck_assert_int_ne(fd, -1);
+	for (; done < b->len; done += (size_t)n) {
+		n = pwrite(fd, b->p + done, b->len - done, (off_t)done);
+		ck_assert_msg(n > 0, "cannot write %s: %s", name,
+		    strerror(errno));
+	}
+	ck_assert_int_eq(ftruncate(fd, (off_t)b->len), 0);
+	memset(t, 0, sizeof(t));
+	t[0].tv_sec = t[1].tv_sec = stamp++;
+	ck_assert_int_eq(futimens(fd, t), 0);
+	close(fd);
+}
+
+static void
+read_file(const char *name, struct bytes *b)
+{
+	static unsigned char block[65536];
+	int fd = open(name, O_RDONLY);
+	ssize_t n;
+
+	ck_assert_int_ne(fd, -1);
+	b->len = 0;
+	while ((n = read(fd, block, sizeof(block))) > 0)
+		put(b, block, (size_t)n);
+	close(fd);
+}
+
+static void
+write_mbox(void)
+{
+	write_file(path, &file);
+}
+
+static void
+write_text(const char *text)
+{
+	file.len = 0;
+	put_text(&file, text);
+	write_mbox();
+}
+
+static int
+exists(const char *name)
+{
+	struct stat st;
+
+	return lstat(name, &st) == 0;
+}
+
+/* What is in the directory apart from the mailbox. */
+static unsigned
+count_strangers(void)
+{
+	struct dirent *e;
+	unsigned n = 0;
+	DIR *d = opendir(dir);
+
+	ck_assert_ptr_ne(d, NULL);
+	while ((e = readdir(d)) != NULL)
+		n += strcmp(e->d_name, ".") != 0 &&
+		    strcmp(e->d_name, "..") != 0 &&
+		    strcmp(e->d_name, "mbox") != 0;
+	closedir(d);
+	return n;
+}
+
+static void
+open_box(void)
+{
+	mbox_close(&box);
+	CHECK(mbox_open(&box, path, getuid()) == MBOX_OK, "not opened: %s",
+	    box.why);
+}
+
+static void
+load_box(void)
+{
+	enum mbox_result r;
+
+	open_box();
+	r = mbox_load(&box);
+	CHECK(r == MBOX_OK, "not loaded: %d, %s", r, box.why);
+}
+
+static void
+load_text(const char *text)
+{
+	write_text(text);
+	load_box();
+}
+
+/*
+ * Read what RETR would send of message i, into out: 1, or 0 if it is gone, or
+ * -1 if it broke off. With lines, at most so many pieces.
+ */
+static int
+read_message(size_t i, struct bytes *out, unsigned lines)
+{
+	enum mbox_result r = mbox_seek(&box, i);
+	struct piece piece;
+	int n = 1;
+
+	out->len = 0;
+	if (r == MBOX_GONE)
+		return 0;
+	if (r != MBOX_OK)
+		return -1;
+	while (lines-- > 0 && (n = mbox_line(&box, &piece)) == 1) {
+		CHECK(piece.len <= MBOX_BUFFER, "a piece of %lu octets",
+		    (unsigned long)piece.len);
+		put(out, piece.p, piece.len);
+		if (piece.eol)
+			put_text(out, "\r\n");
+	}
+	return n == -1 ? -1 : 1;
+}
+
+static void
+expect_message(size_t i, const char *text)
+{
+	struct bytes got = { NULL, 0, 0 };
+	int r = read_message(i, &got, UINT_MAX);
+
+	CHECK(r == 1, "message %lu: read gave %d", (unsigned long)i, r);
+	CHECK(is_text(&got, text),
+	    "message %lu is \"%.*s\"", (unsigned long)i, (int)got.len,
+	    (const char *)got.p);
+	CHECK((off_t)got.len == box.msg[i].size, "wrong size");
+	free(got.p);
+}
+
+static void
+expect_file(const char *text)
+{
+	struct bytes got = { NULL, 0, 0 };
+
+	read_file(path, &got);
+	CHECK(is_text(&got, text),
+	    "the file is \"%.*s\"", (int)got.len, (const char *)got.p);
+	free(got.p);
+}
+
+/*
+ * Whether others can have what is asked for of "d" (dotlock), "f" (fcntl) and
+ * "k" (flock). Asked in a process of its own, as fcntl's locks are a process's.
+ */
+static int
+others_can_lock(const char *which)
+{
+	struct flock fl;
+	int fd, status;
+	pid_t pid = fork();
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		memset(&fl, 0, sizeof(fl));
+		fl.l_type = F_WRLCK;
+		fl.l_whence = SEEK_SET;
+		fd = open(path, O_RDWR);
+		_exit(fd == -1 ||
+		    (strchr(which, 'd') != NULL && exists("mbox.lock")) ||
+		    (strchr(which, 'f') != NULL &&
+		    fcntl(fd, F_SETLK, &fl) == -1) ||
+		    (strchr(which, 'k') != NULL &&
+		    flock(fd, LOCK_EX | LOCK_NB) == -1));
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status == 0;
+}
+
+/* Have another process hold a kernel lock, "f" or "k", until it is ended. */
+static pid_t
+start_holder(int which)
+{
+	struct flock fl;
+	int fd, p[2];
+	char c = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(p), 0);
+	pid = fork();
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0) {
+		memset(&fl, 0, sizeof(fl));
+		fl.l_type = F_WRLCK;
+		fl.l_whence = SEEK_SET;
+		fd = open(path, O_RDWR);
+		if (which == 'f' ? fcntl(fd, F_SETLK, &fl) == -1 :
+		    flock(fd, LOCK_EX | LOCK_NB) == -1)
+			_exit(1);
+		if (write(p[1], "", 1) != 1)
+			_exit(1);
+		close(p[1]);
+		for (;;)
+			pause();
+	}
+	close(p[1]);
+	ck_assert_int_eq((int)read(p[0], &c, 1), 1);
+	close(p[0]);
+	return pid;
+}
+
+static void
+end_holder(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static pid_t
+dead_pid(void)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ne(pid, -1);
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, NULL, 0);
+	return pid;
+}
+
+/* ---- The mbox by another way: the whole file, split into lines ---- */
+
+struct line {
+	const unsigned char *p;
+	size_t len;		/* with its end */
+	size_t text;		/* without */
+	int ended;
+};
+
+struct naive {
+	size_t offset, length, body;
+	uint64_t hash;
+	unsigned ordinal;
+	struct bytes sent;
+};
+
+struct naive_list {
+	enum mbox_result result;
+	struct naive *m;
+	size_t n;
+};
+
+static struct line *lines;
+static size_t n_lines;
+
+static void
+split_lines(const struct bytes *b)
+{
+	static size_t room;
+	size_t at = 0;
+	struct line l;
+
+	for (n_lines = 0; at < b->len; at += l.len) {
+		memset(&l, 0, sizeof(l));
+		l.p = b->p + at;
+		while (!l.ended && at + l.len < b->len)
+			l.ended = l.p[l.len++] == '\n';
+		l.text = l.len - (l.ended ? 1 : 0);
+		if (l.ended && l.text > 0 && l.p[l.text - 1] == '\r')
+			l.text--;
+		if (n_lines == room) {
+			room = room * 2 + 100;
+			lines = realloc(lines, room * sizeof(*lines));
+			if (lines == NULL)
+				abort();
+		}
+		lines[n_lines++] = l;
+	}
+}
+
+static int
+is_empty_line(const struct line *l)
+{
+	return l->ended && l->text == 0;
+}
+
+/* "From ", then from the 6th octet to the 1,000th " H:MM" or " HH:MM". */
+static int
+is_naive_from(const struct line *l)
+{
+	static const char *const forms[] = { " 0:00", " 00:00" };
+	size_t i, k, f, len = l->text < 1000 ? l->text : 1000;
+
+	if (len < 5 || memcmp(l->p, "From ", 5) != 0)
+		return 0;
+	for (f = 0; f < 2; f++) {
+		for (i = 5; i + strlen(forms[f]) <= len; i++) {
+			for (k = 0; forms[f][k] != '\0'; k++)
+				if (forms[f][k] == '0' ? l->p[i + k] < '0' ||
+				    l->p[i + k] > '9' :
+				    l->p[i + k] != forms[f][k])
+					break;
+			if (forms[f][k] == '\0')
+				return 1;
+		}
+	}
+	return 0;
+}
+
+/* Whether a header line has this name, in letters of any case. */
+static int
+is_named(const struct line *l, const char *name)
+{
+	size_t i, n = strlen(name);
+
+	if (l->len <= n || l->p[n] != ':')
+		return 0;
+	for (i = 0; i < n; i++)
+		if (l->p[i] != name[i] && !(name[i] >= 'a' && name[i] <= 'z' &&
+		    l->p[i] == name[i] - 'a' + 'A'))
+			return 0;
+	return 1;
+}
+
+static int
+is_one_of(const struct line *l, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (is_named(l, *names))
+			return 1;
+	return 0;
+}
+
+static int
+is_continuation(const struct line *l)
+{
+	return l->p[0] == ' ' || l->p[0] == '\t';
+}
+
+static uint64_t
+naive_hash(const struct bytes *b)
+{
+	unsigned char d[16];
+	struct md5 md5;
+
+	md5_init(&md5);
+	md5_update(&md5, b->p == NULL ? (const unsigned char *)"" : b->p,
+	    b->len);
+	md5_final(&md5, d);
+	return (uint64_t)d[3] << 56 | (uint64_t)d[2] << 48 |
+	    (uint64_t)d[1] << 40 | (uint64_t)d[0] << 32 | (uint64_t)d[7] << 24 |
+	    (uint64_t)d[6] << 16 | (uint64_t)d[5] << 8 | d[4];
+}
+
+/* The unique-id of the message with header lines from..to. */
+static uint64_t
+naive_id(size_t from, size_t to, size_t body)
+{
+	static const char *const early[] = {
+		"received", "date", "message-id", NULL
+	}, *const unstable[] = {
+		"status", "x-status", "x-uid", "x-imap", "x-imapbase",
+		"x-keywords", "content-length", "lines", NULL
+	};
+	static struct bytes narrow, wide;
+	int received = 0, enough = 0, in_narrow = 0, in_wide = 0;
+	const struct line *l;
+	char number[30];
+
+	narrow.len = wide.len = 0;
+	put(&wide, lines[from - 1].p, lines[from - 1].len);
+	for (l = lines + from; l < lines + to; l++) {
+		if (!is_continuation(l)) {
+			in_narrow = is_named(l, "delivered-to") ||
+			    (is_named(l, "x-delivery-id") && l->p[0] == 'X') ||
+			    (is_one_of(l, early) && !received);
+			in_wide = !is_one_of(l, unstable);
+			received |= is_named(l, "received");
+			enough |= received || is_named(l, "message-id");
+		}
+		if (in_narrow)
+			put(&narrow, l->p, l->len);
+		if (in_wide)
+			put(&wide, l->p, l->len);
+	}
+	snprintf(number, sizeof(number), "%lu", (unsigned long)body);
+	put_text(&wide, number);
+	return naive_hash(enough ? &narrow : &wide);
+}
+
+/* Whether header lines from..to make UW's, Pine's or Dovecot's folder data. */
+static int
+is_folder_data(size_t from, size_t to)
+{
+	static const char subject[] =
+	    "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
+	int imap = 0, named = 0;
+	const struct line *l;
+	size_t i;
+
+	for (l = lines + from; l < lines + to; l++) {
+		if (is_named(l, "received"))
+			return 0;
+		imap |= is_named(l, "x-imap") || is_named(l, "x-imapbase");
+		if (!is_named(l, "subject") || !l->ended)
+			continue;
+		for (i = 8; i < l->text && l->p[i] == ' '; i++)
+			;
+		named |= l->text - i == sizeof(subject) - 1 &&
+		    memcmp(l->p + i, subject, sizeof(subject) - 1) == 0;
+	}
+	return imap && named;
+}
+
+/* The message in lines from..to, "From " line first. */
+static struct naive
+naive_message(const struct bytes *b, size_t from, size_t to)
+{
+	size_t i, header = from + 1, end = to;
+	struct naive m;
+
+	memset(&m, 0, sizeof(m));
+	m.offset = (size_t)(lines[from].p - b->p);
+	m.length = (size_t)(lines[to - 1].p + lines[to - 1].len -
+	    lines[from].p);
+	while (header < to && !is_empty_line(&lines[header]))
+		header++;
+	if (end > header + 1 && is_empty_line(&lines[end - 1]))
+		end--;
+	for (i = from + 1; i < header; i++) {
+		put(&m.sent, lines[i].p, lines[i].text);
+		put_text(&m.sent, "\r\n");
+	}
+	put_text(&m.sent, "\r\n");
+	m.body = m.sent.len;
+	for (i = header + 1; i < end; i++) {
+		put(&m.sent, lines[i].p, lines[i].text);
+		put_text(&m.sent, "\r\n");
+	}
+	m.body = m.sent.len - m.body;
+	m.hash = naive_id(from + 1, header, m.body);
+	return m;
+}
+
+static void
+free_naive(struct naive_list *l)
+{
+	while (l->n > 0)
+		free(l->m[--l->n].sent.p);
+	free(l->m);
+	l->m = NULL;
+}
+
+static void
+parse_naively(const struct bytes *b, struct naive_list *l)
+{
+	size_t i = 0, k, first, start;
+
+	memset(l, 0, sizeof(*l));
+	split_lines(b);
+	while (i < n_lines && is_empty_line(&lines[i]))
+		i++;
+	if (i == n_lines)
+		return;
+	if (lines[i].len < 5 || memcmp(lines[i].p, "From ", 5) != 0) {
+		l->result = MBOX_PERM;
+		return;
+	}
+	l->m = malloc(n_lines * sizeof(*l->m));
+	if (l->m == NULL)
+		abort();
+	for (first = start = i; start < n_lines; start = i) {
+		for (i = start + 1; i < n_lines; i++)
+			if (is_empty_line(&lines[i - 1]) &&
+			    is_naive_from(&lines[i]))
+				break;
+		l->m[l->n++] = naive_message(b, start, i);
+	}
+	for (i = first; i < n_lines && !is_empty_line(&lines[i]); i++)
+		;
+	if (is_folder_data(first + 1, i)) {
+		free(l->m[0].sent.p);
+		memmove(l->m, l->m + 1, --l->n * sizeof(*l->m));
+	}
+	for (i = 0; i < l->n; i++)
+		for (l->m[i].ordinal = 1, k = 0; k < i; k++)
+			l->m[i].ordinal += l->m[k].hash == l->m[i].hash;
+}
+
+/* ---- Random mailboxes, made of what is hard ---- */
+
+static const char *const good_from[] = {
+	"From a@b Thu Jan  1 00:00:00 2020", "From x 1:00", "From  12:34",
+	"From - Mon 9:59", "From x 7:0 8:30", "From x 999 23:59:59 +0100 x",
+	"From x 1 2 3:333"
+}, *const bad_from[] = {
+	"From me to you", "From 12:34", "From x 1:2", "From x 12-34",
+	"From x 123:45", "From x a1:23", "From x 1:", "From", "From ",
+	">From x 1:00", "from x 1:00", "From\tx 1:00", " From x 1:00",
+	"From x1:00", "From x 1:\00100", "F", "Fr", "From x 12:3"
+}, *const names[] = {
+	"Received:", "Date:", "Message-ID:", "Delivered-To:", "X-Delivery-ID:",
+	"Status:", "X-Status:", "X-UID:", "X-IMAP:", "X-IMAPbase:",
+	"X-Keywords:", "Content-Length:", "Lines:", "Subject:", "To:",
+	"Received :", "Message-ID :", "Received", "Receiveds:", "X-Delivery:",
+	"Dat:", ":", "Message-IDs:", "X-IMAPb:", "Delivered-To :"
+}, *const values[] = {
+	"", " ", " x", " y", "\tz", " 12345", " \200\377", " a:b", " .",
+	" Received: no", " DON'T DELETE"
+}, *const body_lines[] = {
+	"", "", "", "x", ".", "..", ".x", "text of a line", "\200\377\001",
+	"Received: in the body", "\r", "\rx", "x\ry", " ", "-- ", "FFFF",
+	"Status: RO", ">From x 1:00"
+};
+
+#define COUNT(list)	((int)(sizeof(list) / sizeof(list[0])))
+#define ANY(list)	list[rnd((unsigned)COUNT(list))]
+
+/* How the lines of a mailbox end. */
+enum ends { LF, CRLF, MIXED, WILD, N_ENDS };
+
+static void
+put_end(struct bytes *b, enum ends ends)
+{
+	static const char *const wild[] = {
+		"\n", "\r\n", "\r\r\n", "\r", "", "\n\r", "\n\n", "\r\n\r\n",
+		"\n\r\n", "\r\n\n"
+	};
+
+	if (ends == WILD && rnd(4) == 0)
+		put_text(b, ANY(wild));
+	else if (ends == CRLF || (ends != LF && rnd(2) == 0))
+		put_text(b, "\r\n");
+	else
+		put_text(b, "\n");
+}
+
+static void
+put_line(struct bytes *b, const char *text, enum ends ends)
+{
+	put_text(b, text);
+	if (rnd(30) == 0)
+		put_octets(b, '\0', rnd(3));
+	put_end(b, ends);
+}
+
+/*
+ * So much that what follows lies at some offset near a block's end, as one
+ * line or as many.
+ */
+static void
+put_filler(struct bytes *b, enum ends ends)
+{
+	size_t edge = (b->len / MBOX_BUFFER + 1) * MBOX_BUFFER, n = 0;
+	size_t to = edge + 20 - rnd(rnd(2) == 0 ? 60 : 1000);
+	int many = rnd(2) == 0;
+
+	while (b->len < to) {
+		put_octets(b, rnd(50) == 0 ? '\r' : 'x', 1);
+		if (many && ++n % 70 == 0)
+			put_end(b, ends);
+	}
+}
+
+static void
+put_any_case(struct bytes *b, const char *text)
+{
+	int as_it_is = rnd(2) == 0;
+
+	for (; *text != '\0'; text++)
+		put_octets(b, as_it_is || rnd(3) > 0 ? *text :
+		    *text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' :
+		    *text >= 'A' && *text <= 'Z' ? *text - 'A' + 'a' : *text,
+		    1);
+}
+
+static void
+put_header(struct bytes *b, enum ends ends, int big)
+{
+	put_any_case(b, ANY(names));
+	if (big && rnd(12) == 0)
+		put_filler(b, ends);
+	put_line(b, ANY(values), ends);
+	while (rnd(4) == 0) {
+		put_text(b, rnd(2) == 0 ? " " : "\t");
+		put_line(b, ANY(values), ends);
+	}
+}
+
+static void
+put_folder_data(struct bytes *b, enum ends ends)
+{
+	static const char *const variants[] = {
+		"X-IMAP: 1 2", "x-imapbase: 1", "X-IMAPbase: 1 2", "X-UID: 1",
+		"Received: x", "To: x",
+		"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
+		"subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
+		"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DAT",
+		"Subject: internal data",
+		"Subjects: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA"
+	};
+	unsigned n = 2 + rnd(4);
+
+	put_line(b, ANY(good_from), ends);
+	while (n-- > 0) {
+		put_text(b, ANY(variants));
+		put_end(b, ends == WILD ? MIXED : ends);
+	}
+	put_line(b, "", ends);
+	put_line(b, "text", ends);
+	put_line(b, "", ends);
+}
+
+/* A time of day that ends at or just behind what is looked at of a line. */
+static void
+put_long_from(struct bytes *b, enum ends ends)
+{
+	put_text(b, "From ");
+	put_octets(b, 'a', 987 + rnd(6));
+	put_line(b, rnd(2) == 0 ? " 1:00" : " 12:34", ends);
+}
+
+static void
+put_message(struct bytes *b, enum ends ends, int big)
+{
+	unsigned n;
+
+	if (rnd(12) == 0)
+		put_long_from(b, ends);
+	else
+		put_line(b, rnd(6) == 0 ? ANY(bad_from) : ANY(good_from), ends);
+	for (n = rnd(7); n > 0; n--)
+		put_header(b, ends, big);
+	if (rnd(20) == 0)
+		put_line(b, ANY(bad_from), ends);
+	if (rnd(10) > 0)
+		put_line(b, "", ends);
+	for (n = rnd(7); n > 0; n--) {
+		if (big && rnd(8) == 0)
+			put_filler(b, ends);
+		put_line(b, rnd(8) == 0 ? ANY(bad_from) : rnd(16) == 0 ?
+		    ANY(good_from) : ANY(body_lines), ends);
+	}
+	if (rnd(10) > 0)
+		put_line(b, "", ends);
+}
+
+static void
+make_random_mailbox(struct bytes *b)
+{
+	enum ends ends = (enum ends)rnd(N_ENDS);
+	int big = rnd(MBOX_BUFFER > 8192 ? 10 : 2) == 0;
+	size_t at = 0, was;
+	unsigned n;
+
+	b->len = 0;
+	while (rnd(5) == 0)
+		put_line(b, "", ends);
+	if (rnd(50) == 0)
+		put_line(b, ANY(bad_from), ends);
+	if (rnd(8) == 0)
+		put_folder_data(b, ends);
+	for (n = rnd(9); n > 0; n--) {
+		was = b->len;
+		if (at < was && rnd(6) == 0) {
+			/* the message before it once more */
+			reserve(b, was - at);
+			put(b, b->p + at, was - at);
+		} else
+			put_message(b, ends, big);
+		at = was;
+	}
+	while (rnd(8) == 0)
+		put_line(b, "", ends);
+	if (b->len > 0 && rnd(3) == 0)
+		b->len -= rnd(b->len < 8 ? (unsigned)b->len : 8);
+}
+
+/* ---- The scan, and reading, against that ---- */
+
+static void
+expect_uid(size_t i, const struct naive *m)
+{
+	char want[UID_OCTETS], uid[UID_OCTETS];
+
+	CHECK(mbox_uid(&box, i, uid) == 0, "no unique-id");
+	if (m->ordinal == 1)
+		snprintf(want, sizeof(want), "%016llx",
+		    (unsigned long long)m->hash);
+	else
+		snprintf(want, sizeof(want), "%016llx-%u",
+		    (unsigned long long)m->hash, m->ordinal);
+	CHECK(strcmp(uid, want) == 0, "unique-id %s, not %s", uid, want);
+}
+
+static void
+expect_list(const struct naive_list *l)
+{
+	const struct message *got;
+	const struct naive *m;
+	size_t i;
+
+	CHECK(box.n == l->n, "%lu messages, not %lu", (unsigned long)box.n,
+	    (unsigned long)l->n);
+	for (i = 0; i < l->n; i++) {
+		got = &box.msg[i];
+		m = &l->m[i];
+		CHECK(got->offset == (off_t)m->offset &&
+		    got->length == (off_t)m->length,
+		    "message %lu is at %lld, %lld octets; not %lu, %lu",
+		    (unsigned long)i, (long long)got->offset,
+		    (long long)got->length, (unsigned long)m->offset,
+		    (unsigned long)m->length);
+		CHECK(got->size == (off_t)m->sent.len,
+		    "message %lu has size %lld, not %lu", (unsigned long)i,
+		    (long long)got->size, (unsigned long)m->sent.len);
+		CHECK(got->body == (uint32_t)m->body,
+		    "message %lu has a body of %lu, not %lu", (unsigned long)i,
+		    (unsigned long)got->body, (unsigned long)m->body);
+		expect_uid(i, m);
+		CHECK(!got->gone && !got->deleted, "marked");
+	}
+}
+
+/* Read messages in any order, some not to their end. */
+static void
+expect_texts(const struct naive_list *l)
+{
+	static struct bytes got;
+	unsigned n = (unsigned)l->n * 2;
+	size_t i;
+	int whole;
+
+	while (n-- > 0) {
+		i = rnd((unsigned)l->n);
+		whole = rnd(3) > 0;
+		CHECK(read_message(i, &got, whole ? UINT_MAX : rnd(9)) == 1,
+		    "message %lu cannot be read", (unsigned long)i);
+		CHECK(got.len <= l->m[i].sent.len && (got.len == 0 ||
+		    memcmp(got.p, l->m[i].sent.p, got.len) == 0),
+		    "message %lu reads otherwise", (unsigned long)i);
+		CHECK(!whole || got.len == l->m[i].sent.len,
+		    "message %lu is cut", (unsigned long)i);
+	}
+}
+
+/* What file holds, written and scanned, is what the other way finds. */
+static void
+expect_agreement(void)
+{
+	struct naive_list l;
+	enum mbox_result r;
+
+	parse_naively(&file, &l);
+	write_mbox();
+	open_box();
+	r = mbox_load(&box);
+	CHECK(r == l.result, "loading gave %d, %s", r, box.why);
+	expect_list(&l);
+	expect_texts(&l);
+	free_naive(&l);
+}
+
+START_TEST(random_mailboxes_are_scanned_and_read_as_the_naive_way_does)
+{
+	unsigned long r, rounds = setting("ROUNDS", 3000);
+
+	for (r = 0; r < rounds; r++) {
+		start_round(r);
+		make_random_mailbox(&file);
+		hook.step = rnd(4) == 0 ? 1 + rnd(600) : 0;
+		expect_agreement();
+	}
+}
+END_TEST
+
+/*
+ * What decides something, in all ways to end lines: each octet of it comes to
+ * lie at each place around the end of a block.
+ */
+START_TEST(what_lies_across_a_block_border_is_seen_all_the_same)
+{
+	static const char *const tails[] = {
+		"\nA: b\n\nbody\n\nFrom x 12:34\nReceived: y\n\n.\n\n",
+		("\r\nA: b\r\n\r\nbody\r\n\r\nFrom x 12:34\r\nDate: y\r\n"
+		    " z\r\n\r\n.\r\n\r\nFrom y"),
+		"\n\nFrom x 1:00\r\nX-Delivery-ID: y\r\n\n\r\n\nFrom y 12:3"
+	};
+	size_t shift;
+
+	for (shift = 0; shift < 1000; shift++) {
+		/* all near the border; fewer where only FROM_MAX matters */
+		if (shift > 150 && shift < 950 && shift % 7 != 0)
+			continue;
+		snprintf(where, sizeof(where), "shift %lu",
+		    (unsigned long)shift);
+		file.len = 0;
+		put_text(&file, "From a 1:00\n");
+		put_text(&file, shift % 2 == 0 ? "Message-ID: " : "\n");
+		put_octets(&file, 'x', MBOX_BUFFER + 10 - shift - file.len);
+		put_text(&file, tails[_i]);
+		if (shift % 3 != 0)
+			put_octets(&file, 'y', 1100);
+		random_state = 1 + shift;
+		expect_agreement();
+	}
+}
+END_TEST
+
+/* ---- MD5 ---- */
+
+static const char *
+hex_md5(const void *data, size_t len, size_t piece)
+{
+	static char text[33];
+	const unsigned char *p = data;
+	unsigned char d[16];
+	struct md5 md5;
+	size_t n;
+
+	md5_init(&md5);
+	for (; len > 0; p += n, len -= n) {
+		n = len < piece ? len : piece;
+		md5_update(&md5, p, n);
+	}
+	md5_final(&md5, d);
+	for (n = 0; n < 16; n++)
+		snprintf(text + 2 * n, 3, "%02x", d[n]);
+	return text;
+}
+
+/* RFC 1321, appendix A.5 */
+static const struct {
+	const char *text, *digest;
+} md5_suite[] = {
+	{ "", "d41d8cd98f00b204e9800998ecf8427e" },
+	{ "a", "0cc175b9c0f1b6a831c399e269772661" },
+	{ "abc", "900150983cd24fb0d6963f7d28e17f72" },
+	{ "message digest", "f96b697d7cb7938d525a2f31aaf161d0" },
+	{ "abcdefghijklmnopqrstuvwxyz", "c3fcd3d76192e4007dfb496cca67e13b" },
+	{ "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+	  "d174ab98d277d9f5a5611c2c9f419d9f" },
+	{ "1234567890123456789012345678901234567890"
+	  "1234567890123456789012345678901234567890",
+	  "57edf4a22be3c955ac49da2e2107b67a" }
+};
+
+START_TEST(md5_gives_the_digests_of_the_rfc)
+{
+	ck_assert_str_eq(hex_md5(md5_suite[_i].text,
+	    strlen(md5_suite[_i].text), 1000), md5_suite[_i].digest);
+}
+END_TEST
+
+START_TEST(md5_does_not_depend_on_how_it_is_fed)
+{
+	unsigned char data[201], digests[201 * 16];
+	char whole[33];
+	struct md5 md5;
+	size_t len, piece;
+
+	for (len = 0; len < sizeof(data); len++)
+		data[len] = (unsigned char)(len * 7 + 1);
+	for (len = 0; len < sizeof(data); len++) {
+		snprintf(whole, sizeof(whole), "%s", hex_md5(data, len, 1000));
+		for (piece = 1; piece < 130; piece++)
+			ck_assert_str_eq(hex_md5(data, len, piece), whole);
+		md5_init(&md5);
+		md5_update(&md5, data, len);
+		md5_final(&md5, digests + 16 * len);
+	}
+	/* by another implementation */
+	ck_assert_str_eq(hex_md5(digests, sizeof(digests), 1000),
+	    "2e3ec01a4d26bb2493e8ccdb451b81c2");
+}
+END_TEST
+
+/* ---- The scan: what is known by heart ---- */
+
+#define FROM_LINE	"From a@b Thu Jan  1 00:00:00 2020\n"
+
+/* The ids that popa3d 1.0.3 gave these messages. */
+static const struct {
+	const char *text, *uid;
+} popa3d_ids[] = {
+	{ "Received: from x by y\nDate: z\n\nbody\n\n",
+	  "622365290d64a79b" },
+	{ "Date: Thu, 1 Jan 2020\nMessage-ID: <1@x>\n"
+	  "Received: from x\n\tby y;\n a date\n\nbody\n\n",
+	  "71950b3586efa2b4" },
+	{ "Subject: s\nMessage-ID: <2@x>\n\nbody\n\n",
+	  "0f7df38d22aad03c" },
+	{ "Received: x\nDelivered-To: a\nSubject: s\n"
+	  "Delivered-To: b\n and c\nTo: d\n\n\n\n",
+	  "b8c44f6d15be27c2" },
+	{ "rECEIVED: x\nDELIVERED-to: a\ndelivered-TO:b\n\nbody\n\n",
+	  "ff73952528fc3f87" },
+	{ "Received: x\nX-Delivery-ID: 1\nX-dELIVERY-iD: 2\n\nbody\n"
+	  "\n",
+	  "0c8a0eaa98c0bab8" },
+	{ "Received: x\nx-delivery-id: 1\nx-Delivery-ID: 2\n\nbody\n"
+	  "\n",
+	  "012ae349b6558ee8" },
+	{ "Received: 1\nReceived: 2\nDate: 3\nMessage-ID: 4\n 5\n\n"
+	  "body\n\n",
+	  "85047e8b8991c29e" },
+	{ "Received : no\nDate : no\nMessage-ID: <3@x>\nDate\t: no\n"
+	  "\nbody\n\n",
+	  "6a2d9f6a3d983d18" },
+	{ "Received: \200\377.\r x\r\r\n\nbody\n\n",
+	  "96663f12e0a07ede" },
+	{ "Status: RO\nMessage-ID: <4@x>\nX-Status: A\n"
+	  "Content-Length: 5\n\nbody\n\n",
+	  "894489e0d6ca7d2c" },
+	{ "Received:\n\nReceived: in the body\n\n",
+	  "451d94ce57669300" },
+	{ "X: y\n Received: in a continuation\nDate: d\n"
+	  "Message-ID: <5@x>\n\nbody\n\n",
+	  "a1244de379a98c7b" },
+	{ " Received: a continuation of nothing\nMessage-ID: <6@x>\n"
+	  "\nbody\n\n",
+	  "cd0d287b71e4dd9f" },
+	{ "Delivered-To: before\nMESSAGE-id: <7@x>\ndate: d\n\nbody\n"
+	  "\n",
+	  "02153e6e568182b4" }
+};
+
+START_TEST(unique_ids_are_those_of_popa3d)
+{
+	char uid[UID_OCTETS];
+	int i;
+
+	file.len = 0;
+	for (i = 0; i < COUNT(popa3d_ids); i++) {
+		put_text(&file, FROM_LINE);
+		put_text(&file, popa3d_ids[i].text);
+	}
+	write_mbox();
+	load_box();
+	ck_assert_int_eq((int)box.n, COUNT(popa3d_ids));
+	for (i = 0; i < COUNT(popa3d_ids); i++) {
+		ck_assert_int_eq(mbox_uid(&box, (size_t)i, uid), 0);
+		ck_assert_str_eq(uid, popa3d_ids[i].uid);
+	}
+}
+END_TEST
+
+/*
+ * Pairs of messages with neither Received nor Message-ID: have they one id?
+ * Mail readers may rewrite what they own, and nothing else may be overlooked.
+ */
+static const struct {
+	int same;
+	const char *one, *two;
+} plain_mail[] = {
+	{ 1, "A: b\n\nx\n", "Status: RO\nA: b\n\nx\n" },
+	{ 1, "A: b\n\nx\n", "A: b\nX-Status: A\n F\nX-UID: 7\n\nx\n" },
+	{ 1, "A: b\n\nx\n", "X-IMAP: 1 2\nX-IMAPbase: 1\nA: b\n\nx\n" },
+	{ 1, "A: b\n\nx\n", "A: b\nX-Keywords: x\n\ty\nLINES: 3\n\nx\n" },
+	{ 1, "A: b\n\nx\n", "A: b\ncontent-length: 5\n\nx\n" },
+	{ 1, "A: b\n\nx\n", "A: b\n\ny\n" },
+	{ 0, "A: b\n\nx\n", "A: b\n\nxx\n" },
+	{ 0, "A: b\n\nx\n", "A: c\n\nx\n" },
+	{ 0, "A: b\n\nx\n", "A: b\nStatuses: c\n\nx\n" },
+	{ 0, "A: b\n c\n\nx\n", "A: b\n d\n\nx\n" },
+	{ 0, "Status: R\nA: b\n c\n\nx\n", "Status: R\nA: b\n\nx\n" },
+	{ 0, "Delivered-To: a\n\nx\n", "Delivered-To: a\nDate: b\n\nx\n" }
+};
+
+START_TEST(mail_without_received_is_told_apart_by_all_that_stays)
+{
+	char one[UID_OCTETS], two[UID_OCTETS];
+
+	file.len = 0;
+	put_text(&file, FROM_LINE);
+	put_text(&file, plain_mail[_i].one);
+	write_mbox();
+	load_box();
+	ck_assert_int_eq(mbox_uid(&box, 0, one), 0);
+	file.len = 0;
+	put_text(&file, FROM_LINE);
+	put_text(&file, plain_mail[_i].two);
+	write_mbox();
+	load_box();
+	ck_assert_int_eq(mbox_uid(&box, 0, two), 0);
+	ck_assert_msg((strcmp(one, two) == 0) == plain_mail[_i].same,
+	    "%s and %s", one, two);
+}
+END_TEST
+
+#define FOLDER_DATA							\
+	"From MAILER-DAEMON Thu Jan  1 00:00:00 2020\n"			\
+	"Date: x\nFrom: Mail System Internal Data <M@h>\n"		\
+	"Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n"	\
+	"X-IMAP: 1234567890 0000000001\nStatus: RO\n\n"			\
+	"This text is part of the internal format of your mail folder.\n\n"
+
+/* Mailboxes, and what RETR sends of each of their messages. */
+static const struct shape {
+	const char *text;
+	int n;			/* messages, or -1: not an mbox */
+	const char *sent[3];
+} shapes[] = {
+	{ "", 0, { NULL } },
+	{ "\n", 0, { NULL } },
+	{ "\n\r\n\n\n", 0, { NULL } },
+	{ "x\n", -1, { NULL } },
+	{ "From", -1, { NULL } },
+	{ "from x 1:00\n", -1, { NULL } },
+	{ "\r", -1, { NULL } },
+	{ "\n\n\rFrom x 1:00\n", -1, { NULL } },
+	{ " \nFrom x 1:00\n", -1, { NULL } },
+	{ "From ", 1, { "\r\n" } },
+	{ "From nobody\n", 1, { "\r\n" } },
+	{ "\n\r\nFrom nobody\nA: b\n\nc\n", 1, { "A: b\r\n\r\nc\r\n" } },
+	{ "From x\nA: b", 1, { "A: b\r\n\r\n" } },
+	{ "From x\nA: b\n", 1, { "A: b\r\n\r\n" } },
+	{ "From x\nA: b\n\n", 1, { "A: b\r\n\r\n" } },
+	{ "From x\nA: b\n\n\n", 1, { "A: b\r\n\r\n" } },
+	{ "From x\nA: b\n\n\n\n", 1, { "A: b\r\n\r\n\r\n" } },
+	{ "From x\n\n\n", 1, { "\r\n" } },
+	{ "From x\n\nc", 1, { "\r\nc\r\n" } },
+	{ "From x\n\nc\r", 1, { "\r\nc\r\r\n" } },
+	{ "From x\n\nc\r\nd\r\r\n\re", 1, { "\r\nc\r\nd\r\r\n\re\r\n" } },
+	{ "From x\r\nA: b\r\n\r\nc\r\n\r\n", 1, { "A: b\r\n\r\nc\r\n" } },
+	{ "From x\n\n>From y 1:00\n\n", 1, { "\r\n>From y 1:00\r\n" } },
+	{ "From x\n\nFrom y 1:00\n\nFrom z 1:00\n", 3,
+	    { "\r\n", "\r\n", "\r\n" } },
+	{ "From x\nA: b\n\nFrom y 1:00\nC: d\n\n\nFrom z 1:00\n\n\n", 3,
+	    { "A: b\r\n\r\n", "C: d\r\n\r\n", "\r\n" } },
+	{ "From x\nA: b\nFrom y 1:00\n\nc\nFrom y 1:00\n", 1,
+	    { "A: b\r\nFrom y 1:00\r\n\r\nc\r\nFrom y 1:00\r\n" } },
+	{ "From x\n\nc\n\nFrom me to you\n\nFrom y 12:34", 2,
+	    { "\r\nc\r\n\r\nFrom me to you\r\n", "\r\n" } },
+	{ "From x\nContent-Length: 18\n\nc\n\nFrom y 1:00\n\nd\n", 2,
+	    { "Content-Length: 18\r\n\r\nc\r\n", "\r\nd\r\n" } },
+	{ FOLDER_DATA, 0, { NULL } },
+	{ FOLDER_DATA "From x 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
+	{ "\n" FOLDER_DATA "From x 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
+	{ "From x 1:00\n\n" FOLDER_DATA "From x 1:00\n\nc\n", 3, { "\r\n" } },
+	{ "From x\nX-IMAP: 1 2\nReceived: x\n"
+	    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\n",
+	    1, { NULL } },
+	{ "From x\nX-IMAP: 1 2\nSubject: hello\n\n", 1,
+	    { "X-IMAP: 1 2\r\nSubject: hello\r\n\r\n" } },
+	{ "From x\nX-UID: 1\n"
+	    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\n",
+	    1, { NULL } },
+	{ "From x\nX-IMAP: 1\n\n"
+	    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\n",
+	    1, { NULL } }
+};
+
+START_TEST(messages_begin_and_end_where_they_should)
+{
+	const struct shape *s = &shapes[_i];
+	enum mbox_result r;
+	int i;
+
+	write_text(s->text);
+	open_box();
+	r = mbox_load(&box);
+	CHECK(r == (s->n == -1 ? MBOX_PERM : MBOX_OK), "loading gave %d", r);
+	CHECK((int)box.n == (s->n == -1 ? 0 : s->n), "%lu messages",
+	    (unsigned long)box.n);
+	CHECK(s->n != -1 || errno != 0, "no errno");
+	for (i = 0; i < s->n && i < COUNT(s->sent); i++)
+		if (s->sent[i] != NULL)
+			expect_message((size_t)i, s->sent[i]);
+	CHECK(count_strangers() == 0, "something is left in the directory");
+}
+END_TEST
+
+START_TEST(repeated_ids_are_numbered_in_mailbox_order)
+{
+	static const char *const ends[] = { "", "", "-2", "", "-3", "-2" };
+	char uid[UID_OCTETS], first[2][UID_OCTETS];
+	size_t i;
+
+	/* a b a c a b, by their Message-ID */
+	file.len = 0;
+	for (i = 0; i < 6; i++) {
+		put_text(&file, FROM_LINE "Message-ID: ");
+		put(&file, &"abacab"[i], 1);
+		put_text(&file, "\n\n");
+		put_octets(&file, 'x', i + 1);
+		put_text(&file, "\n\n");
+	}
+	write_mbox();
+	load_box();
+	ck_assert_int_eq((int)box.n, 6);
+	for (i = 0; i < 2; i++)
+		ck_assert_int_eq(mbox_uid(&box, i, first[i]), 0);
+	for (i = 0; i < 6; i++) {
+		ck_assert_int_eq(mbox_uid(&box, i, uid), 0);
+		ck_assert_str_eq(uid + 16, ends[i]);
+		if (i != 3)
+			ck_assert_int_eq(memcmp(uid,
+			    first["010001"[i] - '0'], 16), 0);
+	}
+}
+END_TEST
+
+/* What begins is shown up to the limit; what lies beyond is kept. */
+START_TEST(mail_beyond_the_limit_is_kept_for_later)
+{
+	static const char small[] = "From x 1:00\n\n";
+	char uid[UID_OCTETS], want[UID_OCTETS];
+	struct bytes after = { NULL, 0, 0 };
+	size_t i;
+
+	for (i = 0; i < (size_t)MESSAGES_MAX + 2; i++)
+		put(&file, small, sizeof(small) - 1);
+	write_mbox();
+	hook.later = 10;
+	load_box();
+	ck_assert_int_eq((long)box.n, MESSAGES_MAX);
+	ck_assert_int_eq(box.more, 1);
+	ck_assert_int_eq(mbox_uid(&box, MESSAGES_MAX - 1, uid), 0);
+	snprintf(want, sizeof(want), "-%lu", (unsigned long)MESSAGES_MAX);
+	ck_assert_str_eq(uid + 16, want);
+	box.msg[1].deleted = box.msg[MESSAGES_MAX - 1].deleted = 1;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	read_file(path, &after);
+	file.len -= 2 * (sizeof(small) - 1);
+	ck_assert(is_equal_bytes(&file, &after));
+	free(after.p);
+	load_box();
+	ck_assert_int_eq((long)box.n, MESSAGES_MAX);
+	ck_assert_int_eq(box.more, 0);
+}
+END_TEST
+
+/* A hundred million octets without a line end, in a file with a hole. */
+START_TEST(a_line_of_100_million_octets_needs_no_memory)
+{
+	static const off_t hole = 100000000;
+	const char *end = "\nend\n";
+	struct piece piece;
+	off_t sum = 0;
+	unsigned ends = 0;
+	int fd, r;
+
+	write_text("From x 1:00\nMessage-ID: x\n\n");
+	fd = open(path, O_WRONLY);
+	ck_assert_int_eq((int)pwrite(fd, end, strlen(end),
+	    (off_t)file.len + hole), (int)strlen(end));
+	close(fd);
+	load_box();
+	ck_assert_int_eq((int)box.n, 1);
+	ck_assert_int_eq((long)box.msg[0].size, 17 + hole + 2 + 5);
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_OK);
+	while ((r = mbox_line(&box, &piece)) == 1) {
+		ck_assert_int_le((long)piece.len, MBOX_BUFFER);
+		sum += (off_t)piece.len;
+		ends += piece.eol != 0;
+	}
+	ck_assert_int_eq(r, 0);
+	ck_assert_int_eq((long)sum, 13 + hole + 3);
+	ck_assert_int_eq((int)ends, 4);
+	ck_assert_int_lt((long)hook.asked, 65536);
+}
+END_TEST
+
+/* The same where the line is a header's or the first of all. */
+START_TEST(a_long_line_may_stand_anywhere)
+{
+	static const char *const heads[] = {
+		"From ", "From x\nSubject: ", "From x\nReceived: ",
+		"From x\n\n", "From x\n\nbody\n\nFrom x 1:00 "
+	};
+	size_t n;
+
+	for (n = MBOX_BUFFER - 40; n < 3 * MBOX_BUFFER;
+	    n += n % MBOX_BUFFER < 40 || n % MBOX_BUFFER > MBOX_BUFFER - 60 ?
+	    1 : MBOX_BUFFER / 5) {
+		snprintf(where, sizeof(where), "%lu octets", (unsigned long)n);
+		file.len = 0;
+		put_text(&file, heads[_i]);
+		put_octets(&file, n % 2 == 0 ? 'x' : '\r', n);
+		put_text(&file, "\r\nDate: y\r\n\r\nbody\n");
+		random_state = n + 1;
+		expect_agreement();
+	}
+}
+END_TEST
+
+START_TEST(a_mailbox_is_read_once_and_in_large_blocks)
+{
+	put_text(&file, FROM_LINE "\n");
+	while (file.len < 20 * MBOX_BUFFER)
+		put_text(&file, "a line of mail\nFROM\nFrom\n\n");
+	write_mbox();
+	load_box();
+	ck_assert_int_eq((int)box.n, 1);
+	ck_assert_int_le((int)hook.n[C_PREAD], 22);
+}
+END_TEST
+
+/* ---- Opening ---- */
+
+static void
+make_fifo(void)
+{
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+}
+
+static void
+make_directory(void)
+{
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+}
+
+static void
+make_symlink(void)
+{
+	write_file("elsewhere", &file);
+	ck_assert_int_eq(symlink("elsewhere", path), 0);
+}
+
+static void
+make_dangling_symlink(void)
+{
+	ck_assert_int_eq(symlink("nowhere", path), 0);
+}
+
+static void
+make_hard_link(void)
+{
+	write_mbox();
+	ck_assert_int_eq(link(path, "elsewhere"), 0);
+}
+
+static void
+make_long_name(void)
+{
+	size_t n = strlen(path);
+
+	/* no room for .lock behind it */
+	memset(path + n, 'x', 251 - 4);
+	path[n + 251 - 4] = '\0';
+	write_mbox();
+}
+
+static void
+make_device(void)
+{
+	snprintf(path, sizeof(path), "/dev/null");
+}
+
+static const struct {
+	void (*make)(void);
+	unsigned owner;		/* added to our uid */
+} refused[] = {
+	{ make_fifo, 0 }, { make_directory, 0 }, { make_symlink, 0 },
+	{ make_dangling_symlink, 0 }, { make_hard_link, 0 },
+	{ write_mbox, 1 }, { make_long_name, 0 }, { make_device, 0 }
+};
+
+START_TEST(what_is_not_the_users_own_regular_file_is_refused)
+{
+	put_text(&file, FROM_LINE "\n");
+	refused[_i].make();
+	ck_assert_int_eq(mbox_open(&box, path,
+	    getuid() + (uid_t)refused[_i].owner), MBOX_PERM);
+	ck_assert_str_ne(box.why, "");
+	ck_assert_int_eq(exists("mbox.lock"), 0);
+}
+END_TEST
+
+START_TEST(an_unreadable_mailbox_is_refused)
+{
+	write_text(FROM_LINE "\n");
+	ck_assert_int_eq(chmod(path, 0), 0);
+	if (getuid() != 0)
+		ck_assert_int_eq(mbox_open(&box, path, getuid()), MBOX_PERM);
+}
+END_TEST
+
+START_TEST(a_missing_mailbox_is_an_empty_maildrop)
+{
+	ck_assert_int_eq(mbox_open(&box, path, getuid()), MBOX_OK);
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq((int)box.n, 0);
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_eq(exists("mbox"), 0);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+START_TEST(a_mailbox_is_opened_by_any_form_of_path)
+{
+	static const char *const forms[] = { "mbox", "./mbox", "" };
+	char form[PATH_MAX + 300];
+
+	write_text(FROM_LINE "\n");
+	snprintf(form, sizeof(form), "%s", forms[_i]);
+	if (_i == 2)
+		snprintf(form, sizeof(form), "../%s/mbox",
+		    strrchr(dir, '/') + 1);
+	ck_assert_int_eq(mbox_open(&box, form, getuid()), MBOX_OK);
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq((int)box.n, 1);
+}
+END_TEST
+
+static const struct {
+	int error;
+	enum mbox_result result;
+} open_errors[] = {
+	{ EIO, MBOX_TEMP }, { ENOMEM, MBOX_TEMP }, { ENFILE, MBOX_TEMP },
+	{ EACCES, MBOX_PERM }, { ELOOP, MBOX_PERM }, { EROFS, MBOX_PERM },
+	{ ENOTDIR, MBOX_PERM }, { ENOENT, MBOX_OK }
+};
+
+START_TEST(trouble_at_opening_is_told_from_refusal)
+{
+	write_text(FROM_LINE "\n");
+	hook.call = C_OPEN;
+	hook.at = 1;
+	hook.error = open_errors[_i].error;
+	ck_assert_int_eq(mbox_open(&box, path, getuid()),
+	    open_errors[_i].result);
+}
+END_TEST
+
+/* ---- The dotlock ---- */
+
+/* The steps that a session would take, without the pauses. */
+static char
+take(void)
+{
+	char answer = DOT_BUSY;
+	int i;
+
+	for (i = 0; i < 3 && answer == DOT_BUSY; i++)
+		answer = dotlock_step(&box.dot, DOT_LOCK);
+	return answer;
+}
+
+static void
+open_for_dotlock(void)
+{
+	write_text(FROM_LINE "\n");
+	open_box();
+	ck_assert_int_eq(box.dot.fd, -1);
+}
+
+static void
+put_lock(const char *text)
+{
+	struct bytes b = { NULL, 0, 0 };
+	int fd = open("mbox.lock", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	put_text(&b, text);
+	ck_assert_int_ne(fd, -1);
+	if (b.len > 0)
+		ck_assert_int_eq((int)write(fd, b.p, b.len), (int)b.len);
+	close(fd);
+	free(b.p);
+}
+
+static void
+expect_lock(const char *text)
+{
+	struct bytes b = { NULL, 0, 0 };
+
+	CHECK(exists("mbox.lock"), "there is no lock");
+	read_file("mbox.lock", &b);
+	put_octets(&b, '\0', 1);
+	CHECK(strcmp((char *)b.p, text) == 0, "the lock says \"%s\", not "
+	    "\"%s\"", (char *)b.p, text);
+	free(b.p);
+}
+
+/* What the lock says, by pid and host; liblockfile can read 15 octets. */
+static const struct {
+	pid_t pid;
+	const char *host, *text;
+} owners[] = {
+	{ 2, "h", "2:h" },
+	{ 12345, "ninechars", "12345:ninechars" },
+	{ 12345, "tencharact", "12345\n" },
+	{ 999999, "example.com", "999999\n" },
+	{ 2147483647, "home", "2147483647:home" },
+	{ 2147483647, "homes", "2147483647\n" },
+	{ 77, "", "77\n" }		/* gethostname fails */
+};
+
+START_TEST(a_dotlock_names_its_owner_so_that_others_can_read_it)
+{
+	struct stat st;
+
+	open_for_dotlock();
+	hook.host = owners[_i].host;
+	box.dot.pid = owners[_i].pid;
+	umask(077);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+	expect_lock(owners[_i].text);
+	ck_assert_int_le((int)strlen(owners[_i].text), 15);
+	ck_assert_int_eq(lstat("mbox.lock", &st), 0);
+	ck_assert_int_eq((int)(st.st_mode & 07777), 0644);
+	ck_assert_int_eq((int)st.st_nlink, 1);
+	ck_assert_int_eq((int)count_strangers(), 1);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert_int_eq((int)count_strangers(), 0);
+	ck_assert_int_eq(box.dot.fd, -1);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_no_reason_not_to_lock)
+{
+	static const int errors[] = { ENOSPC, EDQUOT };
+
+	open_for_dotlock();
+	hook.call = C_WRITE;
+	hook.at = 1;
+	hook.error = errors[_i];
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+	expect_lock("");
+	dotlock_step(&box.dot, DOT_UNLOCK);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+/* Where nobody can tell whether a disk is shared, a bare pid says nothing. */
+#if defined(__linux__)
+enum { BARE_PID = 1 };
+#else
+enum { BARE_PID = 0 };
+#endif
+
+/* %d: a pid that is gone; %l: one that lives; %h: this host. */
+static const struct {
+	int stolen;
+	const char *text;
+} foreign[] = {
+	{ 0, "%l" }, { 0, "%l\n" }, { 0, "%l:%h" }, { 0, "%l:%h\n" },
+	{ BARE_PID, "%d" }, { BARE_PID, "%d\n" },
+	{ 1, "%d:%h" }, { 1, "%d:%h\n" },
+	{ 0, "%d:elsewhere.example" }, { 0, "%d:%hx" }, { 0, "%d:x%h" },
+	{ 0, "" }, { 0, "\n" }, { 0, "0" }, { 0, "0\n" }, { 0, "0:%h" },
+	{ 0, "1" }, { 0, "1:%h" }, { 0, "-1" }, { 0, "-%d" }, { 0, " %d" },
+	{ 0, "%dx" }, { 0, "%d %h" }, { 0, "x%d" }, { 0, "pid %d" },
+	{ 0, ":%h" }, { 0, "99999999999999999999" }, { 0, "4294967297" },
+	{ 0, "18446744073709551617:%h" }, { 0, "garbage" }
+};
+
+static void
+put_foreign_lock(const char *text, char *out, size_t size)
+{
+	char host[256] = "";
+	size_t n = 0;
+
+	ck_assert_int_eq(gethostname(host, sizeof(host) - 1), 0);
+	for (*out = '\0'; *text != '\0'; text++, n = strlen(out)) {
+		if (*text != '%')
+			snprintf(out + n, size - n, "%c", *text);
+		else if (*++text == 'h')
+			snprintf(out + n, size - n, "%s", host);
+		else
+			snprintf(out + n, size - n, "%ld",
+			    (long)(*text == 'd' ? dead_pid() : getppid()));
+	}
+	put_lock(out);
+}
+
+START_TEST(only_the_lock_of_a_dead_process_of_this_host_is_taken_away)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock(foreign[_i].text, text, sizeof(text));
+	snprintf(where, sizeof(where), "lock \"%.100s\"", foreign[_i].text);
+	CHECK(take() == (foreign[_i].stolen ? DOT_LOCK : DOT_BUSY),
+	    "taken, or not");
+	if (!foreign[_i].stolen)
+		expect_lock(text);
+	CHECK(count_strangers() == 1, "more than a lock");
+	dotlock_step(&box.dot, DOT_UNLOCK);
+	CHECK(exists("mbox.lock") == !foreign[_i].stolen,
+	    "a lock stays, or does not");
+}
+END_TEST
+
+/* kill(2) says EPERM of a process of somebody else: it lives. */
+START_TEST(the_lock_of_a_process_that_may_not_be_signalled_is_respected)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock("%d:%h", text, sizeof(text));
+	hook.call = C_KILL;
+	hook.lasting = 1;
+	hook.at = 1;
+	hook.error = EPERM;
+	ck_assert_int_eq(take(), DOT_BUSY);
+	ck_assert_int_ge((int)hook.n[C_KILL], 1);
+	expect_lock(text);
+}
+END_TEST
+
+#if defined(__linux__)
+/* On NFS the pid may be another host's. */
+START_TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock("%d\n", text, sizeof(text));
+	hook.nfs = 1;
+	ck_assert_int_eq(take(), DOT_BUSY);
+	expect_lock(text);
+	put_foreign_lock("%d:%h", text, sizeof(text));
+	ck_assert_int_eq(take(), DOT_LOCK);
+}
+END_TEST
+#endif
+
+static void
+make_old(const char *name, time_t age)
+{
+	struct stat st;
+
+	ck_assert_int_eq(lstat(name, &st), 0);
+	hook.old = st.st_ino;
+	hook.age = age;
+}
+
+static const char *const old_locks[] = {
+	"%l", "%l:%h", "0", "", "garbage", "%d:elsewhere.example"
+};
+
+START_TEST(a_lock_nobody_touched_for_five_minutes_is_taken_away)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock(old_locks[_i], text, sizeof(text));
+	make_old("mbox.lock", STALE_SECONDS - 5);
+	ck_assert_int_eq(take(), DOT_BUSY);
+	expect_lock(text);
+	make_old("mbox.lock", STALE_SECONDS);
+	ck_assert_int_eq(take(), DOT_LOCK);
+	ck_assert_int_eq((int)count_strangers(), 1);
+}
+END_TEST
+
+/* link(2) and chmod(2) move ctime alone; mtime can be set to anything. */
+START_TEST(a_lock_is_as_young_as_the_younger_of_its_times)
+{
+	struct timespec t[2];
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock("%l", text, sizeof(text));
+	memset(t, 0, sizeof(t));
+	t[0].tv_sec = t[1].tv_sec = 1000;
+	ck_assert_int_eq(utimensat(AT_FDCWD, "mbox.lock", t, 0), 0);
+	ck_assert_int_eq(take(), DOT_BUSY);
+	expect_lock(text);
+}
+END_TEST
+
+static void
+lock_is_touched(enum call c)
+{
+	if (c == C_RENAME)
+		hook.age = 0;
+}
+
+static void
+lock_is_replaced(enum call c)
+{
+	if (c != C_RENAME)
+		return;
+	ck_assert_int_eq(rename("mbox.lock", "old"), 0);
+	put_lock("renewed");
+	ck_assert_int_eq(unlink("old"), 0);
+}
+
+static void
+lock_is_rewritten(enum call c)
+{
+	struct timespec t[2];
+	struct stat st;
+
+	if (c != C_RENAME)
+		return;
+	ck_assert_int_eq(lstat("mbox.lock", &st), 0);
+	put_lock("renewed");
+	t[0] = t[1] = st.st_mtim;
+	t[1].tv_sec++;
+	ck_assert_int_eq(utimensat(AT_FDCWD, "mbox.lock", t, 0), 0);
+}
+
+static const struct {
+	const char *lock, *then;
+	time_t age;
+	void (*renewed)(enum call);
+} renewals[] = {
+	{ "0", "0", 400, lock_is_touched },
+	{ "0", "renewed", 400, lock_is_replaced },
+	{ "%d:%h", "renewed", 0, lock_is_rewritten }
+};
+
+/* c-client takes away a lock that was renewed after it had looked. */
+START_TEST(a_stale_lock_that_is_renewed_at_the_last_moment_stays)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock(renewals[_i].lock, text, sizeof(text));
+	if (renewals[_i].age != 0)
+		make_old("mbox.lock", renewals[_i].age);
+	hook.before = renewals[_i].renewed;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq((int)hook.n[C_RENAME], 1);
+	expect_lock(renewals[_i].then);
+	ck_assert_int_eq((int)count_strangers(), 1);
+	hook.before = NULL;
+	hook.age = 0;
+	ck_assert_int_eq(take(), DOT_BUSY);
+	expect_lock(renewals[_i].then);
+}
+END_TEST
+
+START_TEST(a_lock_that_is_no_regular_file_is_respected)
+{
+	struct stat before, after;
+
+	open_for_dotlock();
+	if (_i == 0)
+		ck_assert_int_eq(symlink("mbox", "mbox.lock"), 0);
+	else if (_i == 1)
+		ck_assert_int_eq(symlink("nowhere", "mbox.lock"), 0);
+	else if (_i == 2)
+		ck_assert_int_eq(mkdir("mbox.lock", 0700), 0);
+	else
+		ck_assert_int_eq(mkfifo("mbox.lock", 0600), 0);
+	ck_assert_int_eq(lstat("mbox.lock", &before), 0);
+	make_old("mbox.lock", 400);
+	ck_assert_int_eq(take(), DOT_BUSY);
+	ck_assert_int_eq(lstat("mbox.lock", &after), 0);
+	ck_assert(before.st_ino == after.st_ino);
+	ck_assert_int_eq((int)count_strangers(), 1);
+}
+END_TEST
+
+/* The file for the lock cannot be made. */
+static const struct {
+	int error;
+	const char *lock;	/* somebody else's */
+	char answer;
+} no_dotlock[] = {
+	{ EACCES, NULL, DOT_NONE }, { EPERM, NULL, DOT_NONE },
+	{ EROFS, NULL, DOT_NONE }, { ENOSPC, NULL, DOT_ERROR },
+	{ EIO, NULL, DOT_ERROR }, { EACCES, "%l", DOT_BUSY },
+	{ EACCES, "0", DOT_BUSY }, { EACCES, "%d:%h", DOT_NONE }
+};
+
+START_TEST(where_no_dotlock_can_be_made_the_answer_says_so)
+{
+	char text[600];
+
+	open_for_dotlock();
+	if (no_dotlock[_i].lock != NULL)
+		put_foreign_lock(no_dotlock[_i].lock, text, sizeof(text));
+	hook.call = C_OPEN;
+	hook.at = 1;
+	hook.n[C_OPEN] = 0;
+	hook.error = no_dotlock[_i].error;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK),
+	    no_dotlock[_i].answer);
+	ck_assert_int_eq(box.dot.fd, -1);
+	ck_assert_int_eq(exists("mbox.lock"), no_dotlock[_i].lock != NULL);
+}
+END_TEST
+
+START_TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
+{
+	write_text(FROM_LINE "\n");
+	open_box();
+	ck_assert_int_eq(box.bare, 0);
+	if (getuid() == 0) {
+		/* root may write everywhere */
+		hook.call = C_OPEN;
+		hook.at = 1;
+		hook.lasting = 1;
+		hook.n[C_OPEN] = 0;
+		hook.error = EACCES;
+	} else
+		ck_assert_int_eq(chmod(dir, 0500), 0);
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq((int)box.n, 1);
+	ck_assert_int_ne(box.bare, 0);
+	box.msg[0].deleted = 1;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file("");
+	ck_assert_int_eq(chmod(dir, 0700), 0);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+START_TEST(a_file_system_without_links_leaves_the_kernels_locks)
+{
+	open_for_dotlock();
+	hook.call = C_LINK;
+	hook.lasting = 1;
+	hook.at = 1;
+	hook.error = EPERM;
+	ck_assert_int_eq(take(), DOT_NONE);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+/* Over NFS the answer to link(2) can be lost. */
+START_TEST(a_link_that_was_made_counts_whatever_link_says)
+{
+	static const int errors[] = { EEXIST, EIO };
+
+	open_for_dotlock();
+	hook.lie = errors[_i];
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq((int)count_strangers(), 1);
+	dotlock_step(&box.dot, DOT_UNLOCK);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+/* What another program can do to the mailbox while we have it open. */
+static void
+mailbox_is_replaced(void)
+{
+	write_file("new", &file);
+	ck_assert_int_eq(rename("new", "mbox"), 0);
+}
+
+static void
+mailbox_is_removed(void)
+{
+	ck_assert_int_eq(unlink("mbox"), 0);
+}
+
+static void
+mailbox_is_linked(void)
+{
+	ck_assert_int_eq(link("mbox", "other"), 0);
+}
+
+static void
+mailbox_is_moved(void)
+{
+	ck_assert_int_eq(rename("mbox", "other"), 0);
+	ck_assert_int_eq(symlink("other", "mbox"), 0);
+}
+
+static void (*const displacements[])(void) = {
+	mailbox_is_replaced, mailbox_is_removed, mailbox_is_linked,
+	mailbox_is_moved
+};
+
+START_TEST(a_mailbox_whose_name_leads_elsewhere_is_gone)
+{
+	open_for_dotlock();
+	displacements[_i]();
+	ck_assert_int_eq(take(), DOT_GONE);
+	ck_assert_int_eq(exists("mbox.lock"), 0);
+	ck_assert_int_eq(box.dot.fd, -1);
+}
+END_TEST
+
+static void
+displace_at_link(enum call c)
+{
+	if (c == C_LINK && displace != NULL) {
+		displace();
+		displace = NULL;
+	}
+}
+
+START_TEST(a_mailbox_that_is_replaced_while_we_lock_is_gone)
+{
+	open_for_dotlock();
+	displace = displacements[_i];
+	hook.before = displace_at_link;
+	ck_assert_int_eq(take(), DOT_GONE);
+	ck_assert_int_eq(exists("mbox.lock"), 0);
+	ck_assert_int_eq(box.dot.fd, -1);
+}
+END_TEST
+
+START_TEST(a_lock_that_is_no_longer_ours_is_left_alone)
+{
+	open_for_dotlock();
+	ck_assert_int_eq(take(), DOT_LOCK);
+	ck_assert_int_eq(unlink("mbox.lock"), 0);
+	put_lock("theirs");
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
+	expect_lock("theirs");
+	ck_assert_int_eq(box.dot.fd, -1);
+}
+END_TEST
+
+START_TEST(unlock_without_a_lock_touches_nothing)
+{
+	open_for_dotlock();
+	put_lock("theirs");
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(take(), DOT_BUSY);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
+	expect_lock("theirs");
+}
+END_TEST
+
+START_TEST(touch_makes_the_lock_young_again)
+{
+	struct timespec t[2];
+	struct stat st;
+
+	open_for_dotlock();
+	ck_assert_int_eq(take(), DOT_LOCK);
+	memset(t, 0, sizeof(t));
+	t[0].tv_sec = t[1].tv_sec = 1000;
+	ck_assert_int_eq(utimensat(AT_FDCWD, "mbox.lock", t, 0), 0);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(lstat("mbox.lock", &st), 0);
+	ck_assert(time(NULL) - st.st_mtime < 60);
+	dotlock_step(&box.dot, DOT_UNLOCK);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+static void
+time_passes(enum call c)
+{
+	if (c == C_PREAD)
+		hook.later += REFRESH_SECONDS + 1;
+}
+
+START_TEST(a_lock_that_is_held_for_long_is_touched_in_between)
+{
+	put_text(&file, FROM_LINE "\n");
+	put_octets(&file, 'x', 10 * MBOX_BUFFER);
+	write_mbox();
+	open_box();
+	hook.before = time_passes;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_ge((int)hook.n[C_FUTIMENS], 9);
+}
+END_TEST
+
+/* ---- All locks ---- */
+
+#if defined(__linux__)
+static const char kernel_locks[] = "fk";
+#else
+static const char kernel_locks[] = "f";
+#endif
+
+static void
+see_what_is_held(enum call c)
+{
+	const char *k;
+	char one[2] = "";
+
+	if (c != C_PREAD && c != C_PWRITE && c != C_FTRUNCATE)
+		return;
+	held++;
+	CHECK(!others_can_lock("d"), "the dotlock is not held");
+	for (k = kernel_locks; *k != '\0'; k++) {
+		one[0] = *k;
+		CHECK(!others_can_lock(one), "kernel lock %s is not held", one);
+	}
+}
+
+START_TEST(all_locks_are_held_for_scan_and_update_and_not_in_between)
+{
+	write_text(FROM_LINE "\n" FROM_LINE "\n" FROM_LINE "\nx\n");
+	open_box();
+	hook.before = see_what_is_held;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_ge(held, 1);
+	hook.before = NULL;
+	ck_assert(others_can_lock("dfk"));
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
+	ck_assert(others_can_lock("dfk"));
+	box.msg[1].deleted = 1;
+	held = 0;
+	hook.before = see_what_is_held;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_ge(held, 3);
+	hook.before = NULL;
+	ck_assert(others_can_lock("dfk"));
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+static void
+see_pause(enum call c)
+{
+	if (c != C_SLEEP)
+		return;
+	pauses++;
+	CHECK(!exists("mbox.lock"), "waiting with the dotlock held");
+}
+
+static void
+expect_busy(enum mbox_result r)
+{
+	CHECK(r == MBOX_BUSY, "%d, not busy", r);
+	CHECK(hook.slept >= (LOCK_SECONDS - 1) * (int64_t)1000000000 &&
+	    hook.slept <= (LOCK_SECONDS + 2) * (int64_t)1000000000,
+	    "waited %lld ns", (long long)hook.slept);
+	CHECK(pauses > LOCK_SECONDS, "%d pauses", pauses);
+	hook.slept = pauses = 0;
+}
+
+/* For 30 seconds, and never with the dotlock held, which others wait for. */
+START_TEST(a_kernel_lock_of_others_is_waited_for)
+{
+	pid_t pid;
+
+	write_text(FROM_LINE "\n" FROM_LINE "\n");
+	pid = start_holder(kernel_locks[_i]);
+	open_box();
+	hook.before = see_pause;
+	expect_busy(mbox_load(&box));
+	ck_assert_int_eq((int)box.n, 0);
+	end_holder(pid);
+	hook.before = NULL;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq((int)box.n, 2);
+
+	pid = start_holder(kernel_locks[_i]);
+	box.msg[0].deleted = 1;
+	hook.before = see_pause;
+	expect_busy(mbox_update(&box));
+	end_holder(pid);
+	expect_file(FROM_LINE "\n" FROM_LINE "\n");
+	ck_assert_int_eq((int)count_strangers(), 0);
+	ck_assert(others_can_lock("dfk"));
+}
+END_TEST
+
+static void
+see_no_pause_with_kernel_lock(enum call c)
+{
+	if (c != C_SLEEP)
+		return;
+	pauses++;
+	CHECK(pauses % 50 != 0 || others_can_lock("fk"),
+	    "waiting with a kernel lock held");
+}
+
+START_TEST(a_dotlock_of_others_is_waited_for)
+{
+	char text[600];
+
+	write_text(FROM_LINE "\n");
+	open_box();
+	put_foreign_lock("%l", text, sizeof(text));
+	hook.before = see_no_pause_with_kernel_lock;
+	expect_busy(mbox_load(&box));
+	expect_lock(text);
+	ck_assert_int_eq(unlink("mbox.lock"), 0);
+	hook.before = NULL;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	box.msg[0].deleted = 1;
+	put_foreign_lock("%l", text, sizeof(text));
+	hook.before = see_no_pause_with_kernel_lock;
+	expect_busy(mbox_update(&box));
+	expect_lock(text);
+	expect_file(FROM_LINE "\n");
+}
+END_TEST
+
+static void
+release_later(enum call c)
+{
+	if (c != C_SLEEP || ++pauses < 20)
+		return;
+	ck_assert_int_eq(unlink("mbox.lock"), 0);
+	hook.before = NULL;
+}
+
+START_TEST(a_lock_that_is_released_in_time_is_got)
+{
+	char text[600];
+
+	write_text(FROM_LINE "\n");
+	open_box();
+	put_foreign_lock("%l", text, sizeof(text));
+	hook.before = release_later;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq(pauses, 20);
+}
+END_TEST
+
+START_TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
+{
+	write_text(FROM_LINE "\n");
+	open_box();
+	hook.call = C_LOCKF;
+	hook.at = 1;
+	hook.error = ENOLCK;
+	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
+	ck_assert_int_eq((int)hook.n[C_SLEEP], 0);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+static void
+see_signals_blocked(enum call c)
+{
+	static const int signals[] = {
+		SIGHUP, SIGINT, SIGTERM, SIGALRM, SIGPIPE, SIGUSR1, SIGXFSZ
+	};
+	sigset_t set;
+	int i;
+
+	if (c != C_PREAD && c != C_PWRITE && c != C_FTRUNCATE && c != C_FSYNC)
+		return;
+	held++;
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, NULL, &set), 0);
+	for (i = 0; i < COUNT(signals); i++)
+		CHECK(sigismember(&set, signals[i]), "signal %d is not blocked",
+		    signals[i]);
+}
+
+START_TEST(signals_wait_while_locks_are_held)
+{
+	sigset_t set, after;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, &set, NULL), 0);
+	write_text(FROM_LINE "\n" FROM_LINE "\nx\n");
+	open_box();
+	hook.before = see_signals_blocked;
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	box.msg[0].deleted = 1;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_ge(held, 4);
+	ck_assert_int_eq(sigprocmask(SIG_BLOCK, NULL, &after), 0);
+	ck_assert_int_eq(sigismember(&after, SIGUSR2), 1);
+	ck_assert_int_eq(sigismember(&after, SIGTERM), 0);
+	ck_assert_int_eq(sigismember(&after, SIGALRM), 0);
+	sigemptyset(&set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+END_TEST
+
+/* What the keeper says, and what the session makes of it. */
+static const struct {
+	const char *says;
+	enum mbox_result result;
+} keepers[] = {
+	{ "lu", MBOX_OK }, { "nu", MBOX_OK }, { "gu", MBOX_GONE },
+	{ "eu", MBOX_TEMP }, { "", MBOX_TEMP }
+};
+
+START_TEST(the_keeper_is_asked_in_single_octets)
+{
+	char asked[9] = "";
+	int pair[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	write_text(FROM_LINE "\n");
+	open_box();
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	box.keeper = pair[0];
+	if (*keepers[_i].says == '\0')
+		close(pair[1]);
+	else
+		ck_assert_int_eq((int)write(pair[1], keepers[_i].says, 2), 2);
+	ck_assert_int_eq(mbox_load(&box), keepers[_i].result);
+	ck_assert_int_eq((int)box.n, keepers[_i].result == MBOX_OK);
+	ck_assert_int_eq((int)count_strangers(), 0);
+	if (*keepers[_i].says == '\0')
+		return;
+	ck_assert_int_eq((int)read(pair[1], asked, 8), 2);
+	ck_assert_str_eq(asked, "lu");
+	close(pair[1]);
+}
+END_TEST
+
+/* ---- Other programs between our steps ---- */
+
+/* A message with an id of its own; with what mail readers rewrite in it. */
+#define MSG(x)		MSG_WITH(x, "", "body of " x "\n")
+#define MSG_RO(x)	MSG_WITH(x, "Status: RO\nX-UID: 12345\n", \
+			    "body of " x "\n")
+#define MSG_WITH(x, status, body)					\
+	"From " x "@h Mon Jan  1 12:00:00 2024\nMessage-ID: <" x ">\n"	\
+	status "\n" body "\n"
+
+/*
+ * A mailbox before and after another program was at it, which of its messages
+ * are gone then, which DELE had named, and what UPDATE makes of it.
+ */
+static const struct change {
+	const char *before, *after, *gone, *deleted, *final;
+} changes[] = {
+	/* nothing, and mail that arrives */
+	{ MSG("a") MSG("b") MSG("c"), MSG("a") MSG("b") MSG("c"), "000",
+	    "010", MSG("a") MSG("c") },
+	{ MSG("a") MSG("b") MSG("c"), MSG("a") MSG("b") MSG("c") MSG("d"),
+	    "000", "010", MSG("a") MSG("c") MSG("d") },
+	{ MSG("a") MSG("b"), MSG("a") MSG("b") MSG("c"), "00", "11",
+	    MSG("c") },
+	{ MSG("a") MSG("b"), "\n\n" MSG("a") MSG("b"), "00", "10",
+	    "\n\n" MSG("b") },
+	/* what was added to is another message: it stays */
+	{ MSG("a") MSG("b"), MSG("a") MSG("b") "\n\n" MSG("c"), "01", "11",
+	    MSG("b") "\n\n" MSG("c") },
+	/* somebody else deletes */
+	{ MSG("a") MSG("b") MSG("c"), MSG("b") MSG("c"), "100", "010",
+	    MSG("c") },
+	{ MSG("a") MSG("b") MSG("c"), MSG("a") MSG("c"), "010", "001",
+	    MSG("a") },
+	{ MSG("a") MSG("b") MSG("c"), MSG("a") MSG("b"), "001", "101",
+	    MSG("b") },
+	{ MSG("a") MSG("b") MSG("c"), MSG("a") MSG("c"), "010", "010",
+	    MSG("a") MSG("c") },
+	{ MSG("a") MSG("b"), "", "11", "10", "" },
+	{ MSG("a") MSG("b"), "\n", "11", "11", "\n" },
+	{ MSG("a") MSG("b"), MSG("c") MSG("d") MSG("e"), "11", "11",
+	    MSG("c") MSG("d") MSG("e") },
+	/* a mail reader marks what it has shown, and puts its data in front */
+	{ MSG("a") MSG("b") MSG("c"), MSG_RO("a") MSG("b") MSG_RO("c"),
+	    "000", "010", MSG_RO("a") MSG_RO("c") },
+	{ MSG_RO("a") MSG_RO("b"), MSG("a") MSG("b"), "00", "10", MSG("b") },
+	{ MSG("a") MSG("b"), FOLDER_DATA MSG_RO("a") MSG_RO("b"), "00", "10",
+	    FOLDER_DATA MSG_RO("b") },
+	{ FOLDER_DATA MSG("a") MSG("b"), MSG("b"), "10", "11", "" },
+	/* twins: if one went, nobody knows which */
+	{ MSG("a") MSG("t") MSG("t") MSG("b"), MSG("a") MSG("t") MSG("b"),
+	    "0110", "0100", MSG("a") MSG("t") MSG("b") },
+	{ MSG("t") MSG("t") MSG("t"), MSG("t") MSG("t"), "111", "111",
+	    MSG("t") MSG("t") },
+	{ MSG("t") MSG_RO("t"), MSG("t") MSG_RO("t") MSG("c"), "00", "01",
+	    MSG("t") MSG("c") },
+	{ MSG("t") MSG_RO("t"), MSG("t") MSG_RO("t") MSG("c"), "00", "10",
+	    MSG_RO("t") MSG("c") },
+	{ MSG("t") MSG("t"), MSG("t") MSG("t") MSG_RO("t"), "00", "11",
+	    MSG_RO("t") },
+	/* one id, bodies of another length: no twins */
+	{ MSG_WITH("t", "", "x\n") MSG_WITH("t", "", "xy\n"),
+	    MSG_WITH("t", "", "xy\n"), "10", "11", "" },
+	{ MSG_WITH("t", "", "x\n") MSG_WITH("t", "", "xy\n"),
+	    MSG_WITH("t", "", "x\n"), "01", "01", MSG_WITH("t", "", "x\n") },
+	{ MSG_WITH("t", "", "x\n") MSG_WITH("t", "", "y\n"),
+	    MSG_WITH("t", "", "y\n"), "11", "10", MSG_WITH("t", "", "y\n") },
+	/* what cannot be followed is let go, not guessed */
+	{ MSG("a") MSG("b"), MSG("b") MSG("a"), "01", "11", MSG("b") },
+	{ MSG("a") MSG("b") MSG("c"), MSG("c") MSG("a") MSG("b"), "001",
+	    "010", MSG("c") MSG("a") }
+};
+
+/* The last octets of two texts, as many as a body has. */
+static int
+ends_alike(const struct bytes *a, const struct bytes *b, size_t n)
+{
+	return a->len >= n && b->len >= n &&
+	    memcmp(a->p + a->len - n, b->p + b->len - n, n) == 0;
+}
+
+static void
+load_and_mark(const struct change *c)
+{
+	size_t i;
+
+	load_text(c->before);
+	ck_assert_int_eq((int)box.n, (int)strlen(c->gone));
+	for (i = 0; i < box.n; i++)
+		box.msg[i].deleted = c->deleted[i] == '1';
+}
+
+START_TEST(a_session_goes_on_with_what_is_still_there)
+{
+	const struct change *c = &changes[_i];
+	struct bytes was[4], got = { NULL, 0, 0 };
+	char uid[4][UID_OCTETS], again[UID_OCTETS];
+	size_t i;
+
+	load_and_mark(c);
+	memset(was, 0, sizeof(was));
+	for (i = 0; i < box.n; i++) {
+		CHECK(read_message(i, &was[i], UINT_MAX) == 1, "not read");
+		ck_assert_int_eq(mbox_uid(&box, i, uid[i]), 0);
+	}
+	write_text(c->after);
+	for (i = 0; i < box.n; i++) {
+		CHECK(read_message(i, &got, UINT_MAX) == (c->gone[i] == '0'),
+		    "message %d is gone, or not", (int)i);
+		CHECK(box.msg[i].gone == (c->gone[i] == '1'), "and so marked");
+		CHECK(box.msg[i].deleted == (c->deleted[i] == '1'), "deleted");
+		if (c->gone[i] == '0')
+			CHECK(ends_alike(&was[i], &got, box.msg[i].body),
+			    "message %d is another", (int)i);
+		ck_assert_int_eq(mbox_uid(&box, i, again), 0);
+		ck_assert_str_eq(again, uid[i]);
+		free(was[i].p);
+	}
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file(c->final);
+	free(got.p);
+}
+END_TEST
+
+/* The change comes when nothing but QUIT is left to do. */
+START_TEST(update_removes_only_what_was_named_and_is_still_there)
+{
+	load_and_mark(&changes[_i]);
+	write_text(changes[_i].after);
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file(changes[_i].final);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+/*
+ * Where time stamps are coarse, a change right after the scan leaves no trace.
+ * UPDATE does not rely on them then.
+ */
+START_TEST(a_change_without_a_trace_is_seen_at_update)
+{
+	hook.frozen = time(NULL);
+	load_text(MSG("a") MSG("b") MSG("c"));
+	box.msg[1].deleted = 1;
+	write_text(MSG("b") MSG("c") MSG("d"));
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file(MSG("c") MSG("d"));
+}
+END_TEST
+
+/* What alone can tell of a change. */
+static const struct {
+	struct timespec mtim, ctim;
+	const char *after;
+} traces[] = {
+	{ { 1, 0 }, { 0, 0 }, MSG("b") }, { { -1, 0 }, { 0, 0 }, MSG("b") },
+	{ { 0, 1 }, { 0, 0 }, MSG("b") }, { { 0, 0 }, { 1, 0 }, MSG("b") },
+	{ { 0, 0 }, { 0, 1 }, MSG("b") }, { { 0, 0 }, { 0, 0 }, MSG("bb") },
+	{ { 0, 0 }, { 0, 0 }, "\n" }
+};
+
+START_TEST(any_trace_of_a_change_is_enough)
+{
+	hook.frozen = time(NULL) - 1000;
+	load_text(MSG("a"));
+	box.msg[0].deleted = 1;
+	write_text(traces[_i].after);
+	hook.mtim = traces[_i].mtim;
+	hook.ctim = traces[_i].ctim;
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_GONE);
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file(traces[_i].after);
+}
+END_TEST
+
+/* Busy is not gone: the client may ask again. */
+START_TEST(a_changed_mailbox_that_stays_locked_is_busy)
+{
+	pid_t pid;
+
+	load_text(MSG("a") MSG("b"));
+	pid = start_holder(kernel_locks[0]);
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
+	end_holder(pid);
+	write_text(MSG("b"));
+	pid = start_holder(kernel_locks[0]);
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_BUSY);
+	ck_assert_int_eq(box.msg[1].gone, 0);
+	end_holder(pid);
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_GONE);
+}
+END_TEST
+
+START_TEST(a_mailbox_that_is_none_any_more_is_left_as_it_is)
+{
+	load_text(MSG("a") MSG("b"));
+	box.msg[0].deleted = 1;
+	write_text("garbage\n");
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_PERM);
+	ck_assert_int_eq(mbox_update(&box), MBOX_PERM);
+	expect_file("garbage\n");
+	write_text(MSG("a") MSG("b"));
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
+}
+END_TEST
+
+START_TEST(after_the_mailbox_was_replaced_nothing_is_written)
+{
+	load_text(MSG("a") MSG("b"));
+	box.msg[0].deleted = 1;
+	displacements[_i]();
+	ck_assert_int_eq(mbox_update(&box), MBOX_GONE);
+	if (_i != 1)
+		expect_file(MSG("a") MSG("b"));
+	ck_assert_int_eq(exists("mbox.lock"), 0);
+}
+END_TEST
+
+START_TEST(after_the_mailbox_was_replaced_all_is_gone)
+{
+	write_text(MSG("a") MSG("b"));
+	make_old("mbox", 100);
+	load_box();
+	hook.age = 0;		/* ctime will tell, however coarse */
+	box.msg[0].deleted = 1;
+	displacements[_i]();
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_GONE);
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_GONE);
+	ck_assert_int_ne(box.msg[0].gone && box.msg[1].gone, 0);
+	ck_assert_int_ne(mbox_update(&box), MBOX_TEMP);
+	if (_i != 1)
+		expect_file(MSG("a") MSG("b"));
+	ck_assert_int_eq(exists("mbox.lock"), 0);
+}
+END_TEST
+
+/* Two sessions: each deletes what it named. */
+START_TEST(two_sessions_delete_what_each_of_them_named)
+{
+	static struct mbox second;
+
+	load_text(MSG("a") MSG("b") MSG("c") MSG("d"));
+	ck_assert_int_eq(mbox_open(&second, path, getuid()), MBOX_OK);
+	ck_assert_int_eq(mbox_load(&second), MBOX_OK);
+	box.msg[0].deleted = box.msg[2].deleted = 1;
+	second.msg[2].deleted = second.msg[3].deleted = 1;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	expect_file(MSG("b") MSG("d"));
+	ck_assert_int_eq(mbox_seek(&second, 1), MBOX_OK);
+	ck_assert_int_eq(mbox_seek(&second, 0), MBOX_GONE);
+	ck_assert_int_eq(mbox_update(&second), MBOX_OK);
+	expect_file(MSG("b"));
+	mbox_close(&second);
+}
+END_TEST
+
+/* What happens to a mailbox of three while the second one is being read. */
+static const struct {
+	const char *first, *third;	/* then; NULL: not there */
+	int goes_on;
+} in_between[] = {
+	{ MSG("a"), MSG("c") MSG("d"), 1 },
+	{ MSG("a"), MSG_RO("c"), 1 },
+	{ MSG("a"), NULL, 1 },
+	{ MSG("x"), MSG("c"), 1 },
+	{ MSG_RO("a"), MSG("c"), 0 },
+	{ NULL, MSG("c"), 0 },
+	{ "garbage\n\n", MSG("c"), 0 }
+};
+
+static void
+put_large(struct bytes *b)
+{
+	size_t n;
+
+	put_text(b, "From m@h Mon Jan  1 12:00:00 2024\nMessage-ID: m\n\n");
+	for (n = b->len; b->len - n < 4 * MBOX_BUFFER;)
+		put_text(b, "a line of the message that is being read\n");
+	put_text(b, "\n");
+}
+
+START_TEST(a_message_that_moves_while_it_is_read_breaks_off)
+{
+	struct bytes whole = { NULL, 0, 0 }, got = { NULL, 0, 0 };
+	struct piece piece;
+	int r;
+
+	put_text(&file, MSG("a"));
+	put_large(&file);
+	put_text(&file, MSG("c"));
+	write_mbox();
+	load_box();
+	CHECK(read_message(1, &whole, UINT_MAX) == 1, "not read");
+	CHECK(read_message(1, &got, 9) == 1, "not begun");
+	file.len = 0;
+	if (in_between[_i].first != NULL)
+		put_text(&file, in_between[_i].first);
+	put_large(&file);
+	if (in_between[_i].third != NULL)
+		put_text(&file, in_between[_i].third);
+	write_mbox();
+	while ((r = mbox_line(&box, &piece)) == 1) {
+		put(&got, piece.p, piece.len);
+		if (piece.eol)
+			put_text(&got, "\r\n");
+	}
+	CHECK(r == (in_between[_i].goes_on ? 0 : -1), "%d", r);
+	CHECK(got.len <= whole.len && memcmp(got.p, whole.p, got.len) == 0,
+	    "a mixture");
+	CHECK((got.len == whole.len) == in_between[_i].goes_on, "cut");
+	free(got.p);
+	free(whole.p);
+}
+END_TEST
+
+/* The read that is under way when it happens must not count. */
+static void
+rewrite_before_pread(enum call c)
+{
+	if (c != C_PREAD || --held > 0)
+		return;
+	hook.before = NULL;
+	file.len = 0;
+	put_text(&file, MSG("another"));
+	put_octets(&file, 'y', 9 * MBOX_BUFFER);
+	write_mbox();
+}
+
+START_TEST(no_octet_of_a_changed_file_is_taken_for_the_message)
+{
+	struct bytes got = { NULL, 0, 0 };
+	size_t i;
+
+	put_text(&file, MSG("a"));
+	put_large(&file);
+	write_mbox();
+	load_box();
+	held = _i + 1;
+	hook.before = rewrite_before_pread;
+	/* whether it is already gone, or not to be read, or breaks off */
+	CHECK(read_message(1, &got, UINT_MAX) != 1, "read as if nothing was");
+	for (i = 0; i < got.len; i++)
+		CHECK(got.p[i] != 'y', "another message's octets");
+	free(got.p);
+}
+END_TEST
+
+START_TEST(a_read_that_fails_breaks_off)
+{
+	static const int errors[] = { EIO, ESTALE };
+	struct bytes got = { NULL, 0, 0 };
+
+	put_large(&file);
+	write_mbox();
+	load_box();
+	hook.call = C_PREAD;
+	hook.at = hook.n[C_PREAD] + 2;
+	hook.error = errors[_i];
+	CHECK(read_message(0, &got, UINT_MAX) == -1, "read all the same");
+	hook.at = 0;
+	CHECK(read_message(0, &got, UINT_MAX) == 1, "not read again");
+	free(got.p);
+}
+END_TEST
+
+/* ---- The same at random, against a model ---- */
+
+enum { ITEMS = 40 };
+
+static struct {
+	struct item {
+		int twin;	/* number that makes its id and body */
+		unsigned status;	/* octets of it */
+		int alive;	/* in the file */
+		int lost;	/* it or a twin was deleted by others */
+		int named;	/* by DELE, while it was not lost */
+	} item[ITEMS];
+	int n;
+	int shown;		/* the first so many are in the session */
+} model;
+
+static void
+put_item(struct bytes *b, const struct item *it)
+{
+	char text[200];
+
+	snprintf(text, sizeof(text), "From x Mon Jan  1 12:00:00 2024\n"
+	    "Message-ID: <%d>\n", it->twin);
+	put_text(b, text);
+	if (it->status > 0) {
+		put_text(b, "Status: ");
+		put_octets(b, 'O', it->status);
+		put_text(b, "\n");
+	}
+	snprintf(text, sizeof(text), "\nbody of %d\n", it->twin);
+	put_text(b, text);
+	put_octets(b, 'a' + it->twin % 26, (size_t)(it->twin * 37 % 900));
+	put_text(b, "\n\n");
+}
+
+static void
+write_model(void)
+{
+	int i;
+
+	file.len = 0;
+	for (i = 0; i < model.n; i++)
+		if (model.item[i].alive)
+			put_item(&file, &model.item[i]);
+	write_mbox();
+}
+
+static void
+add_item(int twin)
+{
+	struct item *it = &model.item[model.n];
+
+	if (model.n == ITEMS)
+		return;
+	memset(it, 0, sizeof(*it));
+	it->twin = twin;
+	it->status = rnd(3) == 0 ? 1 + rnd(30) : 0;
+	it->alive = 1;
+	model.n++;
+}
+
+/* Another program deletes message k. */
+static void
+kill_item(int k)
+{
+	int i;
+
+	model.item[k].alive = 0;
+	for (i = 0; i < model.n; i++)
+		if (model.item[i].twin == model.item[k].twin)
+			model.item[i].lost = 1;
+}
+
+static void
+other_program(void)
+{
+	int i, k = (int)rnd((unsigned)model.n);
+
+	switch (rnd(8)) {
+	case 0:
+	case 1:
+		kill_item(k);
+		break;
+	case 2:
+		for (i = 0; i < model.n; i++)
+			if (rnd(3) == 0)
+				kill_item(i);
+		break;
+	case 3:
+		for (i = 0; i < model.n; i++)
+			if (rnd(2) == 0)
+				model.item[i].status = rnd(40);
+		break;
+	case 4:
+		break;		/* only the times change */
+	default:
+		add_item(1000 + model.n);
+	}
+	write_model();
+}
+
+/* Read one message; if it should be there it is, and as it stands there. */
+static void
+read_item(void)
+{
+	static struct bytes got, raw;
+	int k = (int)rnd((unsigned)model.shown);
+	const struct item *it = &model.item[k];
+	struct naive_list l;
+	int r;
+
+	r = read_message((size_t)k, &got, UINT_MAX);
+	CHECK(r == (it->alive && !it->lost), "message %d: %d, but %s", k, r,
+	    !it->alive ? "deleted" : it->lost ? "one of its twins is" :
+	    "still there");
+	if (r != 1)
+		return;
+	raw.len = 0;
+	put_item(&raw, it);
+	parse_naively(&raw, &l);
+	CHECK(l.n == 1 && is_equal_bytes(&got, &l.m[0].sent),
+	    "message %d reads otherwise", k);
+	free_naive(&l);
+}
+
+static void
+delete_item(void)
+{
+	int k = (int)rnd((unsigned)model.shown);
+
+	if (box.msg[k].gone)
+		return;
+	box.msg[k].deleted = 1;
+	model.item[k].named = 1;
+}
+
+START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
+{
+	unsigned long r, rounds = setting("ROUNDS", 2000);
+	struct bytes after = { NULL, 0, 0 };
+	int i, n;
+
+	for (r = 0; r < rounds; r++) {
+		start_round(r);
+		memset(&model, 0, sizeof(model));
+		for (n = 1 + (int)rnd(12); model.n < n;)
+			add_item(rnd(4) == 0 ? 1 : model.n);
+		model.shown = model.n;
+		write_model();
+		hook.later = rnd(2) == 0 ? 0 : 10;
+		load_box();
+		for (n = (int)rnd(12); n > 0; n--) {
+			if (rnd(3) == 0)
+				other_program();
+			else if (rnd(2) == 0)
+				read_item();
+			else
+				delete_item();
+		}
+		CHECK(mbox_update(&box) == MBOX_OK, "update: %s", box.why);
+		for (i = 0; i < model.n; i++)
+			if (model.item[i].named && !model.item[i].lost)
+				model.item[i].alive = 0;
+		file.len = 0;
+		for (i = 0; i < model.n; i++)
+			if (model.item[i].alive)
+				put_item(&file, &model.item[i]);
+		read_file(path, &after);
+		CHECK(is_equal_bytes(&file, &after), "the file is not right");
+	}
+	free(after.p);
+}
+END_TEST
+
+/* ---- UPDATE ---- */
+
+/* The file without the messages that are marked. */
+static void
+remove_naively(struct bytes *b, const struct naive_list *l)
+{
+	size_t i, at = 0, end;
+	struct bytes was = *b;
+
+	b->p = NULL;
+	b->len = b->room = 0;
+	for (i = 0; i < l->n; i++) {
+		if (!box.msg[i].deleted)
+			continue;
+		end = l->m[i].offset;
+		put(b, was.p + at, end - at);
+		at = end + l->m[i].length;
+	}
+	put(b, was.p + at, was.len - at);
+	free(was.p);
+}
+
+START_TEST(update_does_what_the_naive_way_does)
+{
+	unsigned long r, rounds = setting("ROUNDS", 2000);
+	struct bytes after = { NULL, 0, 0 };
+	struct naive_list l;
+	struct stat before, st;
+	unsigned few;
+	size_t i;
+
+	for (r = 0; r < rounds; r++) {
+		start_round(r);
+		do {
+			make_random_mailbox(&file);
+			parse_naively(&file, &l);
+			if (l.n == 0)
+				free_naive(&l);
+		} while (l.n == 0);
+		write_mbox();
+		ck_assert_int_eq(stat(path, &before), 0);
+		hook.later = rnd(2) == 0 ? 0 : 10;
+		hook.step = rnd(4) == 0 ? 1 + rnd(2000) : 0;
+		load_box();
+		few = 1 + rnd(4);
+		for (i = 0; i < box.n; i++)
+			box.msg[i].deleted = rnd(few) == 0;
+		remove_naively(&file, &l);
+		free_naive(&l);
+		CHECK(mbox_update(&box) == MBOX_OK, "%s", box.why);
+		read_file(path, &after);
+		CHECK(is_equal_bytes(&after, &file), "the file is not right");
+		ck_assert_int_eq(stat(path, &st), 0);
+		CHECK(st.st_ino == before.st_ino, "another file");
+		CHECK(count_strangers() == 0, "something is left");
+		CHECK(!box.no_copy, "the disk was not full");
+	}
+	free(after.p);
+}
+END_TEST
+
+/* A mailbox to be updated: octets of each message, and which are deleted. */
+static const struct plan {
+	const char *deleted;
+	unsigned octets[9];
+	const char *eol;
+	int hidden;		/* folder data in front */
+	int open_end;		/* no line end at the end */
+} plans[] = {
+	{ "10000000", { 300, 500, 700, 2500, 100, 100, 4000, 900 }, "\n", 0, 0 },
+	{ "10100000", { 300, 500, 700, 2500, 100, 100, 4000, 900 }, "\n", 0, 1 },
+	{ "00100100", { 300, 500, 700, 2500, 100, 100, 4000, 900 }, "\r\n", 1,
+	    0 },
+	{ "00000001", { 300, 500, 700, 2500, 100, 100, 4000, 900 }, "\n", 0, 0 },
+	{ "11111111", { 300, 500, 700, 2500, 100, 100, 4000, 900 }, "\n", 1, 0 },
+	{ "1000000", { 4000, 100, 200, 300, 100, 200, 3000 }, "\n", 0, 0 },
+	{ "10101", { 100, 4000, 100, 4000, 100 }, "\r\n", 0, 0 },
+	{ "0101010", { 100, 100, 100, 100, 100, 100, 100 }, "\n", 1, 1 },
+	{ "100000", { 100, 1500, 200, 200, 200, 300 }, "\n", 0, 0 },
+	{ "0100000", { 700, 700, 700, 700, 700, 700, 700 }, "\r\n", 0, 0 },
+	{ "1001", { 3100, 3000, 2990, 3010 }, "\n", 0, 1 },
+	/* as long as the gap; one, two, three octets shorter */
+	{ "10", { 700, 700 }, "\n", 0, 1 },
+	{ "10", { 700, 699 }, "\n", 0, 1 },
+	{ "10", { 700, 698 }, "\r\n", 0, 1 },
+	{ "10", { 700, 697 }, "\r\n", 0, 1 }
+};
+
+/* The plan under way: its messages, and what the file should become. */
+static struct bytes part[8], original, expected;
+static int n_parts;
+static const struct plan *plan;
+
+/* Message i, which can be told from all others by any two of its lines. */
+static void
+make_part(int i)
+{
+	size_t ends = 2 * strlen(plan->eol);
+	struct bytes *b = &part[i];
+	char text[100];
+
+	b->len = 0;
+	snprintf(text, sizeof(text), "From x%d Mon Jan  1 12:34:56 2024%s"
+	    "Message-ID: <%d>%s%s", i, plan->eol, i, plan->eol, plan->eol);
+	put_text(b, text);
+	while (b->len + 25 < plan->octets[i]) {
+		snprintf(text, sizeof(text), "mark-%d-%lu%s", i,
+		    (unsigned long)b->len, plan->eol);
+		put_text(b, text);
+	}
+	if (plan->open_end && i + 1 == n_parts)
+		ends = 0;
+	put_octets(b, 'x', plan->octets[i] - b->len - ends);
+	if (ends > 0) {
+		put_text(b, plan->eol);
+		put_text(b, plan->eol);
+	}
+	ck_assert_int_eq((int)b->len, (int)plan->octets[i]);
+}
+
+static void
+prepare(int which)
+{
+	int i;
+
+	plan = &plans[which];
+	n_parts = (int)strlen(plan->deleted);
+	original.len = expected.len = 0;
+	if (plan->hidden)
+		put_text(&original, FOLDER_DATA);
+	put(&expected, original.p, original.len);
+	for (i = 0; i < n_parts; i++) {
+		make_part(i);
+		put(&original, part[i].p, part[i].len);
+		if (plan->deleted[i] == '0')
+			put(&expected, part[i].p, part[i].len);
+	}
+}
+
+/* Write the plan's mailbox, load it and mark what is to be deleted. */
+static void
+load_plan(void)
+{
+	size_t i;
+
+	memset(&hook, 0, sizeof(hook));
+	unlink("mbox.lock");
+	write_file(path, &original);
+	load_box();
+	CHECK((int)box.n == n_parts, "%lu messages", (unsigned long)box.n);
+	for (i = 0; i < box.n; i++)
+		box.msg[i].deleted = plan->deleted[i] == '1';
+	memset(hook.n, 0, sizeof(hook.n));
+	hook.total = 0;
+}
+
+/* Whether a message stands in the file where it is taken for one. */
+static int
+is_whole(const struct bytes *b, const struct bytes *message)
+{
+	const unsigned char *p = b->p;
+	ssize_t at = -1;
+
+	while ((at = find_bytes(b, (size_t)(at + 1), message->p,
+	    message->len)) != -1)
+		if (at == 0 || (at >= 2 && p[at - 1] == '\n' &&
+		    (p[at - 2] == '\n' || (at >= 3 && p[at - 2] == '\r' &&
+		    p[at - 3] == '\n'))))
+			return 1;
+	return 0;
+}
+
+/* How many of the messages that stay are not whole in these octets. */
+static int
+count_missing(const struct bytes *b)
+{
+	int i, missing = 0;
+
+	for (i = 0; i < n_parts; i++)
+		missing += plan->deleted[i] == '0' && !is_whole(b, &part[i]);
+	return missing;
+}
+
+static int
+has_deleted(const struct bytes *b)
+{
+	int i;
+
+	for (i = 0; i < n_parts; i++)
+		if (plan->deleted[i] == '1' && find_bytes(b, 0, part[i].p,
+		    strlen("From x0 ")) != -1)
+			return 1;
+	return 0;
+}
+
+/* After UPDATE, whatever befell it. */
+static void
+expect_nothing_lost(enum mbox_result r)
+{
+	static struct bytes after;
+
+	read_file(path, &after);
+	CHECK(r == MBOX_OK || r == MBOX_TEMP || r == MBOX_BUSY, "result %d", r);
+	CHECK(r != MBOX_OK || is_equal_bytes(&after, &expected),
+	    "the answer is yes, and the file is not right");
+	CHECK(count_missing(&after) == 0, "%d messages are lost",
+	    count_missing(&after));
+}
+
+static const struct {
+	enum call call;
+	const char *name;
+} update_calls[] = {
+	{ C_PREAD, "pread" }, { C_PWRITE, "pwrite" }, { C_FSYNC, "fsync" },
+	{ C_FTRUNCATE, "ftruncate" }, { C_FSTAT, "fstat" },
+	{ C_LSTAT, "lstat" }, { C_MALLOC, "malloc" }, { C_REALLOC, "realloc" },
+	{ C_LINK, "link" }, { C_OPEN, "open" }, { C_LOCKF, "lockf" }
+};
+
+static const int update_errors[] = {
+	ENOSPC, EDQUOT, EFBIG, EIO, EINTR, 0
+};
+
+/*
+ * A lock that we cannot see to be ours may be somebody else's by now; it stays
+ * until it is stale.
+ */
+static int
+may_leave_lock(enum call c)
+{
+	return c == C_FSTAT || c == C_LSTAT;
+}
+
+/* Make one call fail, each of its calls in turn, with one errno. */
+static void
+fail_each_in_turn(int c, int error, int lasting)
+{
+	unsigned at;
+	enum mbox_result r;
+
+	for (at = 1;; at++) {
+		snprintf(where, sizeof(where), "plan %d, %s %u%s: errno %d",
+		    (int)(plan - plans), update_calls[c].name, at,
+		    lasting ? " and on" : "", error);
+		load_plan();
+		hook.call = update_calls[c].call;
+		hook.at = at;
+		hook.lasting = lasting;
+		hook.error = error;
+		r = mbox_update(&box);
+		if (hook.n[update_calls[c].call] < at)
+			return;		/* it is not called so often */
+		hook.at = 0;
+		if (update_calls[c].call == C_LSTAT && r == MBOX_GONE)
+			r = MBOX_TEMP;	/* the name was not seen to lead here */
+		/* moves without a copy that fail are what README warns of */
+		if (r == MBOX_OK || !box.no_copy)
+			expect_nothing_lost(r);
+		CHECK(may_leave_lock(update_calls[c].call) ||
+		    !exists("mbox.lock"), "the dotlock stays");
+	}
+}
+
+START_TEST(whatever_fails_during_update_nothing_is_lost)
+{
+	int c, e, lasting;
+
+	prepare(_i);
+	for (c = 0; c < COUNT(update_calls); c++)
+		for (e = 0; e < COUNT(update_errors); e++)
+			for (lasting = 0; lasting < 2; lasting++) {
+				if (update_errors[e] == 0 &&
+				    update_calls[c].call != C_PWRITE)
+					continue;
+				/* signals are blocked: once, not for ever */
+				if (lasting && update_errors[e] == EINTR)
+					continue;
+				fail_each_in_turn(c, update_errors[e], lasting);
+			}
+}
+END_TEST
+
+/* A copy that cannot be written leaves the file as it was. */
+START_TEST(a_failed_copy_is_cut_off_again)
+{
+	struct bytes after = { NULL, 0, 0 };
+
+	prepare(_i / 2);
+	load_plan();
+	hook.call = _i % 2 == 0 ? C_PWRITE : C_FSYNC;
+	hook.at = 1;
+	hook.error = EIO;
+	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
+	read_file(path, &after);
+	ck_assert(is_equal_bytes(&after, &original));
+	free(after.p);
+}
+END_TEST
+
+/* The file may grow so and so far: a full disk, or a quota. */
+START_TEST(on_a_full_disk_people_can_delete)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, EFBIG };
+	off_t room, most;
+
+	prepare(_i);
+	most = (off_t)original.len * 2 + 10;
+	for (room = (off_t)original.len; room < most;
+	    room += room < (off_t)original.len + 4 ? 1 : 211) {
+		snprintf(where, sizeof(where), "plan %d, room for %lld", _i,
+		    (long long)(room - (off_t)original.len));
+		load_plan();
+		hook.room = room;
+		hook.error = errors[room % 3];
+		expect_nothing_lost(mbox_update(&box));
+		read_file(path, &file);
+		CHECK(is_equal_bytes(&file, &expected), "not updated");
+	}
+	CHECK(!box.no_copy, "there was room for copies");
+}
+END_TEST
+
+/* Some file systems find no room only when they must write. */
+START_TEST(a_disk_that_turns_out_to_be_full_at_fsync_is_full)
+{
+	static const int errors[] = { ENOSPC, EDQUOT, EFBIG };
+
+	prepare(0);
+	load_plan();
+	hook.call = C_FSYNC;
+	hook.at = 1;
+	hook.error = errors[_i];
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	read_file(path, &file);
+	ck_assert(is_equal_bytes(&file, &expected));
+}
+END_TEST
+
+START_TEST(going_without_a_copy_is_reported)
+{
+	prepare(8);
+	load_plan();
+	hook.room = (off_t)original.len;
+	hook.error = ENOSPC;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_ne(box.no_copy, 0);
+	load_plan();
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_eq(box.no_copy, 0);
+}
+END_TEST
+
+/*
+ * What a crash can leave. Since the last fsync each sector may hold any of the
+ * versions it had, and the file may have had any of the sizes; what had never
+ * been written there are zeros.
+ */
+enum { VERSIONS = 64, SECTOR = 512 };
+static struct bytes version[VERSIONS];	/* of the file, [0] the synced one */
+static int n_versions, most_missing;
+
+static void
+crash(struct bytes *image)
+{
+	const struct bytes *v = &version[rnd((unsigned)n_versions)];
+	size_t at, n, len = v->len;
+
+	image->len = 0;
+	for (at = 0; at < len; at += n) {
+		v = &version[rnd((unsigned)n_versions)];
+		n = len - at < SECTOR ? len - at : SECTOR;
+		put_octets(image, 0, n);
+		if (v->len > at)
+			memcpy(image->p + at, v->p + at,
+			    v->len - at < n ? v->len - at : n);
+	}
+}
+
+static void
+see_crashes(enum call c)
+{
+	static struct bytes image;
+	int i, missing;
+
+	if (n_versions == VERSIONS)
+		return;
+	read_file(path, &version[n_versions]);
+	if (c == C_FSYNC) {
+		image = version[0];
+		version[0] = version[n_versions];
+		version[n_versions] = image;
+		memset(&image, 0, sizeof(image));
+		n_versions = 1;
+		return;
+	}
+	n_versions++;
+	if (!box.no_copy)
+		CHECK(count_missing(&version[n_versions - 1]) == 0,
+		    "a message is not whole, without any crash");
+	for (i = 0; i < 12; i++) {
+		crash(&image);
+		missing = count_missing(&image);
+		if (missing > most_missing)
+			most_missing = missing;
+		CHECK(missing <= (box.no_copy ? 1 : 0),
+		    "a crash loses %d messages", missing);
+	}
+	free(image.p);
+	memset(&image, 0, sizeof(image));
+}
+
+/* With room for copies no crash costs a message; without, at most one. */
+START_TEST(a_crash_at_any_moment_loses_no_message)
+{
+	int rounds, full;
+
+	prepare(_i);
+	for (rounds = 0; rounds < 8; rounds++) {
+		full = rounds % 4 == 3;
+		snprintf(where, sizeof(where), "plan %d, round %d", _i, rounds);
+		random_state = (uint64_t)(_i * 1000 + rounds + 1);
+		load_plan();
+		read_file(path, &version[0]);
+		n_versions = 1;
+		hook.after = see_crashes;
+		if (full) {
+			hook.room = (off_t)original.len;
+			hook.error = ENOSPC;
+		}
+		CHECK(mbox_update(&box) == MBOX_OK, "%s", box.why);
+		CHECK(n_versions < VERSIONS, "too many versions to look at");
+	}
+}
+END_TEST
+
+static unsigned turn;
+static const char theirs[] =
+    "From them Mon Jan  1 12:00:00 2024\n\nappended without a lock\n\n";
+
+/*
+ * Before the call whose turn it is somebody appends mail. What falls between a
+ * look at the size and the call behind it nobody can save.
+ */
+static void
+append_in_turn(enum call c)
+{
+	int fd;
+
+	if (hook.total < turn || (hook.last == C_FSTAT &&
+	    (c == C_PWRITE || c == C_FTRUNCATE)))
+		return;
+	fd = open(path, O_WRONLY | O_APPEND);
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq((int)write(fd, theirs, strlen(theirs)),
+	    (int)strlen(theirs));
+	close(fd);
+	hook.before = NULL;
+}
+
+START_TEST(mail_that_comes_without_a_lock_is_carried_along)
+{
+	static struct bytes after;
+	unsigned total;
+	enum mbox_result r;
+
+	prepare(_i);
+	for (turn = 1;; turn++) {
+		snprintf(where, sizeof(where), "plan %d, call %u", _i, turn);
+		load_plan();
+		hook.before = append_in_turn;
+		r = mbox_update(&box);
+		total = hook.total;
+		if (hook.before != NULL && total < turn)
+			return;
+		CHECK(r == MBOX_OK, "%d, %s", r, box.why);
+		read_file(path, &after);
+		CHECK(count_missing(&after) == 0, "messages are lost");
+		CHECK(hook.before != NULL || find_bytes(&after, 0, theirs,
+		    strlen(theirs)) != -1, "theirs is lost");
+		/* unless that mail was added to the last one's open end */
+		CHECK(!has_deleted(&after) || box.msg[n_parts - 1].gone,
+		    "a deleted message is there");
+	}
+}
+END_TEST
+
+START_TEST(update_without_deletions_does_nothing_at_all)
+{
+	load_text(MSG("a") MSG("b"));
+	hook.total = 0;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_eq((int)hook.total, 0);
+}
+END_TEST
+
+/* ---- Whatever fails ---- */
+
+static const struct {
+	enum call call;
+	int error;
+} load_failures[] = {
+	{ C_PREAD, EIO }, { C_FSTAT, EIO }, { C_LSTAT, EIO }, { C_OPEN, EMFILE },
+	{ C_LINK, EIO }, { C_WRITE, EIO }, { C_REALLOC, ENOMEM },
+	{ C_OPEN, EEXIST }, { C_LSTAT, ENOENT }
+};
+
+/* Either the list is right, or there is none; and no lock stays. */
+START_TEST(a_failed_load_leaves_neither_list_nor_lock)
+{
+	struct naive_list l;
+	enum mbox_result r;
+	unsigned at, n;
+
+	for (n = 0; n < 200; n++)
+		put_text(&file, MSG("a"));
+	put_octets(&file, 'x', 3 * MBOX_BUFFER);
+	parse_naively(&file, &l);
+	write_mbox();
+	for (at = 1; at < 2000; at++) {
+		memset(&hook, 0, sizeof(hook));
+		open_box();
+		memset(hook.n, 0, sizeof(hook.n));
+		hook.call = load_failures[_i].call;
+		hook.at = at;
+		hook.error = load_failures[_i].error;
+		r = mbox_load(&box);
+		snprintf(where, sizeof(where), "at %u", at);
+		CHECK(box.n == (r == MBOX_OK ? l.n : 0), "%lu messages",
+		    (unsigned long)box.n);
+		CHECK(r == MBOX_OK || *box.why != '\0', "no reason given");
+		CHECK(may_leave_lock(load_failures[_i].call) ||
+		    count_strangers() == 0, "something is left");
+		CHECK(others_can_lock("fk"), "a lock stays");
+		unlink("mbox.lock");
+		if (hook.n[load_failures[_i].call] < at)
+			break;
+	}
+	CHECK(r == MBOX_OK, "without a failure too");
+	free_naive(&l);
+}
+END_TEST
+
+START_TEST(without_memory_a_changed_mailbox_is_matched_later)
+{
+	static const enum call calls[] = { C_MALLOC, C_REALLOC };
+	unsigned i, done = 0;
+
+	for (i = 0; i < 300; i++)
+		put_text(&file, MSG("a"));
+	put_text(&file, MSG("b"));
+	write_mbox();
+	load_box();
+	box.msg[300].deleted = 1;
+	for (i = 0; i < 400; i++)
+		put_text(&file, MSG("c"));
+	write_mbox();
+	for (i = 1; i < 50; i++) {
+		hook.call = calls[_i];
+		hook.n[hook.call] = 0;
+		hook.at = i;
+		hook.error = ENOMEM;
+		if (mbox_seek(&box, 300) == MBOX_OK)
+			break;
+		done++;
+		ck_assert_int_eq((int)box.n, 301);
+		ck_assert_int_eq(box.msg[300].gone, 0);
+		ck_assert_int_eq((int)count_strangers(), 0);
+		hook.n[hook.call] = 0;
+		ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
+	}
+	ck_assert_int_ge((int)done, 1);
+	hook.at = 0;
+	expect_message(300, "Message-ID: <b>\r\n\r\nbody of b\r\n");
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	file.len = 0;
+	for (i = 0; i < 700; i++)
+		put_text(&file, i < 300 ? MSG("a") : MSG("c"));
+	put_octets(&file, '\0', 1);
+	expect_file((char *)file.p);
+}
+END_TEST
+
+START_TEST(without_memory_there_is_no_unique_id)
+{
+	char uid[UID_OCTETS];
+
+	load_text(MSG("a") MSG("a"));
+	hook.call = C_MALLOC;
+	hook.at = 1;
+	ck_assert_int_eq(mbox_uid(&box, 1, uid), -1);
+	ck_assert_int_eq(mbox_uid(&box, 1, uid), 0);
+	ck_assert_str_eq(uid + 16, "-2");
+}
+END_TEST
+
+/* ---- All of them ---- */
+
+static TCase *
+add_case(Suite *s, const char *name)
+{
+	TCase *t = tcase_create(name);
+
+	/* slow machines, sanitizers, valgrind */
+	tcase_set_timeout(t, 600);
+	tcase_add_checked_fixture(t, setup, teardown);
+	suite_add_tcase(s, t);
+	return t;
+}
+
+static void
+add_scan(Suite *s)
+{
+	TCase *t = add_case(s, "md5 and scan");
+
+	tcase_add_loop_test(t, md5_gives_the_digests_of_the_rfc, 0,
+	    COUNT(md5_suite));
+	tcase_add_test(t, md5_does_not_depend_on_how_it_is_fed);
+	tcase_add_test(t, unique_ids_are_those_of_popa3d);
+	tcase_add_loop_test(t,
+	    mail_without_received_is_told_apart_by_all_that_stays, 0,
+	    COUNT(plain_mail));
+	tcase_add_loop_test(t, messages_begin_and_end_where_they_should, 0,
+	    COUNT(shapes));
+	tcase_add_test(t, repeated_ids_are_numbered_in_mailbox_order);
+	tcase_add_test(t,
+	    random_mailboxes_are_scanned_and_read_as_the_naive_way_does);
+	tcase_add_loop_test(t,
+	    what_lies_across_a_block_border_is_seen_all_the_same, 0, 3);
+	tcase_add_loop_test(t, a_long_line_may_stand_anywhere, 0, 5);
+	tcase_add_test(t, a_line_of_100_million_octets_needs_no_memory);
+	tcase_add_test(t, a_mailbox_is_read_once_and_in_large_blocks);
+	tcase_add_test(t, mail_beyond_the_limit_is_kept_for_later);
+}
+
+static void
+add_open(Suite *s)
+{
+	TCase *t = add_case(s, "open");
+
+	tcase_add_loop_test(t,
+	    what_is_not_the_users_own_regular_file_is_refused, 0,
+	    COUNT(refused));
+	if (getuid() == 0)
+		printf("skipped, as root may read all: "
+		    "an_unreadable_mailbox_is_refused\n");
+	else
+		tcase_add_test(t, an_unreadable_mailbox_is_refused);
+	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
+	tcase_add_loop_test(t, a_mailbox_is_opened_by_any_form_of_path, 0, 3);
+	tcase_add_loop_test(t, trouble_at_opening_is_told_from_refusal, 0,
+	    COUNT(open_errors));
+}
+
+static void
+add_dotlock(Suite *s)
+{
+	TCase *t = add_case(s, "dotlock");
+
+	tcase_add_loop_test(t,
+	    a_dotlock_names_its_owner_so_that_others_can_read_it, 0,
+	    COUNT(owners));
+	tcase_add_loop_test(t, a_full_disk_is_no_reason_not_to_lock, 0, 2);
+	tcase_add_loop_test(t,
+	    only_the_lock_of_a_dead_process_of_this_host_is_taken_away, 0,
+	    COUNT(foreign));
+	tcase_add_test(t,
+	    the_lock_of_a_process_that_may_not_be_signalled_is_respected);
+#if defined(__linux__)
+	tcase_add_test(t, a_pid_without_host_means_nothing_on_a_shared_disk);
+#endif
+	tcase_add_loop_test(t,
+	    a_lock_nobody_touched_for_five_minutes_is_taken_away, 0,
+	    COUNT(old_locks));
+	tcase_add_test(t, a_lock_is_as_young_as_the_younger_of_its_times);
+	tcase_add_loop_test(t,
+	    a_stale_lock_that_is_renewed_at_the_last_moment_stays, 0,
+	    COUNT(renewals));
+	tcase_add_loop_test(t, a_lock_that_is_no_regular_file_is_respected, 0,
+	    4);
+	tcase_add_loop_test(t, where_no_dotlock_can_be_made_the_answer_says_so,
+	    0, COUNT(no_dotlock));
+	tcase_add_test(t, a_directory_that_forbids_dotlocks_leaves_the_kernels);
+	tcase_add_test(t, a_file_system_without_links_leaves_the_kernels_locks);
+	tcase_add_loop_test(t, a_link_that_was_made_counts_whatever_link_says,
+	    0, 2);
+	tcase_add_loop_test(t, a_mailbox_whose_name_leads_elsewhere_is_gone, 0,
+	    COUNT(displacements));
+	tcase_add_loop_test(t, a_mailbox_that_is_replaced_while_we_lock_is_gone,
+	    0, COUNT(displacements));
+	tcase_add_test(t, a_lock_that_is_no_longer_ours_is_left_alone);
+	tcase_add_test(t, unlock_without_a_lock_touches_nothing);
+	tcase_add_test(t, touch_makes_the_lock_young_again);
+	tcase_add_test(t, a_lock_that_is_held_for_long_is_touched_in_between);
+}
+
+static void
+add_locks(Suite *s)
+{
+	TCase *t = add_case(s, "locks");
+
+	tcase_add_test(t,
+	    all_locks_are_held_for_scan_and_update_and_not_in_between);
+	tcase_add_loop_test(t, a_kernel_lock_of_others_is_waited_for, 0,
+	    COUNT(kernel_locks) - 1);
+	tcase_add_test(t, a_dotlock_of_others_is_waited_for);
+	tcase_add_test(t, a_lock_that_is_released_in_time_is_got);
+	tcase_add_test(t, a_kernel_lock_that_fails_is_no_busy_mailbox);
+	tcase_add_test(t, signals_wait_while_locks_are_held);
+	tcase_add_loop_test(t, the_keeper_is_asked_in_single_octets, 0,
+	    COUNT(keepers));
+}
+
+static void
+add_change(Suite *s)
+{
+	TCase *t = add_case(s, "change");
+
+	tcase_add_loop_test(t, a_session_goes_on_with_what_is_still_there, 0,
+	    COUNT(changes));
+	tcase_add_loop_test(t,
+	    update_removes_only_what_was_named_and_is_still_there, 0,
+	    COUNT(changes));
+	tcase_add_test(t, a_change_without_a_trace_is_seen_at_update);
+	tcase_add_loop_test(t, any_trace_of_a_change_is_enough, 0,
+	    COUNT(traces));
+	tcase_add_test(t, a_changed_mailbox_that_stays_locked_is_busy);
+	tcase_add_test(t, a_mailbox_that_is_none_any_more_is_left_as_it_is);
+	tcase_add_loop_test(t, after_the_mailbox_was_replaced_nothing_is_written,
+	    0, COUNT(displacements));
+	tcase_add_loop_test(t, after_the_mailbox_was_replaced_all_is_gone, 0,
+	    COUNT(displacements));
+	tcase_add_test(t, two_sessions_delete_what_each_of_them_named);
+	tcase_add_loop_test(t, a_message_that_moves_while_it_is_read_breaks_off,
+	    0, COUNT(in_between));
+	tcase_add_loop_test(t,
+	    no_octet_of_a_changed_file_is_taken_for_the_message, 0, 3);
+	tcase_add_loop_test(t, a_read_that_fails_breaks_off, 0, 2);
+	tcase_add_test(t,
+	    a_session_among_others_loses_nothing_and_deletes_what_it_named);
+}
+
+static void
+add_update(Suite *s)
+{
+	TCase *t = add_case(s, "update");
+
+	tcase_add_test(t, update_does_what_the_naive_way_does);
+	tcase_add_loop_test(t, whatever_fails_during_update_nothing_is_lost, 0,
+	    COUNT(plans));
+	tcase_add_loop_test(t, a_failed_copy_is_cut_off_again, 0, 6);
+	tcase_add_loop_test(t, on_a_full_disk_people_can_delete, 0,
+	    COUNT(plans));
+	tcase_add_loop_test(t,
+	    a_disk_that_turns_out_to_be_full_at_fsync_is_full, 0, 3);
+	tcase_add_test(t, going_without_a_copy_is_reported);
+	tcase_add_loop_test(t, a_crash_at_any_moment_loses_no_message, 0,
+	    COUNT(plans));
+	tcase_add_loop_test(t, mail_that_comes_without_a_lock_is_carried_along,
+	    0, COUNT(plans));
+	tcase_add_test(t, update_without_deletions_does_nothing_at_all);
+	tcase_add_loop_test(t, a_failed_load_leaves_neither_list_nor_lock, 0,
+	    COUNT(load_failures));
+	tcase_add_loop_test(t,
+	    without_memory_a_changed_mailbox_is_matched_later, 0, 2);
+	tcase_add_test(t, without_memory_there_is_no_unique_id);
+}
+
+int
+main(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	char name[PATH_MAX - 32];
+	Suite *s = suite_create("mailbox");
+	SRunner *runner;
+	int failed;
+
+	snprintf(name, sizeof(name), "%s/pop3d-mailbox.XXXXXX",
+	    tmp == NULL || *tmp == '\0' ? "/tmp" : tmp);
+	if (mkdtemp(name) == NULL || realpath(name, dir) == NULL) {
+		perror(name);
+		return 1;
+	}
+	add_scan(s);
+	add_open(s);
+	add_dotlock(s);
+	add_locks(s);
+	add_change(s);
+	add_update(s);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	chmod(dir, 0700);
+	empty_directory();
+	if (chdir("/") == -1 || rmdir(dir) == -1)
+		perror(dir);
+	return failed != 0;
+}

@@ -1,0 +1,3585 @@
+/*
+ * Tests of pop3.c: its statics, and the program itself as a client sees it.
+ *
+ * The program (POP3D in the environment, else ./pop3d) is run over socket
+ * pairs, as an ordinary user: by root, as a uid that is nobody's. Whatever has
+ * to wait for one of the program's timers is a background test: it is started
+ * before all others, in a process of its own, and its Check test only collects
+ * the result. Transcripts are described above struct transcript.
+ *
+ * With MBOX_DIR in the environment every *.mbox there is served, too.
+ */
+#define main pop3_main
+int pop3_main(int, char **);
+#include "../pop3.c"
+#undef main
+
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <grp.h>
+#include <limits.h>
+#include <poll.h>
+
+#include <check.h>
+
+#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+
+enum {
+	PATIENCE = 20000,	/* ms for an answer that needs no waiting */
+	SLACK = 6000,		/* ms a timer may be late on a busy machine */
+	UNPRIVILEGED = 54321	/* what root becomes */
+};
+
+struct bytes {
+	const char *p;
+	size_t len;
+};
+#define B(s)	{ s, sizeof(s) - 1 }
+
+static char top[PATH_MAX];	/* all directories of the tests are in it */
+static char program[2 * PATH_MAX];
+static uid_t user;		/* whom the program runs as */
+static int job_out = -1;	/* in a background test: where it reports to */
+
+/* ---- Failing ---- */
+
+/* Fail the test: as Check does, or through the background test's pipe. */
+static void
+complain(const char *format, ...)
+{
+	char text[2000];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (job_out == -1)
+		ck_abort_msg("%s", text);
+	if (write(job_out, text, strlen(text)) == -1)
+		_exit(2);
+	_exit(1);
+}
+
+static void
+must(int condition, const char *what)
+{
+	if (!condition)
+		complain("%s: %s", what, strerror(errno));
+}
+
+static void
+skip(const char *test, const char *why)
+{
+	printf("skipped: %s: %s\n", test, why);
+	fflush(stdout);
+}
+
+static long
+milliseconds(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+pause_for(long ms)
+{
+	struct timespec t;
+
+	t.tv_sec = ms / 1000;
+	t.tv_nsec = ms % 1000 * 1000000;
+	nanosleep(&t, NULL);
+}
+
+static void
+check_took(long begun, long least, const char *what)
+{
+	long took = milliseconds() - begun;
+
+	if (took < least || took > least + SLACK)
+		complain("%s took %ld ms, wanted about %ld", what, took, least);
+}
+
+/* ---- Files ---- */
+
+static const char *
+in_dir(const char *dir, const char *name)
+{
+	static char path[2 * PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+/* A new directory that the program's user owns. Valid until the next one. */
+static const char *
+make_dir(void)
+{
+	static char dir[sizeof(top) + 16];
+
+	snprintf(dir, sizeof(dir), "%s/XXXXXX", top);
+	must(mkdtemp(dir) != NULL, "mkdtemp");
+	if (getuid() == 0)
+		must(chown(dir, user, (gid_t)user) == 0, "chown");
+	return dir;
+}
+
+static void
+write_file(const char *dir, const char *name, const char *p, size_t len)
+{
+	const char *path = in_dir(dir, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ssize_t n;
+
+	must(fd != -1, path);
+	for (; len > 0; p += n, len -= (size_t)n)
+		must((n = write(fd, p, len)) > 0, path);
+	if (getuid() == 0)
+		must(fchown(fd, user, (gid_t)user) == 0, "fchown");
+	must(fchmod(fd, 0600) == 0, "fchmod");
+	close(fd);
+}
+
+/* A whole file, with a NUL behind it that does not count. To be freed. */
+static char *
+read_file(const char *path, size_t *len)
+{
+	int fd = open(path, O_RDONLY);
+	struct stat st;
+	char *p;
+	ssize_t n = 1;
+
+	must(fd != -1 && fstat(fd, &st) == 0, path);
+	p = malloc((size_t)st.st_size + 1);
+	must(p != NULL, "malloc");
+	for (*len = 0; *len < (size_t)st.st_size && n > 0; *len += (size_t)n)
+		must((n = read(fd, p + *len, (size_t)st.st_size - *len)) >= 0,
+		    path);
+	close(fd);
+	p[*len] = '\0';
+	return p;
+}
+
+static void
+check_file(const char *dir, const char *p, size_t len, const char *what)
+{
+	size_t have, i;
+	char *q = read_file(in_dir(dir, "mbox"), &have);
+
+	for (i = 0; i < len && i < have && p[i] == q[i]; i++)
+		;
+	if (have != len || i != len)
+		complain("%s: mailbox of %lu octets, wanted %lu, differs at "
+		    "%lu", what, (unsigned long)have, (unsigned long)len,
+		    (unsigned long)i);
+	free(q);
+}
+
+/* Nothing but the mailbox and the accounts: no lock, no temporary file. */
+static void
+check_dir(const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *e;
+
+	must(d != NULL, dir);
+	while ((e = readdir(d)) != NULL)
+		if (*e->d_name != '.' ? strcmp(e->d_name, "mbox") != 0 &&
+		    strcmp(e->d_name, "users") != 0 :
+		    strspn(e->d_name, ".") != strlen(e->d_name))
+			complain("left behind: %s", e->d_name);
+	closedir(d);
+}
+
+static void
+remove_tree(const char *path)
+{
+	char inner[2 * PATH_MAX];
+	const struct dirent *e;
+	DIR *d;
+
+	if (unlink(path) == 0 || (d = opendir(path)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(inner, sizeof(inner), "%s/%s", path, e->d_name);
+		remove_tree(inner);
+	}
+	closedir(d);
+	rmdir(path);
+}
+
+/* ---- Mailboxes, with what must be sent of them, written by hand ---- */
+
+enum { PARTS = 6 };
+
+struct sample {
+	const char *name;
+	struct bytes before;		/* what precedes the messages shown */
+	struct bytes raw[PARTS];	/* the messages in the file, */
+	struct bytes sent[PARTS];	/* and as the client must get them */
+};
+
+#define FROM1	"From anna@example.org Mon Jan  1 10:00:00 2024"
+#define FROM2	"From bert@example.org Tue Jan  2 11:30:00 2024"
+#define FROM3	"From - Wed Jan  3 1:02 2024"
+
+static struct sample samples[] = {
+{ "empty", B(""), { { NULL, 0 } }, { { NULL, 0 } } },
+{ "blank", B("\n\r\n\n"), { { NULL, 0 } }, { { NULL, 0 } } },
+{ "three", B(""), {
+	B(FROM1 "\nSubject: one\nMessage-ID: <1@example.org>\n\n"
+	    "first line\nsecond line\n\nfourth line\n\n"),
+	B(FROM2 "\nSubject: two\nMessage-ID: <2@example.org>\n\n"
+	    ".\n..\n.text\nend.\n\n"),
+	B(FROM3 "\nSubject: three\nMessage-ID: <3@example.org>\n\n"
+	    "last\n\n")
+}, {
+	B("Subject: one\r\nMessage-ID: <1@example.org>\r\n\r\n"
+	    "first line\r\nsecond line\r\n\r\nfourth line\r\n"),
+	B("Subject: two\r\nMessage-ID: <2@example.org>\r\n\r\n"
+	    ".\r\n..\r\n.text\r\nend.\r\n"),
+	B("Subject: three\r\nMessage-ID: <3@example.org>\r\n\r\n"
+	    "last\r\n")
+} },
+{ "crlf", B(""), {
+	B(FROM1 "\r\nSubject: one\r\nMessage-ID: <1@example.org>\r\n\r\n"
+	    "first\r\n\r\n"),
+	B(FROM2 "\r\nSubject: two\r\nMessage-ID: <2@example.org>\r\n\r\n"
+	    "second\r\n.\r\n\r\n")
+}, {
+	B("Subject: one\r\nMessage-ID: <1@example.org>\r\n\r\nfirst\r\n"),
+	B("Subject: two\r\nMessage-ID: <2@example.org>\r\n\r\n"
+	    "second\r\n.\r\n")
+} },
+{ "mixed", B("\n"), {
+	B(FROM1 "\r\nSubject: one\nDate: now\r\n\nunix\ndos\r\n\r\n"),
+	B(FROM2 "\nSubject: two\r\nDate: now\n\r\ndos\r\nbare\rcr\n"
+	    "two\r\r\n\n")
+}, {
+	B("Subject: one\r\nDate: now\r\n\r\nunix\r\ndos\r\n"),
+	B("Subject: two\r\nDate: now\r\n\r\ndos\r\nbare\rcr\r\n"
+	    "two\r\r\n")
+} },
+{ "unterminated", B(""), {
+	B(FROM1 "\nSubject: one\n\nfirst\n\n"),
+	B(FROM2 "\nSubject: two\n\nsecond\nno end")
+}, {
+	B("Subject: one\r\n\r\nfirst\r\n"),
+	B("Subject: two\r\n\r\nsecond\r\nno end\r\n")
+} },
+{ "unterminated-cr", B(""), {
+	B(FROM1 "\nSubject: one\n\ntext\r")
+}, {
+	B("Subject: one\r\n\r\ntext\r\r\n")
+} },
+{ "no-body", B(""), {
+	B(FROM1 "\nSubject: one\n\n"),
+	B(FROM2 "\nSubject: two\n\n\n"),
+	B(FROM3 "\nSubject: three\n\n")
+}, {
+	B("Subject: one\r\n\r\n"),
+	B("Subject: two\r\n\r\n"),
+	B("Subject: three\r\n\r\n")
+} },
+{ "no-header", B(""), {
+	B(FROM1 "\n\nbody only\n\n"),
+	B(FROM2 "\n\n")
+}, {
+	B("\r\nbody only\r\n"),
+	B("\r\n")
+} },
+{ "header-without-end", B(""), {
+	B(FROM1 "\nSubject: one\n\nbody\n\n"),
+	B(FROM2 "\nSubject: two\nTo: nobody\n")
+}, {
+	B("Subject: one\r\n\r\nbody\r\n"),
+	B("Subject: two\r\nTo: nobody\r\n\r\n")
+} },
+{ "header-unterminated", B(""), {
+	B(FROM1 "\nSubject: one\nTo: nob")
+}, {
+	B("Subject: one\r\nTo: nob\r\n\r\n")
+} },
+{ "from-line-alone", B(""), { B(FROM1) }, { B("\r\n") } },
+{ "octets", B(""), {
+	B(FROM1 "\nSubject: \xe9t\xe9\n\nnul\0nul\n\0\n\xff\xfe\n.\0\n\n"),
+	B(FROM2 "\nSubject: a\0b\n\n\x80\x81\n\n")
+}, {
+	B("Subject: \xe9t\xe9\r\n\r\nnul\0nul\r\n\0\r\n\xff\xfe\r\n.\0\r\n"),
+	B("Subject: a\0b\r\n\r\n\x80\x81\r\n")
+} },
+{ "from-in-text", B("\n\n"), {
+	B("From \nSubject: one\n\n>From here at 10:00\n"
+	    "From there at 10:00\n\nFrom no time of day\n\n"
+	    "Fromage at 10:00\n\n"),
+	B(FROM2 "\nSubject: two\n\n"),
+	B("From the first line of a body 1:00\n\n")
+}, {
+	B("Subject: one\r\n\r\n>From here at 10:00\r\n"
+	    "From there at 10:00\r\n\r\nFrom no time of day\r\n\r\n"
+	    "Fromage at 10:00\r\n"),
+	B("Subject: two\r\n\r\n"),
+	B("\r\n")
+} },
+{ "folder-data", B(FROM1 "\nX-IMAP: 1 3\nStatus: RO\n"
+    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\n"
+    "This text is internal.\n\n"), {
+	B(FROM2 "\nSubject: shown\n\ntext\n\n"),
+	B(FROM3 "\nSubject: shown too\n\nmore\n\n")
+}, {
+	B("Subject: shown\r\n\r\ntext\r\n"),
+	B("Subject: shown too\r\n\r\nmore\r\n")
+} },
+/* the next ones get their messages from make_samples */
+{ "long-lines", B(""), { { NULL, 0 } }, { { NULL, 0 } } },
+{ "large", B(""), { { NULL, 0 } }, { { NULL, 0 } } }
+};
+
+static const struct sample *
+find_sample(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(samples); i++)
+		if (strcmp(samples[i].name, name) == 0)
+			return &samples[i];
+	complain("there is no mailbox %s", name);
+	return NULL;
+}
+
+static size_t
+count_parts(const struct sample *s)
+{
+	size_t n = 0;
+
+	while (n < PARTS && s->raw[n].p != NULL)
+		n++;
+	return n;
+}
+
+/*
+ * Append to what is empty, or was made so. There is always room for the next
+ * power of two, and for a NUL.
+ */
+static void
+add_bytes(struct bytes *b, const char *p, size_t len)
+{
+	char *own = b->len > 0 ? (char *)(uintptr_t)b->p : NULL;
+	size_t room = 64;
+
+	if (len == 0)
+		return;
+	while (room < b->len + len)
+		room *= 2;
+	if (own == NULL || b->len <= room / 2)
+		own = realloc(own, room + 1);
+	must(own != NULL, "realloc");
+	memcpy(own + b->len, p, len);
+	own[b->len += len] = '\0';
+	b->p = own;
+}
+
+static void
+free_bytes(struct bytes *b)
+{
+	if (b->len > 0)
+		free((char *)(uintptr_t)b->p);
+	b->len = 0;
+}
+
+static void
+add_text(struct bytes *b, const char *text)
+{
+	add_bytes(b, text, strlen(text));
+}
+
+/* One line of n octets c, in the file and as sent. A CR may be its end's. */
+static void
+add_long_line(struct bytes *raw, struct bytes *sent, char c, size_t n)
+{
+	char *line = malloc(n + 2);
+
+	must(line != NULL, "malloc");
+	memset(line, c, n);
+	memcpy(line + n, "\n", 1);
+	add_bytes(raw, line, n + 1);
+	if (c == '\r')
+		n--;
+	memcpy(line + n, "\r\n", 2);
+	add_bytes(sent, line, n + 2);
+	free(line);
+}
+
+/*
+ * Lines around the sizes of buffers, one of 300 KB, dots at the start of them;
+ * and a mailbox of some megabytes, more than any socket buffers.
+ */
+static void
+make_samples(void)
+{
+	static const size_t sizes[] = { 1, 998, 1023, 1024, 4095, 65533, 65534,
+	    65535, 65536, 65537, 66559, 66560, 307200, 3 };
+	struct sample *s = &samples[COUNT(samples) - 2];
+	size_t i;
+
+	for (i = 0; i < 3; i++) {
+		add_text(&s->raw[i], FROM1 "\nSubject: long\n\n");
+		add_text(&s->sent[i], "Subject: long\r\n\r\n");
+	}
+	for (i = 0; i < COUNT(sizes); i++) {
+		add_long_line(&s->raw[0], &s->sent[0], 'x', sizes[i]);
+		add_long_line(&s->raw[1], &s->sent[1], '.', sizes[i]);
+		add_long_line(&s->raw[2], &s->sent[2], '\r', sizes[i]);
+	}
+	for (i = 0; i < 3; i++)
+		add_text(&s->raw[i], "\n");
+	s++;
+	for (i = 0; i < 3; i++) {
+		add_text(&s->raw[i], FROM2 "\nSubject: large\n\n");
+		add_text(&s->sent[i], "Subject: large\r\n\r\n");
+		add_long_line(&s->raw[i], &s->sent[i], (char)('a' + i),
+		    i == 1 ? 4 * 1024 * 1024 : 10);
+		add_text(&s->raw[i], "\n");
+	}
+}
+
+/* The mailbox without the messages whose bits are set, from 1 << 0. */
+static struct bytes
+mailbox_of(const struct sample *s, unsigned without)
+{
+	struct bytes all = { "", 0 };
+	size_t i, n = count_parts(s);
+
+	add_bytes(&all, s->before.p, s->before.len);
+	for (i = 0; i < n; i++)
+		if (!(without >> i & 1))
+			add_bytes(&all, s->raw[i].p, s->raw[i].len);
+	return all;
+}
+
+static void
+write_sample(const char *dir, const char *name)
+{
+	struct bytes all = mailbox_of(find_sample(name), 0);
+
+	write_file(dir, "mbox", all.p, all.len);
+	free_bytes(&all);
+}
+
+static void
+check_sample(const char *dir, const char *name, unsigned without)
+{
+	struct bytes all = mailbox_of(find_sample(name), without);
+
+	check_file(dir, all.p, all.len, name);
+	free_bytes(&all);
+	check_dir(dir);
+}
+
+/* ---- The program, and a client of it ---- */
+
+struct peer {
+	pid_t pid;
+	int fd;			/* both ways */
+	char *got;		/* what came and is not taken: pos to len */
+	size_t pos, len, room;
+	size_t line_len;	/* of the line that was taken last */
+	char last[80];		/* the command, for messages */
+};
+
+static void
+become_user(void)
+{
+	gid_t gid = (gid_t)user;
+
+	if (getuid() == 0 && (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
+	    setuid(user) == -1))
+		_exit(126);
+}
+
+/* Run the program in dir. args are separated by spaces. fds: its 0, 1, 2. */
+static pid_t
+run_program(const char *dir, const char *args, const int fds[3], int as_root)
+{
+	char text[1024], *argv[32], *p;
+	static char name[] = "pop3d";
+	size_t n = 1, i;
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "%s", args);
+	argv[0] = name;
+	for (p = strtok(text, " "); p != NULL && n < COUNT(argv) - 1;
+	    p = strtok(NULL, " "))
+		argv[n++] = p;
+	argv[n] = NULL;
+	fflush(NULL);
+	must((pid = fork()) != -1, "fork");
+	if (pid != 0)
+		return pid;
+	for (i = 0; i < 3; i++)
+		if (dup2(fds[i], (int)i) == -1)
+			_exit(125);
+	alarm(120);		/* it is the program's to clear this */
+	if (chdir(dir) == -1)
+		_exit(124);
+	if (!as_root)
+		become_user();
+	execv(program, argv);
+	_exit(127);
+}
+
+static void
+keep_to_ourselves(int fd)
+{
+	fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+/* A client whose connection is ours, the program's end being fd. */
+static struct peer
+start_on(const char *dir, const char *args, int ours, int theirs)
+{
+	struct peer p;
+	int fds[3];
+
+	memset(&p, 0, sizeof(p));
+	p.fd = ours;
+	keep_to_ourselves(ours);
+	fds[0] = fds[1] = theirs;
+	fds[2] = open("/dev/null", O_RDWR);
+	p.pid = run_program(dir, args, fds, 0);
+	close(fds[2]);
+	close(theirs);
+	return p;
+}
+
+static struct peer
+start(const char *dir, const char *args)
+{
+	int pair[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
+	return start_on(dir, args, pair[0], pair[1]);
+}
+
+/*
+ * poll for one event, in ms. If the program hangs again and again, later tests
+ * do not wait for it as long: a file counts how often it did.
+ */
+static int
+wait_until(int fd, short events, int patience)
+{
+	char path[sizeof(top) + 16];
+	struct pollfd p;
+	struct stat st;
+	int late;
+
+	snprintf(path, sizeof(path), "%s/late", top);
+	if (patience == PATIENCE && stat(path, &st) == 0 && st.st_size > 5)
+		patience = 1000;
+	p.fd = fd;
+	p.events = events;
+	if (poll(&p, 1, patience) == 1)
+		return 1;
+	late = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (late != -1 && write(late, "x", 1) == 1)
+		close(late);
+	return 0;
+}
+
+static void
+send_bytes(struct peer *p, const char *data, size_t len)
+{
+	ssize_t n;
+
+	snprintf(p->last, sizeof(p->last), "%.*s", (int)(len < 70 ? len : 70),
+	    data);
+	for (; len > 0; data += n, len -= (size_t)n) {
+		if (!wait_until(p->fd, POLLOUT, PATIENCE))
+			complain("the server does not read: %s", p->last);
+		if ((n = write(p->fd, data, len)) <= 0)
+			complain("cannot send %s: %s", p->last,
+			    strerror(errno));
+	}
+}
+
+static void
+send_text(struct peer *p, const char *text)
+{
+	send_bytes(p, text, strlen(text));
+}
+
+/* Read more: 1, or 0 at the end of the connection. */
+static int
+receive(struct peer *p, int patience)
+{
+	ssize_t n;
+
+	if (p->pos == p->len)
+		p->pos = p->len = 0;
+	if (p->room - p->len < 65536) {
+		p->room = p->room * 2 + 131072;
+		p->got = realloc(p->got, p->room);
+		must(p->got != NULL, "realloc");
+	}
+	if (!wait_until(p->fd, POLLIN, patience))
+		complain("no answer after %d ms: %s", patience, p->last);
+	n = read(p->fd, p->got + p->len, p->room - p->len);
+	if (n > 0)
+		p->len += (size_t)n;
+	return n > 0;
+}
+
+/*
+ * Take a line, without its CRLF, which must be one. The string is valid until
+ * the next line is taken.
+ */
+static char *
+take_line_in(struct peer *p, int patience)
+{
+	size_t seen = 0;
+	char *lf, *line;
+
+	while ((lf = p->len == p->pos ? NULL : memchr(p->got + p->pos + seen,
+	    '\n', p->len - p->pos - seen)) == NULL) {
+		seen = p->len - p->pos;
+		if (!receive(p, patience))
+			complain("the connection ended: %s", p->last);
+	}
+	line = p->got + p->pos;
+	p->line_len = (size_t)(lf - line);
+	p->pos += p->line_len + 1;
+	if (p->line_len == 0 || lf[-1] != '\r')
+		complain("a line that does not end in CRLF: %.100s", line);
+	line[--p->line_len] = '\0';
+	return line;
+}
+
+static char *
+take_line(struct peer *p)
+{
+	return take_line_in(p, PATIENCE);
+}
+
+/* Whether text is as the pattern says: * at its end stands for anything. */
+static int
+is_like(const char *text, const char *pattern)
+{
+	size_t len = strlen(pattern);
+
+	if (len > 0 && pattern[len - 1] == '*')
+		return strncmp(text, pattern, len - 1) == 0;
+	return strcmp(text, pattern) == 0;
+}
+
+static void
+expect(struct peer *p, const char *pattern)
+{
+	const char *line = take_line(p);
+
+	if (!is_like(line, pattern))
+		complain("after \"%s\": got \"%.200s\", wanted \"%s\"", p->last,
+		    line, pattern);
+}
+
+/* One command and the line that answers it. */
+static void
+ask(struct peer *p, const char *command, const char *pattern)
+{
+	char line[2048];
+
+	snprintf(line, sizeof(line), "%s\r\n", command);
+	send_text(p, line);
+	expect(p, pattern);
+}
+
+/*
+ * The lines of an answer up to the dot, dots taken off, with CRLF. Valid until
+ * it is called twice more.
+ */
+static struct bytes
+take_lines(struct peer *p)
+{
+	static struct bytes kept[2];
+	static int last;
+	struct bytes *all = &kept[last = !last];
+	const char *line;
+
+	free_bytes(all);
+	all->p = "";
+	for (;;) {
+		line = take_line(p);
+		if (p->line_len == 1 && *line == '.')
+			return *all;
+		if (*line == '.')
+			add_bytes(all, line + 1, p->line_len - 1);
+		else
+			add_bytes(all, line, p->line_len);
+		add_bytes(all, "\r\n", 2);
+	}
+}
+
+static void
+expect_end(struct peer *p)
+{
+	if (p->pos < p->len || receive(p, PATIENCE))
+		complain("after \"%s\": wanted the end, got \"%.200s\"",
+		    p->last, p->got + p->pos);
+}
+
+/* Wait for the program's end, for at most so long; its exit status. */
+static int
+wait_for(pid_t pid, long patience)
+{
+	long end = milliseconds() + patience;
+	int status;
+	pid_t r;
+
+	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
+		if (milliseconds() > end) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			complain("the server does not end");
+		}
+		pause_for(5);
+	}
+	must(r == pid, "waitpid");
+	return WIFEXITED(status) ? WEXITSTATUS(status) :
+	    128 + WTERMSIG(status);
+}
+
+/* Close the connection, and see the program end. */
+static int
+finish(struct peer *p)
+{
+	close(p->fd);
+	free(p->got);
+	p->got = NULL;
+	return wait_for(p->pid, PATIENCE);
+}
+
+/* The end that a session should have: one line, and nothing behind it. */
+static void
+quit(struct peer *p)
+{
+	ask(p, "QUIT", "+OK *");
+	expect_end(p);
+	if (finish(p) != 0)
+		complain("exit status after QUIT");
+}
+
+/* A session with -p on a sample, behind its greeting. */
+static struct peer
+start_pipe_session(const char *dir, const char *name)
+{
+	struct peer p;
+
+	write_sample(dir, name);
+	p = start(dir, "-p -m mbox");
+	expect(&p, "+OK *");
+	return p;
+}
+
+#define ALICE	"alice:{PLAIN}secret\n"
+#define DORA	"dora:{SHA512-CRYPT}$6$pop3dtest$aYitYXxSprpTSj70YoGYnB4ylC5U" \
+	"DUsb/RSjXpUp0vMgbDOhtCV1Aui4S8/jhNHdtxR4Yu99/shrfGX1ExRPA.\n"
+
+/* The same in AUTHORIZATION, with an -f file. */
+static struct peer
+start_login(const char *dir, const char *name, const char *more)
+{
+	char args[200];
+	struct peer p;
+
+	write_sample(dir, name);
+	write_file(dir, "users", ALICE DORA, sizeof(ALICE DORA) - 1);
+	snprintf(args, sizeof(args), "-m mbox -f users %s", more);
+	p = start(dir, args);
+	expect(&p, "+OK *");
+	return p;
+}
+
+/* ---- Background tests ---- */
+
+struct job {
+	const char *name;
+	void (*run)(const void *);
+	const void *arg;
+	int fd;			/* "ok", or what is wrong */
+};
+
+static struct job jobs[200];
+static size_t n_jobs;
+
+static void
+start_job(const char *name, void (*run)(const void *), const void *arg)
+{
+	struct job *j = &jobs[n_jobs++];
+	int p[2];
+
+	must(n_jobs < COUNT(jobs) && pipe(p) == 0, "job");
+	keep_to_ourselves(p[0]);
+	keep_to_ourselves(p[1]);
+	j->name = name;
+	j->run = run;
+	j->arg = arg;
+	j->fd = p[0];
+	fflush(NULL);
+	switch (fork()) {
+	case -1:
+		must(0, "fork");
+		break;
+	case 0:
+		alarm(100);
+		job_out = p[1];
+		run(arg);
+		_exit(write(job_out, "ok", 2) != 2);
+	}
+	close(p[1]);
+}
+
+/* Wait for a background test to end; fails if that did. */
+static void
+collect(const char *name)
+{
+	char text[2048];
+	size_t len = 0, i;
+	ssize_t n = 1;
+
+	for (i = 0; i < n_jobs && strcmp(jobs[i].name, name) != 0; i++)
+		;
+	if (i == n_jobs)
+		complain("%s was not started", name);
+	while (n > 0 && len < sizeof(text) - 1) {
+		n = read(jobs[i].fd, text + len, sizeof(text) - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	text[len] = '\0';
+	if (strcmp(text, "ok") != 0)
+		complain("%s: %s", name, len > 0 ? text : "it died");
+}
+
+#define BACKGROUND(name)						\
+static void name##_job(const void *);					\
+START_TEST(name)							\
+{									\
+	collect(#name);							\
+}									\
+END_TEST								\
+static void								\
+name##_job(const void *unused)
+
+/* ---- Statics ---- */
+
+static const struct {
+	const char *text;
+	char end;
+	size_t max;
+	int good;
+	size_t n;
+} numbers[] = {
+	{ "0", '\0', 100, 1, 0 },
+	{ "1", '\0', 100, 1, 1 },
+	{ "007", '\0', 100, 1, 7 },
+	{ "99", '\0', 100, 1, 99 },
+	{ "100", '\0', 100, 1, 100 },
+	{ "101", '\0', 100, 1, 100 },
+	{ "1000", '\0', 100, 1, 100 },
+	{ "4294967296", '\0', 1000, 1, 1000 },
+	{ "4294967297", '\0', 1000, 1, 1000 },
+	{ "18446744073709551616", '\0', 1000, 1, 1000 },
+	{ "18446744073709551617", '\0', 1000, 1, 1000 },
+	{ "340282366920938463463374607431768211457", '\0', 9, 1, 9 },
+	{ "1073741824", '\0', 1 << 30, 1, 1 << 30 },
+	{ "1073741825", '\0', 1 << 30, 1, 1 << 30 },
+	{ "2 5", ' ', 100, 1, 2 },
+	{ "2 ", ' ', 100, 1, 2 },
+	{ "2", ' ', 100, 0, 0 },
+	{ "2 5", '\0', 100, 0, 0 },
+	{ "2 ", '\0', 100, 0, 0 },
+	{ "", '\0', 100, 0, 0 },
+	{ " 1", '\0', 100, 0, 0 },
+	{ "-1", '\0', 100, 0, 0 },
+	{ "+1", '\0', 100, 0, 0 },
+	{ "1abc", '\0', 100, 0, 0 },
+	{ "0x1", '\0', 100, 0, 0 },
+	{ "1.", '\0', 100, 0, 0 },
+	{ "\xb2", '\0', 100, 0, 0 }
+};
+
+START_TEST(numbers_are_digits_and_never_wrap)
+{
+	size_t n = 0, i = (size_t)_i;
+	const char *p = numbers[i].text;
+	int r;
+
+	r = parse_number(&p, numbers[i].end, numbers[i].max, &n);
+	ck_assert_msg((r == 0) == numbers[i].good, "\"%s\"",
+	    numbers[i].text);
+	if (numbers[i].good)
+		ck_assert_uint_eq(n, numbers[i].n);
+}
+END_TEST
+
+/* The alphabet, the length, the padding and the bits behind the last octet. */
+static const struct {
+	const char *text;
+	int n;			/* -1: refused */
+	const char *octets;
+} base64[] = {
+	{ "", 0, "" },
+	{ "Zg==", 1, "f" },
+	{ "Zm8=", 2, "fo" },
+	{ "Zm9v", 3, "foo" },
+	{ "Zm9vYg==", 4, "foob" },
+	{ "Zm9vYmE=", 5, "fooba" },
+	{ "Zm9vYmFy", 6, "foobar" },
+	{ "+/+/", 3, "\xfb\xff\xbf" },
+	{ "AAAA", 3, "\0\0\0" },
+	{ "Z", -1, NULL },
+	{ "Zg", -1, NULL },
+	{ "Zg=", -1, NULL },
+	{ "Zg===", -1, NULL },
+	{ "Z===", -1, NULL },
+	{ "====", -1, NULL },
+	{ "=", -1, NULL },
+	{ "==", -1, NULL },
+	{ "Zh==", -1, NULL },
+	{ "Zm9=", -1, NULL },
+	{ "Zg==Zg==", -1, NULL },
+	{ "Zm=v", -1, NULL },
+	{ "=m9v", -1, NULL },
+	{ "Zm9v ", -1, NULL },
+	{ " Zm9v", -1, NULL },
+	{ "Zm9v\r", -1, NULL },
+	{ "Zm-_", -1, NULL },
+	{ "Zm9\xff", -1, NULL },
+	{ "Zm9*", -1, NULL }
+};
+
+START_TEST(base64_is_strict)
+{
+	size_t i = (size_t)_i;
+	char text[64];
+	int n;
+
+	snprintf(text, sizeof(text), "%s", base64[i].text);
+	n = decode_base64(text);
+	ck_assert_msg(n == base64[i].n, "\"%s\": %d", base64[i].text, n);
+	if (n > 0)
+		ck_assert_mem_eq(text, base64[i].octets, (size_t)n);
+}
+END_TEST
+
+static const struct {
+	const char *name, *value, *ip;
+} addresses[] = {
+	{ "TCPREMOTEIP", "192.0.2.7", "192.0.2.7" },
+	{ "TCPREMOTEIP", "2001:db8::7", "2001:db8::7" },
+	{ "TCPREMOTEIP", "2001:0DB8:0:0:0:0:0:7", "2001:db8::7" },
+	{ "TCPREMOTEIP", "::ffff:192.0.2.7", "192.0.2.7" },
+	{ "TCPREMOTEIP", "::ffff:c000:207", "192.0.2.7" },
+	{ "TCPREMOTEIP", "[2001:db8::7]", "2001:db8::7" },
+	{ "REMOTE_ADDR", "192.0.2.7", "192.0.2.7" },
+	{ "REMOTE_HOST", "192.0.2.7", "192.0.2.7" },
+	{ "REMOTE_HOST", "::ffff:192.0.2.7", "192.0.2.7" },
+	{ "SOCAT_PEERADDR", "192.0.2.7", "192.0.2.7" },
+	{ "SOCAT_PEERADDR", "[2001:0db8:0000:0000:0000:0000:0000:0007]",
+	    "2001:db8::7" },
+	{ "SSH_CONNECTION", "192.0.2.7 50000 198.51.100.1 22", "192.0.2.7" },
+	{ "SSH_CONNECTION", "2001:db8::7 50000 2001:db8::1 22",
+	    "2001:db8::7" },
+	{ "TCPREMOTEADDR", "192.0.2.7:50000", "192.0.2.7" },
+	{ "TCPREMOTEADDR", "[2001:db8::7]:50000", "2001:db8::7" },
+	{ "TCPREMOTEADDR", "[::ffff:192.0.2.7]:50000", "192.0.2.7" },
+	/* hostile, or no address */
+	{ "TCPREMOTEIP", "", "local" },
+	{ "TCPREMOTEIP", "[", "local" },
+	{ "TCPREMOTEIP", "[]", "local" },
+	{ "TCPREMOTEIP", "local", "local" },
+	{ "TCPREMOTEIP", "client.example.org", "local" },
+	{ "TCPREMOTEIP", "192.0.2.7\nLOGIN", "local" },
+	{ "TCPREMOTEIP", "], user=root, ip=[192.0.2.7", "local" },
+	{ "TCPREMOTEIP", "192.0.2.256", "local" },
+	{ "TCPREMOTEIP", "192.0.2", "local" },
+	{ "TCPREMOTEIP", "%s%n%n%n", "local" },
+	{ "TCPREMOTEIP", "1111111111111111111111111111111111111111111111111"
+	    "11111111111111111111111111111111111111111111111111", "local" },
+	{ "TCPREMOTEADDR", ":", "local" },
+	{ "TCPREMOTEADDR", "::::::::::::", "local" },
+	{ "REMOTE_HOST", "client.example.org", "local" }
+};
+
+static void
+clear_environment(void)
+{
+	static const char *const names[] = { "TCPREMOTEIP", "REMOTE_ADDR",
+	    "REMOTE_HOST", "SOCAT_PEERADDR", "SSH_CONNECTION",
+	    "TCPREMOTEADDR" };
+	size_t i;
+
+	for (i = 0; i < COUNT(names); i++)
+		unsetenv(names[i]);
+}
+
+static struct session unit;
+
+/* What the program takes for the client, with fd as its descriptor 0. */
+static int
+find_client_on(int fd)
+{
+	int was = errno, saved = dup(0), trusted;
+
+	must(saved != -1 && dup2(fd, 0) == 0, "dup");
+	errno = was;
+	trusted = find_client(&unit);
+	dup2(saved, 0);
+	close(saved);
+	return trusted;
+}
+
+START_TEST(the_client_is_found_in_the_environment)
+{
+	size_t i = (size_t)_i / 2;
+	int pair[2];
+
+	/* both a pipe and a Unix socket say nothing of an address */
+	must((_i % 2 ? pipe(pair) : socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+	    == 0, "pair");
+	clear_environment();
+	setenv(addresses[i].name, addresses[i].value, 1);
+	ck_assert_int_eq(find_client_on(pair[0]), 1);
+	ck_assert_msg(strcmp(unit.ip, addresses[i].ip) == 0,
+	    "%s=%s: %s, wanted %s", addresses[i].name, addresses[i].value,
+	    unit.ip, addresses[i].ip);
+	clear_environment();
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+START_TEST(the_first_variable_with_an_address_counts)
+{
+	int pair[2];
+
+	must(pipe(pair) == 0, "pipe");
+	clear_environment();
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "local");
+	setenv("TCPREMOTEADDR", "192.0.2.6:1", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.6");
+	setenv("SSH_CONNECTION", "192.0.2.5 1 192.0.2.9 22", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.5");
+	setenv("SOCAT_PEERADDR", "192.0.2.4", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.4");
+	setenv("REMOTE_HOST", "192.0.2.3", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.3");
+	setenv("REMOTE_ADDR", "client.example.org", 1);
+	setenv("TCPREMOTEIP", "x", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.3");
+	setenv("REMOTE_ADDR", "192.0.2.2", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.2");
+	setenv("TCPREMOTEIP", "192.0.2.1", 1);
+	find_client_on(pair[0]);
+	ck_assert_str_eq(unit.ip, "192.0.2.1");
+	clear_environment();
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+START_TEST(an_address_in_the_environment_is_not_mixed_with_another)
+{
+	static const char *const hostile[] = { "::ffff:2001:db8::192.0.2.7",
+	    "::ffff:::ffff:192.0.2.7", "::ffff:192.0.2.7.1", "::ffff:.",
+	    "192.0.2.7:25", "192.0.2.7%eth0" };
+	size_t i;
+	int pair[2];
+
+	must(pipe(pair) == 0, "pipe");
+	clear_environment();
+	for (i = 0; i < COUNT(hostile); i++) {
+		setenv("REMOTE_HOST", hostile[i], 1);
+		find_client_on(pair[0]);
+		ck_assert_msg(strcmp(unit.ip, "local") == 0, "%s: %s",
+		    hostile[i], unit.ip);
+	}
+	clear_environment();
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* A socket without a peer, or a closed descriptor: nobody is to be trusted. */
+START_TEST(a_client_that_cannot_be_known_is_not_local)
+{
+	int s = socket(AF_INET, SOCK_STREAM, 0);
+
+	must(s != -1, "socket");
+	errno = 0;
+	ck_assert_int_eq(find_client_on(s), 0);
+	close(s);
+}
+END_TEST
+
+/* ---- Transcripts ---- */
+
+/*
+ * The files of tests/sessions: what a client says and must be told, in the form
+ * of the RFC's examples. Above the lines of a session stand
+ *	options: -p -m mbox	the program's, run in a new directory
+ *	mailbox: three		one of samples, in the file mbox; "none": none
+ *	user: alice:{PLAIN}x	a line of the file users; any number of them
+ * and below it
+ *	after: three		what mbox must be then; "three -1 -3" is what
+ *				is left of it without these messages
+ *	time: 9			how many seconds it must have taken
+ * "--" begins another session in the same directory, # a comment.
+ *	C: text			is sent with CRLF, or as it is if \ ends it
+ *	S: text			is the next line; with * at its end, how it
+ *				begins, but "S: -ERR *" has no response code;
+ *				"S: <end>": the connection ends here
+ * In both, \r \n \0 \s (space) \\ and \xHH are octets, {text*9} repeats, and
+ * {apop secret} is what APOP answers to the greeting.
+ */
+struct transcript {
+	const char *path;
+	int line;
+	char options[4096], users[4096], greeting[600];
+	const char *dir;
+	struct peer peer;
+	int running;
+	long begun;
+};
+
+static void
+hash_greeting(const char *greeting, const char *secret, char *hex)
+{
+	const char *p = strchr(greeting, '<'), *end = strchr(greeting, '>');
+	unsigned char d[16];
+	struct md5 m;
+	int i;
+
+	must(p != NULL && end > p, "no APOP challenge");
+	md5_init(&m);
+	md5_update(&m, p, (size_t)(end + 1 - p));
+	md5_update(&m, secret, strlen(secret));
+	md5_final(&m, d);
+	for (i = 0; i < 16; i++)
+		snprintf(hex + 2 * i, 3, "%02x", d[i]);
+}
+
+/* What stands behind a backslash at *p, which moves behind it. -1: nothing. */
+static int
+unescape(const char **p)
+{
+	static const char names[] = "rn0s\\", octets[] = "\r\n\0 \\";
+	const char *found;
+	char hex[3] = "";
+
+	if (**p == 'x' && (*p)[1] != '\0' && (*p)[2] != '\0') {
+		memcpy(hex, *p + 1, 2);
+		*p += 3;
+		return (int)strtol(hex, NULL, 16);
+	}
+	if (**p == '\0' || (found = strchr(names, **p)) == NULL)
+		return -1;
+	++*p;
+	return (unsigned char)octets[found - names];
+}
+
+static void
+add_unescaped(const struct transcript *t, struct bytes *out, const char **p)
+{
+	char c = *(*p)++;
+	int o = c;
+
+	if (c == '\\' && (o = unescape(p)) == -1)
+		complain("%s:%d: what is \\%c", t->path, t->line, **p);
+	c = (char)o;
+	add_bytes(out, &c, 1);
+}
+
+/* {...} at p: the octets it stands for are added. Octets read, or 0. */
+static size_t
+expand_braces(const struct transcript *t, const char *p, struct bytes *out)
+{
+	const char *end = strchr(p, '}'), *star = NULL, *q;
+	char text[64], hex[33];
+	long n;
+
+	if (end == NULL || (size_t)(end - p) > sizeof(text))
+		return 0;
+	snprintf(text, sizeof(text), "%.*s", (int)(end - p - 1), p + 1);
+	if (strncmp(text, "apop ", 5) == 0) {
+		hash_greeting(t->greeting, text + 5, hex);
+		add_text(out, hex);
+	} else if ((star = strrchr(text, '*')) == NULL || star == text)
+		return 0;
+	for (n = star == NULL ? 0 : atol(star + 1); n > 0; n--)
+		for (q = text; q < star; )
+			add_unescaped(t, out, &q);
+	return (size_t)(end - p) + 1;
+}
+
+static struct bytes
+expand_text(const struct transcript *t, const char *p)
+{
+	struct bytes out = { "", 0 };
+	size_t n;
+
+	while (*p != '\0')
+		if (*p == '{' && (n = expand_braces(t, p, &out)) > 0)
+			p += n;
+		else
+			add_unescaped(t, &out, &p);
+	return out;
+}
+
+static void
+end_session(struct transcript *t)
+{
+	if (t->running)
+		finish(&t->peer);
+	t->running = 0;
+}
+
+static void
+begin_session(struct transcript *t)
+{
+	if (t->running)
+		return;
+	if (t->users[0] != '\0')
+		write_file(t->dir, "users", t->users, strlen(t->users));
+	t->peer = start(t->dir, t->options);
+	t->begun = milliseconds();
+	t->greeting[0] = '\0';
+	t->running = 1;
+}
+
+static void
+say_line(struct transcript *t, char *text)
+{
+	size_t len = strlen(text);
+	int whole = len == 0 || text[len - 1] != '\\';
+	struct bytes line;
+
+	if (!whole)
+		text[len - 1] = '\0';
+	line = expand_text(t, text);
+	if (whole)
+		add_text(&line, "\r\n");
+	send_bytes(&t->peer, line.p, line.len);
+	free_bytes(&line);
+}
+
+static void
+hear_line(struct transcript *t, const char *text)
+{
+	struct bytes want;
+	const char *line;
+	int prefix;
+
+	if (strcmp(text, "<end>") == 0) {
+		if (t->peer.pos < t->peer.len || receive(&t->peer, PATIENCE))
+			complain("%s:%d: not the end: %.200s", t->path,
+			    t->line, t->peer.got + t->peer.pos);
+		end_session(t);
+		return;
+	}
+	want = expand_text(t, text);
+	prefix = want.len > 0 && want.p[want.len - 1] == '*';
+	line = take_line(&t->peer);
+	if (t->peer.line_len < want.len - (size_t)prefix ||
+	    (!prefix && t->peer.line_len != want.len) ||
+	    memcmp(line, want.p, want.len - (size_t)prefix) != 0 ||
+	    (strcmp(text, "-ERR *") == 0 && line[5] == '['))
+		complain("%s:%d: got \"%.300s\"", t->path, t->line, line);
+	free_bytes(&want);
+	if (t->greeting[0] == '\0')
+		snprintf(t->greeting, sizeof(t->greeting), "%s", line);
+}
+
+/* after: a sample's name and the numbers of messages that are gone. */
+static void
+compare_mailbox(struct transcript *t, char *text)
+{
+	const char *name = strtok(text, " "), *number;
+	unsigned without = 0;
+	struct bytes all;
+	char what[300];
+
+	end_session(t);
+	while ((number = strtok(NULL, " ")) != NULL)
+		without |= 1U << (atoi(number + 1) - 1);
+	snprintf(what, sizeof(what), "%s:%d", t->path, t->line);
+	all = mailbox_of(find_sample(name), without);
+	check_file(t->dir, all.p, all.len, what);
+	free_bytes(&all);
+	check_dir(t->dir);
+}
+
+static void
+add_user(struct transcript *t, const char *entry)
+{
+	struct bytes line = expand_text(t, entry);
+	size_t len = strlen(t->users);
+
+	snprintf(t->users + len, sizeof(t->users) - len, "%.*s\n",
+	    (int)line.len, line.p);
+	free_bytes(&line);
+}
+
+/* One line of a transcript, its end taken off. */
+static void
+play_line(struct transcript *t, char *text)
+{
+	char what[300];
+
+	if (*text == '#' || *text == '\0')
+		return;
+	if (strncmp(text, "options: ", 9) == 0)
+		snprintf(t->options, sizeof(t->options), "%s", text + 9);
+	else if (strcmp(text, "mailbox: none") == 0)
+		return;
+	else if (strncmp(text, "mailbox: ", 9) == 0)
+		write_sample(t->dir, text + 9);
+	else if (strncmp(text, "user: ", 6) == 0)
+		add_user(t, text + 6);
+	else if (strncmp(text, "after: ", 7) == 0)
+		compare_mailbox(t, text + 7);
+	else if (strncmp(text, "time: ", 6) == 0) {
+		snprintf(what, sizeof(what), "%s:%d", t->path, t->line);
+		check_took(t->begun, atol(text + 6) * 1000, what);
+	} else if (strcmp(text, "--") == 0)
+		end_session(t);
+	else if (strncmp(text, "C: ", 3) == 0 ||
+	    strncmp(text, "S: ", 3) == 0) {
+		begin_session(t);
+		if (*text == 'C')
+			say_line(t, text + 3);
+		else
+			hear_line(t, text + 3);
+	} else
+		complain("%s:%d: what is \"%s\"", t->path, t->line, text);
+}
+
+static void
+play_transcript(const void *path)
+{
+	struct transcript t;
+	char line[4096];
+	FILE *f = fopen(path, "r");
+
+	must(f != NULL, path);
+	memset(&t, 0, sizeof(t));
+	t.path = path;
+	t.dir = make_dir();
+	keep_to_ourselves(fileno(f));
+	while (fgets(line, sizeof(line), f) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		t.line++;
+		snprintf(t.peer.last, sizeof(t.peer.last), "%.50s:%d", t.path,
+		    t.line);
+		play_line(&t, line);
+	}
+	fclose(f);
+	end_session(&t);
+}
+
+static char *transcripts[100];
+static size_t n_transcripts;
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Start all transcripts, as background tests: failed logins take seconds. */
+static void
+start_transcripts(void)
+{
+	const char *dir = getenv("POP3D_SESSIONS");
+	const struct dirent *e;
+	size_t len, i;
+	DIR *d;
+
+	if (dir == NULL)
+		dir = "tests/sessions";
+	if ((d = opendir(dir)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL && n_transcripts <
+	    COUNT(transcripts)) {
+		len = strlen(e->d_name);
+		if (len > 4 && strcmp(e->d_name + len - 4, ".txt") == 0)
+			transcripts[n_transcripts++] =
+			    strdup(in_dir(dir, e->d_name));
+	}
+	closedir(d);
+	qsort(transcripts, n_transcripts, sizeof(*transcripts), compare_names);
+	for (i = 0; i < n_transcripts; i++)
+		start_job(transcripts[i], play_transcript, transcripts[i]);
+}
+
+START_TEST(there_are_transcripts)
+{
+	ck_assert_uint_gt(n_transcripts, 10);
+}
+END_TEST
+
+START_TEST(a_session_goes_as_it_is_written)
+{
+	collect(transcripts[_i]);
+}
+END_TEST
+
+/* ---- Every command, in every state, with every shape of argument ---- */
+
+static const char *const commands_sent[] = { "USER", "PASS", "AUTH",
+	"AUTH PLAIN", "AUTH LOGIN", "APOP", "STAT", "LIST", "RETR", "DELE",
+	"NOOP", "RSET", "TOP", "UIDL", "CAPA", "QUIT", "LAST", "STLS", "XTND",
+	"", " ", "STATX", "STA", "RETR1", "\xe9\xe9", "stat", "tOp" };
+
+static const char *const shapes[] = { "", " ", " 1", " 0", " 4", " 1000000",
+	" 1000001", " 4294967297", " 18446744073709551617",
+	" 99999999999999999999999999999999", " -1", " +1", " 1abc", " text",
+	" 1 2", " 1 2 3", " 1 99999999999999999999", " 1 -1", " 1 x", " 1 ",
+	"  1", " 1  2", " \xe9\xff", " %s%n", " =", " *", "\t1", " 1\t",
+	" 1\r", " ." };
+
+enum { NONE = 1, ONE = 2, TWO = 4, WORD = 8, WORDS = 16 };
+
+/* What of arguments a shape is. TWO: a count that saturates is right, too. */
+static int
+kind_of(const char *shape)
+{
+	int kind = 0;
+
+	if (*shape == '\0')
+		return NONE;
+	if (strcmp(shape, " 1") == 0)
+		kind |= ONE;
+	if (strcmp(shape, " 1 2") == 0 ||
+	    strcmp(shape, " 1 99999999999999999999") == 0)
+		kind |= TWO;
+	if (shape[0] == ' ' && shape[1] != '\0')
+		kind |= WORDS | (strchr(shape + 1, ' ') == NULL ? WORD : 0);
+	return kind;
+}
+
+/* Which are right, in AUTHORIZATION and behind -p. All others are -ERR. */
+static const struct {
+	const char *name;
+	int before, after;
+} right[] = {
+	{ "USER", WORD, WORD }, { "PASS", 0, WORDS }, { "AUTH", NONE, 0 },
+	{ "CAPA", NONE, NONE }, { "NOOP", NONE, NONE }, { "QUIT", NONE, NONE },
+	{ "STAT", 0, NONE }, { "stat", 0, NONE }, { "RSET", 0, NONE },
+	{ "LIST", 0, NONE | ONE }, { "UIDL", 0, NONE | ONE },
+	{ "RETR", 0, ONE }, { "DELE", 0, ONE }, { "TOP", 0, TWO },
+	{ "tOp", 0, TWO }
+};
+
+static int
+is_right(const char *command, size_t shape, int in_transaction)
+{
+	int kind = kind_of(shapes[shape]);
+	size_t i;
+
+	for (i = 0; i < COUNT(right); i++)
+		if (strcmp(command, right[i].name) == 0)
+			return (kind & (in_transaction ? right[i].after :
+			    right[i].before)) != 0;
+	return 0;
+}
+
+/* Whether more lines follow a +OK. */
+static int
+is_long_answer(const char *command, const char *arg)
+{
+	static const char *const names[] = { "CAPA", "RETR", "TOP" };
+	size_t i;
+
+	if (strcmp(command, "LIST") == 0 || strcmp(command, "UIDL") == 0 ||
+	    strcmp(command, "AUTH") == 0)
+		return *arg == '\0';
+	for (i = 0; i < COUNT(names); i++)
+		if (strcasecmp(command, names[i]) == 0)
+			return 1;
+	return 0;
+}
+
+/* A status line: RFC 1939, section 3, and always a text (RFC 1957). */
+static int
+check_status(struct peer *p, const char *line)
+{
+	int good = strncmp(line, "+OK ", 4) == 0;
+
+	if ((!good && strncmp(line, "-ERR ", 5) != 0) ||
+	    line[good ? 4 : 5] == '\0' || line[good ? 4 : 5] == ' ' ||
+	    p->line_len + 2 > 512)
+		complain("after \"%s\": no status line: \"%.600s\"", p->last,
+		    line);
+	return good;
+}
+
+/*
+ * Send one; it gets one status line and, if that is +OK, its lines. The next
+ * command is answered by the line that NOOP is always answered with, so
+ * nothing has come twice. 0: the connection is over.
+ */
+static int
+send_shape(struct peer *p, const char *command, size_t shape,
+    int in_transaction)
+{
+	char line[200];
+	int good;
+
+	snprintf(line, sizeof(line), "%s%s\r\n", command, shapes[shape]);
+	send_text(p, line);
+	line[0] = '\0';
+	if (!in_transaction && strcmp(command, "AUTH PLAIN") == 0 &&
+	    shape == 0) {
+		expect(p, "+ ");
+		send_text(p, "*\r\n");
+	}
+	snprintf(line, sizeof(line), "%s", take_line(p));
+	good = check_status(p, line);
+	if (good != is_right(command, shape, in_transaction))
+		complain("\"%s\": %s", p->last, line);
+	if (good && strcmp(command, "QUIT") == 0) {
+		expect_end(p);
+		return 0;
+	}
+	if (good && is_long_answer(command, shapes[shape]))
+		take_lines(p);
+	if (strstr(line, "[AUTH]") != NULL)
+		return 0;
+	ask(p, "NOOP", "+OK nothing done");
+	return 1;
+}
+
+static void
+send_shapes(const char *command, int in_transaction)
+{
+	const char *dir = make_dir();
+	struct peer p;
+	size_t i;
+	int open = 0;
+
+	for (i = 0; i < COUNT(shapes); i++) {
+		if (!open)
+			p = in_transaction ? start_pipe_session(dir, "three") :
+			    start_login(dir, "three", "-a");
+		open = send_shape(&p, command, i, in_transaction);
+		/* before too many wrong commands end it */
+		if (open && (i % 10 == 9 || i == COUNT(shapes) - 1)) {
+			quit(&p);
+			open = 0;
+		} else if (!open)
+			finish(&p);
+	}
+}
+
+START_TEST(every_command_gets_one_status_line_in_transaction)
+{
+	send_shapes(commands_sent[_i], 1);
+}
+END_TEST
+
+START_TEST(every_command_gets_one_status_line_in_authorization)
+{
+	/* APOP's failures take their time: below */
+	if (strcmp(commands_sent[_i], "APOP") != 0)
+		send_shapes(commands_sent[_i], 0);
+}
+END_TEST
+
+BACKGROUND(every_apop_gets_one_status_line)
+{
+	(void)unused;
+	send_shapes("APOP", 0);
+}
+
+/* Lines that are too long, or hold a NUL: one -ERR, nothing of them is run. */
+static void
+check_bad_line(struct peer *p, const char *text, size_t len, const char *what)
+{
+	const char *line;
+
+	send_bytes(p, text, len);
+	send_text(p, "\r\n");
+	snprintf(p->last, sizeof(p->last), "%s", what);
+	line = take_line(p);
+	if (check_status(p, line))
+		complain("%s: %s", what, line);
+	ask(p, "NOOP", "+OK nothing done");
+}
+
+static void
+check_bad_lines(struct peer *p)
+{
+	static const size_t sizes[] = { 254, 255, 256, 257, 510, 512, 513,
+	    1024, 1026, 4094, 4095, 4096, 4097, 8192, 100000 };
+	char *text = malloc(200000);
+	size_t i, len;
+
+	must(text != NULL, "malloc");
+	for (i = 0; i < COUNT(sizes); i++) {
+		memset(text, 'x', sizes[i]);
+		check_bad_line(p, text, sizes[i], "a long line");
+		if (i % 8 != 7)
+			continue;
+		/* neither its head nor its tail is a command */
+		memcpy(text, "DELE 1 ", 7);
+		memcpy(text + sizes[i] - 7, " DELE 1", 7);
+		check_bad_line(p, text, sizes[i], "a long line");
+	}
+	for (len = 4090; len < 4100; len++) {
+		memset(text, ' ', len);
+		memcpy(text + len, "DELE 1", 6);
+		check_bad_line(p, text, len + 6, "a buffer and a command");
+	}
+	check_bad_line(p, "DELE 1\0", 7, "a NUL at the end");
+	check_bad_line(p, "\0DELE 1", 7, "a NUL at the start");
+	check_bad_line(p, "DELE\0001", 6, "a NUL in the middle");
+	check_bad_line(p, "\0", 1, "a NUL");
+	memset(text, '\0', 1000);
+	check_bad_line(p, text, 1000, "a long line of NULs");
+	free(text);
+}
+
+START_TEST(a_line_over_the_buffer_is_not_executed)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "three");
+
+	check_bad_lines(&p);
+	ask(&p, "STAT", "+OK 3 *");
+	quit(&p);
+	check_sample(dir, "three", 0);
+}
+END_TEST
+
+START_TEST(a_line_over_the_buffer_ends_an_auth_under_way)
+{
+	static const char *const lines[] = { "\0", "AGFsaWNlAHNlY3JldA==\0" };
+	const char *dir = make_dir();
+	struct peer p;
+	char text[5000];
+	size_t i;
+
+	memset(text, 'A', sizeof(text));
+	p = start_login(dir, "three", "");
+	for (i = 1025; i < sizeof(text); i += 794) {
+		ask(&p, "AUTH PLAIN", "+ ");
+		check_bad_line(&p, text, i, "a long answer to AUTH");
+	}
+	for (i = 0; i < COUNT(lines); i++) {
+		ask(&p, "AUTH PLAIN", "+ ");
+		check_bad_line(&p, lines[i], strlen(lines[i]) + 1, "a NUL");
+	}
+	ask(&p, "AUTH PLAIN", "+ ");
+	ask(&p, "AGFsaWNlAHNlY3JldA==", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+/* ---- Pipelining ---- */
+
+/* What the answers to these must be, all of them. */
+struct pipelined {
+	const char *commands, *answers;
+};
+
+#define MESSAGE2 "Subject: two\r\nMessage-ID: <2@example.org>\r\n\r\n"	\
+	"..\r\n...\r\n..text\r\nend.\r\n.\r\n"
+#define GREETING "+OK pop3d ready, 3 messages, 203 octets\r\n"
+
+static const struct pipelined in_pipe = {
+	"NOOP\r\nSTAT\r\nLIST\r\nRETR 2\r\nNONSENSE\r\nDELE 1\r\nDELE 1\r\n"
+	"LIST\r\nTOP 3 0\r\nnoop\nQUIT\r\n",
+	GREETING
+	"+OK nothing done\r\n"
+	"+OK 3 203\r\n"
+	"+OK list follows\r\n1 85\r\n2 65\r\n3 53\r\n.\r\n"
+	"+OK 65 octets\r\n" MESSAGE2
+	"-ERR unknown command, or not now\r\n"
+	"+OK marked for deletion\r\n"
+	"-ERR no such message\r\n"
+	"+OK list follows\r\n2 65\r\n3 53\r\n.\r\n"
+	"+OK 53 octets\r\nSubject: three\r\nMessage-ID: <3@example.org>\r\n"
+	"\r\n.\r\n"
+	"+OK nothing done\r\n"
+	"+OK bye\r\n"
+};
+
+static const struct pipelined in_login = {
+	"NOOP\r\nAUTH PLAIN\r\n*\r\nUSER alice\r\nPASS secret\r\nSTAT\r\n"
+	"RETR 2\r\nDELE 1\r\nRSET\r\nQUIT\r\n",
+	"+OK pop3d ready\r\n"
+	"+OK nothing done\r\n"
+	"+ \r\n"
+	"-ERR cancelled\r\n"
+	"+OK now the password\r\n"
+	GREETING
+	"+OK 3 203\r\n"
+	"+OK 65 octets\r\n" MESSAGE2
+	"+OK marked for deletion\r\n"
+	"+OK nothing is marked\r\n"
+	"+OK bye\r\n"
+};
+
+/* All that comes until the end. */
+static void
+expect_all(struct peer *p, const char *want, const char *what, size_t at)
+{
+	size_t len = strlen(want), have;
+	const char *got;
+
+	while (receive(p, PATIENCE))
+		;
+	got = p->got + p->pos;
+	have = p->len - p->pos;
+	if (have != len || memcmp(got, want, len) != 0)
+		complain("%s %lu: got \"%.*s\"", what, (unsigned long)at,
+		    (int)(have < 1500 ? have : 1500), got);
+}
+
+/* Let the program read what was sent, as far as that can be known. */
+static void
+let_read(const struct peer *p)
+{
+#ifdef TIOCOUTQ
+	int left = 1, i;
+
+	for (i = 0; i < 200 && ioctl(p->fd, TIOCOUTQ, &left) == 0 &&
+	    left > 0; i++)
+		pause_for(1);
+#else
+	(void)p;
+	pause_for(2);
+#endif
+}
+
+/* One session for every place at which the commands can be split in two. */
+static void
+send_split(const struct pipelined *c, int in_transaction)
+{
+	const char *dir = make_dir();
+	size_t len = strlen(c->commands), at;
+	struct peer p;
+
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	for (at = 0; at <= len; at++) {
+		write_sample(dir, "three");
+		p = start(dir, in_transaction ? "-p -m mbox" :
+		    "-m mbox -f users");
+		send_bytes(&p, c->commands, at);
+		if (at % 4 != 0)
+			let_read(&p);
+		send_bytes(&p, c->commands + at, len - at);
+		expect_all(&p, c->answers, "split at", at);
+		finish(&p);
+	}
+	check_sample(dir, "three", in_transaction ? 1 : 0);
+}
+
+START_TEST(commands_may_be_split_anywhere)
+{
+	send_split(_i == 0 ? &in_pipe : &in_login, _i == 0);
+}
+END_TEST
+
+START_TEST(commands_may_come_octet_by_octet)
+{
+	const struct pipelined *c = _i == 0 ? &in_pipe : &in_login;
+	const char *dir = make_dir();
+	struct peer p;
+	size_t i;
+
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_sample(dir, "three");
+	p = start(dir, _i == 0 ? "-p -m mbox" : "-m mbox -f users");
+	for (i = 0; i < strlen(c->commands); i++) {
+		send_bytes(&p, c->commands + i, 1);
+		let_read(&p);
+	}
+	expect_all(&p, c->answers, "octets", 0);
+	finish(&p);
+}
+END_TEST
+
+/* More commands than any buffer holds, and answers that are read late. */
+START_TEST(no_answer_is_lost_in_a_long_pipeline)
+{
+	enum { ROUNDS = 3000 };
+	static const char round[] = "RETR 2\r\nNOOP\r\nLIST 3\r\nNONSENSE\r\n";
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "three");
+	pid_t writer;
+	int i;
+
+	must((writer = fork()) != -1, "fork");
+	if (writer == 0) {
+		for (i = 0; i < ROUNDS; i++)
+			if (write(p.fd, round, sizeof(round) - 1) !=
+			    (ssize_t)sizeof(round) - 1)
+				_exit(1);
+		_exit(0);
+	}
+	pause_for(100);
+	for (i = 0; i < ROUNDS; i++) {
+		expect(&p, "+OK 65 octets");
+		ck_assert_uint_eq(take_lines(&p).len, 65);
+		expect(&p, "+OK nothing done");
+		expect(&p, "+OK 3 53");
+		expect(&p, "-ERR *");
+	}
+	ck_assert_int_eq(wait_for(writer, PATIENCE), 0);
+	quit(&p);
+}
+END_TEST
+
+/* Superservers leave descriptors in any state; ssh gives two pipes. */
+START_TEST(two_pipes_serve_as_well_as_a_socket)
+{
+	const struct bytes *want = &find_sample("large")->sent[1];
+	const char *dir = make_dir();
+	int to[2], from[2], fds[3];
+	struct bytes got;
+	struct peer p;
+	char line[100];
+
+	write_sample(dir, "large");
+	must(pipe(to) == 0 && pipe(from) == 0, "pipe");
+	keep_to_ourselves(to[1]);
+	keep_to_ourselves(from[0]);
+	fcntl(to[0], F_SETFL, O_NONBLOCK);
+	fcntl(from[1], F_SETFL, O_NONBLOCK);
+	fds[0] = to[0];
+	fds[1] = fds[2] = from[1];
+	memset(&p, 0, sizeof(p));
+	p.pid = run_program(dir, "-p -m mbox", fds, 0);
+	p.fd = from[0];
+	close(to[0]);
+	close(from[1]);
+	expect(&p, "+OK *");
+	must(write(to[1], "RETR 2\r\n", 8) == 8, "write");
+	snprintf(line, sizeof(line), "+OK %lu octets",
+	    (unsigned long)want->len);
+	expect(&p, line);
+	pause_for(50);
+	got = take_lines(&p);
+	ck_assert_uint_eq(got.len, want->len);
+	ck_assert_int_eq(memcmp(got.p, want->p, want->len), 0);
+	must(write(to[1], "QUIT\r\n", 6) == 6, "write");
+	expect(&p, "+OK *");
+	expect_end(&p);
+	ck_assert_int_eq(finish(&p), 0);
+	close(to[1]);
+}
+END_TEST
+
+/* ---- Retrieval ---- */
+
+static char *
+find_body(const struct bytes *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->len; i++)
+		if ((i == 0 || b->p[i - 1] == '\n') && b->p[i] == '\r' &&
+		    i + 1 < b->len && b->p[i + 1] == '\n')
+			return (char *)(uintptr_t)b->p + i + 2;
+	return (char *)(uintptr_t)b->p + b->len;
+}
+
+static void
+check_same(const struct bytes *got, const struct bytes *want, size_t number)
+{
+	size_t i;
+
+	for (i = 0; i < got->len && i < want->len && got->p[i] == want->p[i];
+	    i++)
+		;
+	if (got->len != want->len || i < want->len)
+		complain("message %lu: %lu octets, wanted %lu; differs at %lu",
+		    (unsigned long)number, (unsigned long)got->len,
+		    (unsigned long)want->len, (unsigned long)i);
+}
+
+static void
+ask_number(struct peer *p, const char *command, size_t number,
+    const char *more)
+{
+	char line[64];
+
+	snprintf(line, sizeof(line), "%s %lu%s\r\n", command,
+	    (unsigned long)number, more);
+	send_text(p, line);
+}
+
+/* RETR, and TOP in three lengths, of a message that must be sent so. */
+static void
+check_message(struct peer *p, const struct bytes *want, size_t number)
+{
+	struct bytes got, head = *want;
+	char line[64];
+
+	snprintf(line, sizeof(line), "+OK %lu *", (unsigned long)want->len);
+	ask_number(p, "RETR", number, "");
+	expect(p, line);
+	got = take_lines(p);
+	check_same(&got, want, number);
+	ask_number(p, "TOP", number, " 4294967296");
+	expect(p, "+OK *");
+	got = take_lines(p);
+	check_same(&got, want, number);
+	head.len = (size_t)(find_body(want) - want->p);
+	ask_number(p, "TOP", number, " 0");
+	expect(p, "+OK *");
+	got = take_lines(p);
+	check_same(&got, &head, number);
+	while (head.len < want->len && want->p[head.len++] != '\n')
+		;
+	ask_number(p, "TOP", number, " 1");
+	expect(p, "+OK *");
+	got = take_lines(p);
+	check_same(&got, &head, number);
+}
+
+/*
+ * A session in which the messages must be these: STAT, the sum of LIST, each
+ * RETR and TOP agree, and the unique-ids are legal, different and stable.
+ */
+static void
+check_retrieval(const char *dir, const struct bytes *sent, size_t n)
+{
+	struct peer p = start(dir, "-p -m mbox");
+	unsigned long octets = 0;
+	struct bytes ids, list;
+	char line[100], *want;
+	size_t i, len = 0;
+
+	expect(&p, "+OK *");
+	must((want = malloc(n * 48 + 1)) != NULL, "malloc");
+	for (i = 0; i < n; i++) {
+		octets += (unsigned long)sent[i].len;
+		len += (size_t)snprintf(want + len, 48, "%lu %lu\r\n",
+		    (unsigned long)i + 1, (unsigned long)sent[i].len);
+	}
+	snprintf(line, sizeof(line), "+OK %lu %lu", (unsigned long)n, octets);
+	ask(&p, "STAT", line);
+	ask(&p, "LIST", "+OK *");
+	list = take_lines(&p);
+	if (list.len != len || memcmp(list.p, want, len) != 0)
+		complain("LIST: %.*s", (int)list.len, list.p);
+	for (i = 0; i < n; i++) {
+		check_message(&p, &sent[i], i + 1);
+		snprintf(line, sizeof(line), "+OK %lu %lu",
+		    (unsigned long)i + 1, (unsigned long)sent[i].len);
+		ask_number(&p, "LIST", i + 1, "");
+		expect(&p, line);
+	}
+	ask(&p, "UIDL", "+OK *");
+	ids = take_lines(&p);
+	ask(&p, "UIDL", "+OK *");
+	list = take_lines(&p);
+	check_same(&list, &ids, 0);
+	free(want);
+	quit(&p);
+}
+
+START_TEST(messages_are_sent_as_they_are_written_down)
+{
+	const struct sample *s = &samples[_i];
+	const char *dir = make_dir();
+
+	write_sample(dir, s->name);
+	check_retrieval(dir, s->sent, count_parts(s));
+	check_sample(dir, s->name, 0);
+}
+END_TEST
+
+/* Without each message alone, and without each but that. */
+START_TEST(what_is_deleted_is_gone_and_nothing_else)
+{
+	const struct sample *s = &samples[_i / 2];
+	const char *dir = make_dir();
+	size_t n = count_parts(s), i, k;
+	unsigned without;
+	struct peer p;
+
+	for (i = 0; i < n; i++) {
+		without = 1U << i;
+		if (_i % 2)
+			without = ((1U << n) - 1) & ~without;
+		p = start_pipe_session(dir, s->name);
+		for (k = 0; k < n; k++)
+			if (without >> k & 1) {
+				ask_number(&p, "DELE", k + 1, "");
+				expect(&p, "+OK *");
+			}
+		quit(&p);
+		check_sample(dir, s->name, without);
+	}
+}
+END_TEST
+
+START_TEST(a_missing_mailbox_is_an_empty_maildrop)
+{
+	struct peer p = start(make_dir(), "-p -m mbox");
+
+	expect(&p, "+OK *");
+	ask(&p, "STAT", "+OK 0 0");
+	ask(&p, "LIST", "+OK *");
+	ck_assert_uint_eq(take_lines(&p).len, 0);
+	ask(&p, "UIDL", "+OK *");
+	ck_assert_uint_eq(take_lines(&p).len, 0);
+	ask(&p, "RETR 1", "-ERR *");
+	quit(&p);
+}
+END_TEST
+
+/* ---- Timers ---- */
+
+BACKGROUND(an_idle_login_ends_by_itself)
+{
+	struct peer p = start_login(make_dir(), "three", "-t 2");
+	long begun = milliseconds();
+
+	(void)unused;
+	expect_end(&p);
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+}
+
+/* RFC 1939, section 3: no answer is sent, nothing is removed. */
+BACKGROUND(an_idle_session_ends_and_removes_nothing)
+{
+	const char *dir = make_dir();
+	struct peer p;
+	long begun;
+
+	(void)unused;
+	write_sample(dir, "three");
+	p = start(dir, "-p -m mbox -t 2");
+	expect(&p, "+OK *");
+	ask(&p, "DELE 1", "+OK *");
+	begun = milliseconds();
+	expect_end(&p);
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+	check_sample(dir, "three", 0);
+}
+
+/* Send the octets of a command that never ends until the program has gone. */
+static void
+send_slowly(struct peer *p, const char *text)
+{
+	struct pollfd fd;
+	size_t i = 0;
+
+	fd.fd = p->fd;
+	fd.events = POLLIN;
+	while (poll(&fd, 1, 300) == 0) {
+		if (write(p->fd, &text[i], 1) != 1)
+			break;
+		i = text[i + 1] == '\0' ? 0 : i + 1;
+	}
+}
+
+BACKGROUND(single_octets_do_not_prolong_a_login)
+{
+	struct peer p = start_login(make_dir(), "three", "-t 2");
+	long begun = milliseconds();
+
+	(void)unused;
+	send_slowly(&p, "x");
+	expect_end(&p);
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+}
+
+BACKGROUND(single_octets_do_not_prolong_a_session)
+{
+	const char *dir = make_dir();
+	struct peer p;
+	long begun;
+
+	(void)unused;
+	write_sample(dir, "three");
+	p = start(dir, "-p -m mbox -t 2");
+	expect(&p, "+OK *");
+	ask(&p, "DELE 2", "+OK *");
+	begun = milliseconds();
+	send_slowly(&p, "x");
+	expect_end(&p);
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+	check_sample(dir, "three", 0);
+}
+
+/* All of AUTHORIZATION must end in time, right commands or not. */
+BACKGROUND(commands_do_not_prolong_a_login)
+{
+	struct peer p = start_login(make_dir(), "three", "-t 2");
+	long begun = milliseconds();
+
+	(void)unused;
+	send_slowly(&p, "\r\n");
+	while (receive(&p, PATIENCE))
+		if (milliseconds() - begun > 2000 + SLACK)
+			complain("it goes on");
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+	p = start_login(make_dir(), "three", "-t 2");
+	for (begun = milliseconds(); write(p.fd, "NOOP\r\n", 6) == 6; ) {
+		pause_for(300);
+		if (milliseconds() - begun > 2000 + SLACK)
+			complain("it goes on");
+	}
+	check_took(begun, 900, "-t 2");
+	finish(&p);
+}
+
+BACKGROUND(commands_prolong_a_session)
+{
+	const char *dir = make_dir();
+	struct peer p;
+	int i;
+
+	(void)unused;
+	write_sample(dir, "three");
+	p = start(dir, "-p -m mbox -t 3");
+	expect(&p, "+OK *");
+	for (i = 0; i < 6; i++) {
+		pause_for(1000);
+		ask(&p, "NOOP", "+OK *");
+	}
+	quit(&p);
+}
+
+BACKGROUND(a_client_that_stops_reading_is_given_up)
+{
+	const char *dir = make_dir();
+	struct peer p;
+	long begun;
+
+	(void)unused;
+	write_sample(dir, "large");
+	p = start(dir, "-p -m mbox -t 2");
+	expect(&p, "+OK *");
+	ask(&p, "DELE 1", "+OK *");
+	send_text(&p, "RETR 2\r\n");
+	begun = milliseconds();
+	wait_for(p.pid, PATIENCE);
+	check_took(begun, 900, "-t 2");
+	close(p.fd);
+	free(p.got);
+	check_sample(dir, "large", 0);
+}
+
+/* ... and one that reads slowly is not, as long as it reads. */
+BACKGROUND(a_client_that_reads_slowly_is_served)
+{
+	const struct bytes *want = &find_sample("large")->sent[1];
+	const char *dir = make_dir();
+	struct bytes got;
+	struct peer p;
+	int i;
+
+	(void)unused;
+	write_sample(dir, "large");
+	p = start(dir, "-p -m mbox -t 2");
+	expect(&p, "+OK *");
+	send_text(&p, "RETR 2\r\n");
+	for (i = 0; i < 12; i++) {
+		pause_for(300);
+		if (!receive(&p, PATIENCE))
+			complain("it ended");
+	}
+	expect(&p, "+OK *");
+	got = take_lines(&p);
+	check_same(&got, want, 2);
+	quit(&p);
+}
+
+/* ---- Clients that go away ---- */
+
+static const char *const last_words[] = { "", "QUI", "QUIT", "QUIT\r",
+	"RETR 2\r\n", "RETR 1\r\nRETR 2\r\nRETR 3\r\n", "NOOP\r\n",
+	"QUIT \r\n", "DELE 2\r\n", "RSET\r\nDELE 3\r\n" };
+
+/* RFC 1939, section 6: without QUIT nothing is removed. */
+START_TEST(a_client_that_goes_without_quit_removes_nothing)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "large");
+
+	ask(&p, "DELE 1", "+OK *");
+	send_text(&p, last_words[_i / 2]);
+	if (_i % 2) {		/* it can still hear what is said */
+		shutdown(p.fd, SHUT_WR);
+		while (receive(&p, PATIENCE))
+			;
+	} else if (last_words[_i / 2][0] != '\0')
+		pause_for(5);
+	finish(&p);
+	check_sample(dir, "large", 0);
+}
+END_TEST
+
+/* In the middle of a message, with more commands behind it. */
+START_TEST(a_client_that_goes_within_retr_removes_nothing)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "large");
+
+	ask(&p, "DELE 1", "+OK *");
+	send_text(&p, _i ? "RETR 2\r\nQUIT\r\n" : "RETR 2\r\nNOOP\r\n");
+	expect(&p, "+OK *");
+	receive(&p, PATIENCE);
+	finish(&p);
+	check_sample(dir, "large", 0);
+}
+END_TEST
+
+START_TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "large");
+
+	ask(&p, "DELE 2", "+OK *");
+	send_text(&p, "QUIT\r\n");
+	finish(&p);
+	check_sample(dir, "large", 2);
+}
+END_TEST
+
+static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGKILL, SIGQUIT };
+
+START_TEST(a_signal_removes_nothing)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "three");
+
+	ask(&p, "DELE 2", "+OK *");
+	kill(p.pid, deadly[_i]);
+	expect_end(&p);
+	finish(&p);
+	check_sample(dir, "three", 0);
+}
+END_TEST
+
+/* ---- Mailboxes that are none ---- */
+
+enum bad { TEXT_FILE, DIRECTORY, FIFO, SYMLINK, HARD_LINK, FOREIGN, UNREADABLE,
+	NO_SUCH_DIRECTORY, BAD_COUNT };
+
+/* Make one; its name. NULL: it cannot be made here. */
+static const char *
+make_bad(const char *dir, enum bad kind)
+{
+	char path[2 * PATH_MAX];
+
+	if (kind != DIRECTORY && kind != FIFO && kind != NO_SUCH_DIRECTORY)
+		write_sample(dir, "three");
+	snprintf(path, sizeof(path), "%s/mbox", dir);
+	switch (kind) {
+	case TEXT_FILE:
+		write_file(dir, "mbox", "Dear reader,\n\n" FROM1 "\n\n",
+		    sizeof("Dear reader,\n\n" FROM1 "\n\n") - 1);
+		break;
+	case DIRECTORY:
+		must(mkdir(path, 0700) == 0, path);
+		must(getuid() != 0 || chown(path, user, (gid_t)user) == 0,
+		    path);
+		break;
+	case FIFO:
+		must(mkfifo(path, 0600) == 0, path);
+		must(getuid() != 0 || chown(path, user, (gid_t)user) == 0,
+		    path);
+		break;
+	case SYMLINK:
+		must(symlink("mbox", in_dir(dir, "users.link")) == 0, path);
+		return "users.link";
+	case HARD_LINK:
+		must(link(path, in_dir(dir, "link")) == 0, path);
+		break;
+	case FOREIGN:
+		if (getuid() != 0)
+			return NULL;
+		must(chown(path, user + 1, (gid_t)user + 1) == 0 &&
+		    chmod(path, 0666) == 0, path);
+		break;
+	case UNREADABLE:
+		must(chmod(path, 0) == 0, path);
+		break;
+	default:
+		return "nothing/mbox/mbox";
+	}
+	return "mbox";
+}
+
+/* Not to be taken for a passing trouble by fetchmail. */
+static void
+check_refusal(struct peer *p)
+{
+	const char *line = take_line(p);
+
+	if (strncmp(line, "-ERR [SYS/PERM] ", 16) != 0 ||
+	    strstr(line, "wait") != NULL || strstr(line, "lock") != NULL)
+		complain("got \"%s\"", line);
+	expect_end(p);
+	finish(p);
+}
+
+START_TEST(what_is_no_mailbox_is_refused_and_left_alone)
+{
+	const char *dir = make_dir(), *name = make_bad(dir, (enum bad)_i / 2);
+	struct stat before, after;
+	char args[100];
+	struct peer p;
+
+	if (name == NULL) {
+		skip("a mailbox of another user's", "needs root");
+		return;
+	}
+	if (_i / 2 == NO_SUCH_DIRECTORY)
+		write_file(dir, "nothing", "", 0);
+	memset(&before, 0, sizeof(before));
+	memset(&after, 0, sizeof(after));
+	lstat(in_dir(dir, name), &before);
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	snprintf(args, sizeof(args), "-m %s %s", name, _i % 2 ? "-p" :
+	    "-f users");
+	p = start(dir, args);
+	if (_i % 2 == 0) {
+		expect(&p, "+OK *");
+		ask(&p, "USER alice", "+OK *");
+		send_text(&p, "PASS secret\r\n");
+	}
+	check_refusal(&p);
+	lstat(in_dir(dir, name), &after);
+	ck_assert_uint_eq(before.st_ino, after.st_ino);
+	ck_assert_int_eq(before.st_size, after.st_size);
+	ck_assert_int_eq(before.st_mtime, after.st_mtime);
+	ck_assert_uint_eq(before.st_mode, after.st_mode);
+}
+END_TEST
+
+/* ---- Locks that others hold ---- */
+
+static void
+write_lock(const char *dir)
+{
+	char host[256] = "", text[300];
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(text, sizeof(text), "%ld:%s", (long)getpid(), host);
+	write_file(dir, "mbox.lock", text, strlen(text));
+}
+
+static void
+check_in_use(struct peer *p, long begun)
+{
+	const char *line = take_line_in(p, 30000 + PATIENCE);
+
+	if (strncmp(line, "-ERR [IN-USE] ", 14) != 0 ||
+	    strstr(line, "wait") == NULL)
+		complain("got \"%s\"", line);
+	check_took(begun, 28900, "the lock");
+	expect_end(p);
+	finish(p);
+}
+
+BACKGROUND(a_mailbox_that_stays_locked_is_in_use)
+{
+	const char *dir = make_dir();
+	long begun = milliseconds();
+	struct peer p;
+
+	(void)unused;
+	write_sample(dir, "three");
+	write_lock(dir);
+	p = start(dir, "-p -m mbox");
+	check_in_use(&p, begun);
+	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
+	check_sample(dir, "three", 0);
+}
+
+BACKGROUND(quit_on_a_mailbox_that_stays_locked_removes_nothing)
+{
+	const char *dir = make_dir();
+	struct peer p = start_pipe_session(dir, "three");
+	long begun;
+
+	(void)unused;
+	ask(&p, "DELE 1", "+OK *");
+	write_lock(dir);
+	begun = milliseconds();
+	send_text(&p, "QUIT\r\n");
+	check_in_use(&p, begun);
+	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
+	check_sample(dir, "three", 0);
+}
+
+/* +OK to QUIT means that it is done, not that it will be. */
+BACKGROUND(quit_is_answered_after_the_update)
+{
+	const char *dir = make_dir();
+	struct bytes all = mailbox_of(find_sample("three"), 0);
+	struct peer p = start_pipe_session(dir, "three");
+	struct pollfd fd;
+
+	(void)unused;
+	ask(&p, "DELE 2", "+OK *");
+	write_lock(dir);
+	send_text(&p, "QUIT\r\n");
+	fd.fd = p.fd;
+	fd.events = POLLIN;
+	if (poll(&fd, 1, 1500) != 0)
+		complain("QUIT was answered while the mailbox was locked");
+	check_file(dir, all.p, all.len, "locked");
+	free_bytes(&all);
+	must(unlink(in_dir(dir, "mbox.lock")) == 0, "unlink");
+	kill(p.pid, SIGSTOP);	/* so that an early answer would show */
+	kill(p.pid, SIGCONT);
+	expect(&p, "+OK *");
+	check_sample(dir, "three", 2);
+	expect_end(&p);
+	finish(&p);
+}
+
+/* ---- Failed logins ---- */
+
+/* What comes until the end of three failures, each with its time checked. */
+static struct bytes
+fail_three_times(const char *name, const char *secret)
+{
+	struct peer p = start_login(make_dir(), "three", "");
+	struct bytes all = { "", 0 };
+	long begun = milliseconds(), one;
+	char line[200];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		snprintf(line, sizeof(line), "USER %s\r\n", name);
+		send_text(&p, line);
+		add_text(&all, take_line(&p));
+		one = milliseconds();
+		snprintf(line, sizeof(line), "PASS %s\r\n", secret);
+		send_text(&p, line);
+		add_text(&all, take_line(&p));
+		if (milliseconds() - one < 2900)
+			complain("a failure was answered too early");
+	}
+	check_took(begun, 8900, "three failures");
+	expect_end(&p);
+	finish(&p);
+	return all;
+}
+
+BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
+{
+	struct bytes all = fail_three_times("alice", "wrong");
+
+	(void)unused;
+	if (strstr(all.p, "-ERR [AUTH] ") == NULL || strstr(all.p, "wait") !=
+	    NULL || strstr(all.p, "lock") != NULL)
+		complain("got %.*s", (int)all.len, all.p);
+	free_bytes(&all);
+}
+
+/* The same octets, or a stranger could find out names. */
+static void
+report_failures(const char *name, const char *secret)
+{
+	struct bytes all = fail_three_times(name, secret);
+	struct bytes want = { "", 0 };
+	int i;
+
+	for (i = 0; i < 3; i++)
+		add_text(&want, "+OK now the password"
+		    "-ERR [AUTH] login failed");
+	check_same(&all, &want, 0);
+	free_bytes(&all);
+	free_bytes(&want);
+}
+
+BACKGROUND(a_wrong_password_is_answered_as_an_unknown_name_is)
+{
+	(void)unused;
+	report_failures("dora", "wrong");
+}
+
+BACKGROUND(an_unknown_name_is_answered_as_a_wrong_password_is)
+{
+	(void)unused;
+	report_failures("nobody", "wrong");
+}
+
+BACKGROUND(a_hostile_name_is_answered_as_a_wrong_password_is)
+{
+	(void)unused;
+	report_failures("../alice", "secret");
+}
+
+/* ---- TCP, and -s ---- */
+
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* An address without a port; its length, or 0 if it is none. */
+static socklen_t
+fill_address(union address *a, const char *text)
+{
+	memset(a, 0, sizeof(*a));
+	if (inet_pton(AF_INET, text, &a->in.sin_addr) == 1) {
+		a->in.sin_family = AF_INET;
+		return sizeof(a->in);
+	}
+	if (inet_pton(AF_INET6, text, &a->in6.sin6_addr) == 1) {
+		a->in6.sin6_family = AF_INET6;
+		return sizeof(a->in6);
+	}
+	return 0;
+}
+
+/* A socket that listens there, on a port that to gets; IPv4 reaches it, too. */
+static int
+listen_at(const char *text, union address *to)
+{
+	socklen_t len = fill_address(to, text);
+	int l = socket(to->sa.sa_family, SOCK_STREAM, 0), off = 0;
+
+	if (to->sa.sa_family == AF_INET6)
+		setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (l != -1 && bind(l, &to->sa, len) == 0 && listen(l, 1) == 0 &&
+	    getsockname(l, &to->sa, &len) == 0)
+		return l;
+	close(l);
+	return -1;
+}
+
+/*
+ * A connected pair over TCP, the client's end first: the listener is on
+ * loopback, the client comes from the address given, or from where the system
+ * likes. -1: that cannot be had.
+ */
+static int
+connect_pair(int pair[2], const char *at, const char *from)
+{
+	union address to, own;
+	socklen_t len;
+	in_port_t port;
+	int l = listen_at(at, &to);
+
+	pair[1] = -1;
+	if (l == -1)
+		return -1;
+	/* a port is at the same place in both */
+	port = to.in.sin_port;
+	len = fill_address(&to, strncmp(at, "::ffff:", 7) == 0 ? at + 7 : at);
+	to.in.sin_port = port;
+	pair[0] = socket(to.sa.sa_family, SOCK_STREAM, 0);
+	if ((from == NULL || bind(pair[0], &own.sa, fill_address(&own, from))
+	    == 0) && connect(pair[0], &to.sa, len) == 0)
+		pair[1] = accept(l, NULL, NULL);
+	close(l);
+	if (pair[1] == -1)
+		close(pair[0]);
+	return pair[1] == -1 ? -1 : 0;
+}
+
+static const char capa_login[] = "TOP\r\nUIDL\r\nUSER\r\nSASL PLAIN\r\n"
+    "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+    "IMPLEMENTATION pop3d\r\n";
+static const char capa_refused[] = "TOP\r\nUIDL\r\nRESP-CODES\r\n"
+    "AUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+    "IMPLEMENTATION pop3d\r\n";
+
+static void
+check_capa(struct peer *p, const char *want)
+{
+	struct bytes got, text;
+
+	ask(p, "CAPA", "+OK *");
+	got = take_lines(p);
+	text.p = want;
+	text.len = strlen(want);
+	if (got.len != text.len || memcmp(got.p, want, got.len) != 0)
+		complain("CAPA: %.*s", (int)got.len, got.p);
+}
+
+static const char *const loopbacks[] = { "127.0.0.1", "127.3.2.1", "::1",
+	"::ffff:127.0.0.1" };
+
+START_TEST(s_lets_loopback_in)
+{
+	const char *dir = make_dir(), *at = loopbacks[_i];
+	struct peer p;
+	int pair[2];
+
+	if (connect_pair(pair, at, NULL) == -1) {
+		skip("-s over loopback: no such address", at);
+		return;
+	}
+	write_sample(dir, "three");
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	p = start_on(dir, "-s -m mbox -f users", pair[0], pair[1]);
+	expect(&p, "+OK *");
+	check_capa(&p, capa_login);
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "+OK *");
+	ask(&p, "STAT", "+OK 3 203");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(s_lets_a_unix_socket_in)
+{
+	struct peer p = start_login(make_dir(), "three", "-s");
+
+	check_capa(&p, capa_login);
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+/* An IPv4 address of this host's that is no loopback. */
+static int
+find_own_address(char text[INET_ADDRSTRLEN])
+{
+	struct sockaddr_in to;
+	socklen_t len = sizeof(to);
+	int s = socket(AF_INET, SOCK_DGRAM, 0), found;
+
+	/* nothing is sent: connect only asks for a route, and the source */
+	memset(&to, 0, sizeof(to));
+	to.sin_family = AF_INET;
+	to.sin_port = htons(9);
+	inet_pton(AF_INET, "198.51.100.1", &to.sin_addr);
+	found = s != -1 && connect(s, (void *)&to, sizeof(to)) == 0 &&
+	    getsockname(s, (void *)&to, &len) == 0 &&
+	    inet_ntop(AF_INET, &to.sin_addr, text, INET_ADDRSTRLEN) != NULL &&
+	    strncmp(text, "127.", 4) != 0;
+	if (s != -1)
+		close(s);
+	return found;
+}
+
+static const struct {
+	const char *at, *ip;
+} peers[] = {
+	{ "127.0.0.1", "127.0.0.1" },
+	{ "127.3.2.1", "127.3.2.1" },
+	{ "::1", "::1" },
+	{ "::ffff:127.0.0.1", "127.0.0.1" }
+};
+
+START_TEST(the_peer_of_a_connection_is_the_client)
+{
+	int pair[2], own = strchr(peers[_i].at, ':') == NULL;
+
+	if (connect_pair(pair, peers[_i].at, own ? peers[_i].at : NULL) ==
+	    -1) {
+		skip("the peer's address: no such one", peers[_i].at);
+		return;
+	}
+	setenv("TCPREMOTEIP", "192.0.2.7", 1);
+	errno = 0;
+	ck_assert_int_eq(find_client_on(pair[1]), 1);
+	ck_assert_str_eq(unit.ip, peers[_i].ip);
+	clear_environment();
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+/* Whom -s lets in must not depend on what an earlier call left in errno. */
+START_TEST(an_old_errno_does_not_make_a_client_local)
+{
+	char own[INET_ADDRSTRLEN];
+	int pair[2];
+
+	if (!find_own_address(own) ||
+	    connect_pair(pair, "127.0.0.1", own) == -1) {
+		skip("a client from elsewhere", "no address but loopback, or "
+		    "no way from it to loopback");
+		return;
+	}
+	errno = ENOTSOCK;
+	ck_assert_int_eq(find_client_on(pair[1]), 0);
+	ck_assert_str_eq(unit.ip, own);
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+static const char tls[] = "-ERR plaintext login is refused here, use TLS";
+
+/* Before a secret is sent, whatever the name; and not for the environment. */
+START_TEST(s_refuses_logins_from_elsewhere)
+{
+	static const char *const lines[] = { "USER alice", "USER nobody",
+	    "PASS secret", "AUTH", "AUTH PLAIN", "AUTH LOGIN",
+	    "AUTH PLAIN AGFsaWNlAHNlY3JldA==",
+	    "APOP alice 00000000000000000000000000000000" };
+	const char *dir = make_dir();
+	char own[INET_ADDRSTRLEN];
+	struct peer p;
+	int pair[2];
+	size_t i;
+
+	if (!find_own_address(own) ||
+	    connect_pair(pair, _i ? "::ffff:127.0.0.1" : "127.0.0.1", own) ==
+	    -1) {
+		skip("-s from elsewhere", "no address but loopback, or no "
+		    "way from it to loopback");
+		return;
+	}
+	write_sample(dir, "three");
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	setenv("TCPREMOTEIP", "127.0.0.1", 1);
+	p = start_on(dir, "-s -a -m mbox -f users", pair[0], pair[1]);
+	clear_environment();
+	expect(&p, "+OK *");
+	check_capa(&p, capa_refused);
+	for (i = 0; i < COUNT(lines); i++)
+		ask(&p, lines[i], tls);
+	ask(&p, "NOOP", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(without_s_logins_come_from_anywhere)
+{
+	const char *dir = make_dir();
+	char own[INET_ADDRSTRLEN];
+	struct peer p;
+	int pair[2];
+
+	if (!find_own_address(own) ||
+	    connect_pair(pair, "127.0.0.1", own) == -1) {
+		skip("a login from elsewhere", "no address but loopback, or "
+		    "no way from it to loopback");
+		return;
+	}
+	write_sample(dir, "three");
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	p = start_on(dir, "-m mbox -f users", pair[0], pair[1]);
+	expect(&p, "+OK *");
+	check_capa(&p, capa_login);
+	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+/* Nagle and a delayed ACK would make that 40 ms a message. */
+START_TEST(messages_are_not_held_back_by_tcp)
+{
+	enum { ROUNDS = 50 };
+	const char *dir = make_dir();
+	long begun, took;
+	struct peer p;
+	int pair[2], i, theirs, set = 0;
+	socklen_t len = sizeof(set);
+
+	must(connect_pair(pair, "127.0.0.1", NULL) == 0, "TCP");
+	must((theirs = dup(pair[1])) != -1, "dup");
+	keep_to_ourselves(theirs);
+	write_sample(dir, "three");
+	p = start_on(dir, "-p -m mbox", pair[0], pair[1]);
+	expect(&p, "+OK *");
+	must(getsockopt(theirs, IPPROTO_TCP, TCP_NODELAY, &set, &len) == 0,
+	    "getsockopt");
+	ck_assert_msg(set != 0, "TCP_NODELAY is not set");
+	close(theirs);
+	begun = milliseconds();
+	for (i = 0; i < ROUNDS; i++) {
+		ask(&p, "RETR 1", "+OK *");
+		take_lines(&p);
+	}
+	took = milliseconds() - begun;
+	ck_assert_msg(took < ROUNDS * 30, "%d messages took %ld ms", ROUNDS,
+	    took);
+	quit(&p);
+}
+END_TEST
+
+/* ---- Start ---- */
+
+/* Run it to its end with pipes at 0 and 1, and a socket at 2. */
+static int
+run_once(const char *dir, const char *args, int as_root, char said[2000])
+{
+	int in[2], out[2], err[2], fds[3], status;
+	ssize_t n, len = 0;
+	char c;
+
+	must(pipe(in) == 0 && pipe(out) == 0 && socketpair(AF_UNIX,
+	    SOCK_STREAM, 0, err) == 0, "pipe");
+	keep_to_ourselves(in[1]);
+	keep_to_ourselves(out[0]);
+	keep_to_ourselves(err[0]);
+	fds[0] = in[0];
+	fds[1] = out[1];
+	fds[2] = err[1];
+	status = wait_for(run_program(dir, args, fds, as_root), PATIENCE);
+	close(in[0]);
+	close(in[1]);
+	close(out[1]);
+	close(err[1]);
+	while ((n = read(out[0], said + len, (size_t)(1999 - len))) > 0)
+		len += n;
+	said[len] = '\0';
+	if (read(err[0], &c, 1) != 0)
+		complain("%s: something went to descriptor 2", args);
+	close(out[0]);
+	close(err[0]);
+	return status;
+}
+
+static const char *const wrong_options[] = { "-x", "-p -x", "-t", "-m", "-f",
+	"-u", "-e", "-t 0", "-t x", "-t -5", "-t 5x", "-t 0x10", "-t +5",
+	"mailbox", "-p mailbox", "-p -m mbox extra", "-", "-- x", "--help",
+	"-p -t 1 -t" };
+
+/* A person's mistake: said on a terminal and in the log, never to a client. */
+START_TEST(wrong_options_say_nothing_and_exit_with_2)
+{
+	char said[2000];
+
+	ck_assert_int_eq(run_once(make_dir(), wrong_options[_i], 0, said), 2);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+static const char *const misfits[] = { "", "-m mbox", "-a -p -m mbox",
+	"-a -m mbox", "-p -m %x", "-p -m mbox%", "-f users -m %x",
+	"-f users -m a%", "-s" };
+
+START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
+{
+	const char *dir = make_dir();
+	char said[2000];
+
+	write_sample(dir, "three");
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	ck_assert_int_eq(run_once(dir, misfits[_i], 0, said), 1);
+	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
+	ck_assert_ptr_eq(strstr(said, "\r\n"), said + strlen(said) - 2);
+	ck_assert_ptr_null(strstr(said, "wait"));
+	ck_assert_ptr_null(strstr(said, "lock"));
+}
+END_TEST
+
+START_TEST(a_pipe_is_not_for_root)
+{
+	const char *dir = make_dir();
+	char said[2000];
+
+	if (getuid() != 0) {
+		skip("-p as root", "needs root");
+		return;
+	}
+	write_sample(dir, "three");
+	ck_assert_int_eq(run_once(dir, "-p -m mbox", 1, said), 1);
+	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
+	check_sample(dir, "three", 0);
+}
+END_TEST
+
+START_TEST(the_version_is_told)
+{
+	char said[2000];
+
+	ck_assert_int_eq(run_once(make_dir(), "-V", 0, said), 0);
+	ck_assert_str_eq(said, "pop3d " VERSION "\n");
+}
+END_TEST
+
+/* A -f file that others could read or write lets nobody in. */
+BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
+{
+	const char *dir = make_dir();
+	struct peer p = start_login(dir, "three", "");
+
+	(void)unused;
+	must(chmod(in_dir(dir, "users"), 0604) == 0, "chmod");
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "-ERR [AUTH] login failed");
+	must(chmod(in_dir(dir, "users"), 0620) == 0, "chmod");
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "-ERR [AUTH] login failed");
+	must(chmod(in_dir(dir, "users"), 0640) == 0, "chmod");
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "+OK *");
+	quit(&p);
+}
+
+/* ---- What other servers shipped ---- */
+
+START_TEST(quit_is_answered_by_exactly_one_line)
+{
+	const char *dir = make_dir();
+	struct peer p;
+
+	p = start_login(dir, "three", "");
+	send_text(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
+	expect_all(&p, "+OK bye\r\n", "QUIT before login", 0);
+	finish(&p);
+	p = start_pipe_session(dir, "three");
+	send_text(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
+	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
+	finish(&p);
+	p = start_pipe_session(dir, "three");
+	ask(&p, "DELE 1", "+OK *");
+	send_text(&p, "QUIT\r\nRSET\r\n");
+	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
+	finish(&p);
+	check_sample(dir, "three", 1);
+}
+END_TEST
+
+START_TEST(no_answer_begins_with_plus_err)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+
+	ask(&p, "RETR 4", "-ERR *");
+	ask(&p, "DELE 4", "-ERR *");
+	ask(&p, "LIST 4", "-ERR *");
+	ask(&p, "UIDL 4", "-ERR *");
+	ask(&p, "TOP 4 1", "-ERR *");
+	ask(&p, "NONSENSE", "-ERR *");
+	ask(&p, "LAST", "-ERR *");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(dele_of_a_deleted_message_is_refused)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+
+	ask(&p, "DELE 2", "+OK *");
+	ask(&p, "DELE 2", "-ERR *");
+	ask(&p, "RETR 2", "-ERR *");
+	ask(&p, "TOP 2 0", "-ERR *");
+	ask(&p, "LIST 2", "-ERR *");
+	ask(&p, "UIDL 2", "-ERR *");
+	ask(&p, "RSET", "+OK *");
+	ask(&p, "DELE 2", "+OK *");
+	ask(&p, "RSET", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(stat_does_not_count_deleted_mail)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+
+	ask(&p, "STAT", "+OK 3 203");
+	ask(&p, "DELE 1", "+OK *");
+	ask(&p, "STAT", "+OK 2 118");
+	ask(&p, "DELE 3", "+OK *");
+	ask(&p, "STAT", "+OK 1 65");
+	ask(&p, "DELE 2", "+OK *");
+	ask(&p, "STAT", "+OK 0 0");
+	ask(&p, "RSET", "+OK *");
+	ask(&p, "STAT", "+OK 3 203");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(numbers_stay_after_dele)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+	struct bytes list;
+
+	ask(&p, "DELE 1", "+OK *");
+	ask(&p, "LIST 3", "+OK 3 53");
+	ask(&p, "LIST", "+OK *");
+	list = take_lines(&p);
+	ck_assert_int_eq(strncmp(list.p, "2 65\r\n3 53\r\n", list.len), 0);
+	ask(&p, "RETR 3", "+OK 53 *");
+	ck_assert_uint_eq(take_lines(&p).len, 53);
+	ask(&p, "RSET", "+OK *");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(digits_with_letters_behind_them_are_no_number)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+
+	ask(&p, "DELE 1abc", "-ERR *");
+	ask(&p, "DELE 1 ", "-ERR *");
+	ask(&p, "DELE 1\t", "-ERR *");
+	ask(&p, "RETR 1abc", "-ERR *");
+	ask(&p, "TOP 1 1abc", "-ERR *");
+	ask(&p, "TOP 1abc 1", "-ERR *");
+	ask(&p, "STAT", "+OK 3 *");
+	quit(&p);
+}
+END_TEST
+
+START_TEST(numbers_beyond_any_integer_are_no_message)
+{
+	static const char *const numbers_sent[] = { "0", "4", "257", "65537",
+	    "4294967296", "4294967297", "18446744073709551617",
+	    "340282366920938463463374607431768211457" };
+	struct peer p = start_pipe_session(make_dir(), "three");
+	char line[100];
+	size_t i;
+
+	for (i = 0; i < COUNT(numbers_sent); i++) {
+		snprintf(line, sizeof(line), "DELE %s", numbers_sent[i]);
+		ask(&p, line, "-ERR *");
+		snprintf(line, sizeof(line), "TOP %s 0", numbers_sent[i]);
+		ask(&p, line, "-ERR *");
+		snprintf(line, sizeof(line), "TOP 1 %s", numbers_sent[i]);
+		ask(&p, line, "+OK *");
+		ck_assert_uint_eq(take_lines(&p).len, i == 0 ? 45 : 85);
+	}
+	ask(&p, "STAT", "+OK 3 *");
+	quit(&p);
+}
+END_TEST
+
+/* CR CR LF from a CRLF mailbox; one octet short at an unterminated end. */
+START_TEST(list_counts_what_is_sent_of_crlf_and_unterminated_mail)
+{
+	static const char *const names[] = { "crlf", "unterminated",
+	    "unterminated-cr", "header-unterminated" };
+	const struct sample *s = find_sample(names[_i]);
+	const char *dir = make_dir();
+	size_t n = count_parts(s);
+	struct bytes got;
+	struct peer p = start_pipe_session(dir, s->name);
+	char line[100];
+
+	snprintf(line, sizeof(line), "+OK %lu %lu", (unsigned long)n,
+	    (unsigned long)s->sent[n - 1].len);
+	ask_number(&p, "LIST", n, "");
+	expect(&p, line);
+	ask_number(&p, "RETR", n, "");
+	expect(&p, "+OK *");
+	got = take_lines(&p);
+	check_same(&got, &s->sent[n - 1], n);
+	quit(&p);
+}
+END_TEST
+
+START_TEST(error_texts_do_not_go_to_the_client)
+{
+	const char *dir = make_dir();
+	int pair[2], err[2], fds[3];
+	struct peer p;
+	char c;
+
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 &&
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, err) == 0, "socketpair");
+	memset(&p, 0, sizeof(p));
+	p.fd = pair[0];
+	keep_to_ourselves(pair[0]);
+	keep_to_ourselves(err[0]);
+	fds[0] = fds[1] = pair[1];
+	fds[2] = err[1];
+	write_file(dir, "mbox", "no mailbox\n", 11);
+	p.pid = run_program(dir, "-p -m mbox", fds, 0);
+	close(pair[1]);
+	close(err[1]);
+	check_refusal(&p);
+	ck_assert_int_eq(read(err[0], &c, 1), 0);
+	close(err[0]);
+}
+END_TEST
+
+/* 20 wrong commands end a login, right ones between them or not. */
+START_TEST(twenty_wrong_commands_end_a_login)
+{
+	struct peer p = start_login(make_dir(), "three", "");
+	int i;
+
+	for (i = 0; i < 19; i++) {
+		ask(&p, i % 2 ? "NONSENSE" : "AUTH PLAIN =", "-ERR *");
+		ask(&p, "NOOP", "+OK *");
+	}
+	ask(&p, "STAT", "-ERR *");
+	expect_end(&p);
+	finish(&p);
+}
+END_TEST
+
+START_TEST(wrong_commands_do_not_end_a_session)
+{
+	struct peer p = start_pipe_session(make_dir(), "three");
+	int i;
+
+	for (i = 0; i < 100; i++)
+		ask(&p, i % 2 ? "NONSENSE" : "RETR 0", "-ERR *");
+	quit(&p);
+}
+END_TEST
+
+/* ---- Real mailboxes: MBOX_DIR ---- */
+
+/*
+ * The rules of the format once more, in the simplest way that comes to mind:
+ * the whole file in memory, cut into lines, looked at one by one.
+ */
+struct line {
+	const char *p;
+	size_t len;		/* without its end, */
+	size_t all;		/* and with it */
+};
+
+struct plain {
+	char *text;
+	size_t len;
+	struct line *lines;
+	size_t n;
+};
+
+static void
+cut_lines(struct plain *f)
+{
+	size_t at, room = 0;
+	const char *lf;
+	struct line *l;
+
+	f->n = 0;
+	f->lines = NULL;
+	for (at = 0; at < f->len; at += l->all) {
+		if (f->n == room) {
+			room = 2 * room + 1000;
+			f->lines = realloc(f->lines, room * sizeof(*f->lines));
+			must(f->lines != NULL, "realloc");
+		}
+		l = &f->lines[f->n++];
+		l->p = f->text + at;
+		lf = memchr(l->p, '\n', f->len - at);
+		l->all = l->len = lf == NULL ? f->len - at :
+		    (size_t)(lf - l->p) + 1;
+		if (lf != NULL && --l->len > 0 && lf[-1] == '\r')
+			l->len--;
+	}
+}
+
+/* Whether text, a string, begins with H:MM or HH:MM. */
+static int
+is_time(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	return (digits == 1 || digits == 2) && text[digits] == ':' &&
+	    strspn(text + digits + 1, "0123456789") >= 2;
+}
+
+/* Whether line i is the first of a message, with others in front of it. */
+static int
+begins_message(const struct plain *f, size_t i)
+{
+	const struct line *l = &f->lines[i];
+	char text[1001];
+	size_t len = l->len < 1000 ? l->len : 1000, k;
+
+	if (len < 5 || memcmp(l->p, "From ", 5) != 0 ||
+	    f->lines[i - 1].len != 0)
+		return 0;
+	memcpy(text, l->p, len);
+	text[len] = '\0';
+	for (k = 5; k < len; k++)
+		if (text[k] == ' ' && is_time(text + k + 1))
+			return 1;
+	return 0;
+}
+
+/* What is sent of the message in lines first to last, the latter excluded. */
+static struct bytes
+write_out(const struct plain *f, size_t first, size_t last)
+{
+	struct bytes out;
+	size_t i, body = 0, room = 16;
+	char *p;
+
+	for (i = first; i < last; i++)
+		room += f->lines[i].all + 2;
+	must((p = malloc(room)) != NULL, "malloc");
+	for (i = first + 1; i < last && body == 0; i++)
+		if (f->lines[i].len == 0)
+			body = i + 1;
+	if (body != 0 && body < last && f->lines[last - 1].len == 0)
+		last--;
+	out.p = p;
+	out.len = 0;
+	for (i = first + 1; i < last; i++) {
+		memcpy(p + out.len, f->lines[i].p, f->lines[i].len);
+		memcpy(p + out.len + f->lines[i].len, "\r\n", 2);
+		out.len += f->lines[i].len + 2;
+	}
+	if (body == 0) {
+		memcpy(p + out.len, "\r\n", 2);
+		out.len += 2;
+	}
+	return out;
+}
+
+/* Whether a message is the folder data of other programs. */
+static int
+is_folder_data(const struct bytes *sent)
+{
+	static const char subject[] = "\r\nSubject: DON'T DELETE THIS MESSAGE "
+	    "-- FOLDER INTERNAL DATA\r\n";
+	char *head = malloc(sent->len + 3);
+	size_t len = (size_t)(find_body(sent) - sent->p);
+	int is;
+
+	must(head != NULL, "malloc");
+	memcpy(head, "\r\n", 2);
+	memcpy(head + 2, sent->p, len);
+	head[2 + len] = '\0';
+	is = strstr(head, subject) != NULL &&
+	    strstr(head, "\r\nReceived:") == NULL &&
+	    (strstr(head, "\r\nX-IMAP:") != NULL ||
+	    strstr(head, "\r\nX-IMAPbase:") != NULL);
+	free(head);
+	return is;
+}
+
+enum { REAL_MAX = 5000 };
+
+/* The messages of f: as sent, and where they start, with the end behind. */
+static size_t
+split_file(const struct plain *f, struct bytes *sent, size_t *starts)
+{
+	size_t i = 0, n = 0, k, first;
+
+	while (i < f->n && f->lines[i].len == 0)
+		i++;
+	while (i < f->n && n < REAL_MAX - 1) {
+		for (k = i + 1; k < f->n && !begins_message(f, k); k++)
+			;
+		first = (size_t)(f->lines[i].p - f->text);
+		sent[n] = write_out(f, i, k);
+		if (n > 0 || first > 0 || !is_folder_data(&sent[n]))
+			starts[n++] = first;
+		i = k;
+	}
+	starts[n] = f->len;
+	return n;
+}
+
+/* Delete the messages whose index is odd, or even. */
+static void
+check_deletion(const char *dir, const struct plain *f, const size_t *starts,
+    size_t n, size_t odd)
+{
+	struct bytes want = { "", 0 };
+	char *text = malloc(f->len + 1);
+	struct peer p;
+	size_t i, len;
+
+	must(text != NULL, "malloc");
+	write_file(dir, "mbox", f->text, f->len);
+	p = start(dir, "-p -m mbox");
+	expect(&p, "+OK *");
+	len = n > 0 ? starts[0] : f->len;
+	memcpy(text, f->text, len);
+	for (i = 0; i < n; i++) {
+		if (i % 2 == odd) {
+			ask_number(&p, "DELE", i + 1, "");
+			expect(&p, "+OK *");
+			continue;
+		}
+		memcpy(text + len, f->text + starts[i],
+		    starts[i + 1] - starts[i]);
+		len += starts[i + 1] - starts[i];
+	}
+	quit(&p);
+	want.p = text;
+	want.len = len;
+	check_file(dir, want.p, want.len, "after every second DELE");
+	check_dir(dir);
+	free(text);
+}
+
+static void
+check_real_mailbox(const char *path)
+{
+	static struct bytes sent[REAL_MAX];
+	static size_t starts[REAL_MAX];
+	const char *dir = make_dir();
+	unsigned long octets = 0;
+	struct plain f;
+	size_t n, i;
+
+	f.text = read_file(path, &f.len);
+	cut_lines(&f);
+	n = split_file(&f, sent, starts);
+	for (i = 0; i < n; i++)
+		octets += (unsigned long)sent[i].len;
+	printf("%s: %lu %lu\n", path, (unsigned long)n, octets);
+	fflush(stdout);
+	write_file(dir, "mbox", f.text, f.len);
+	check_retrieval(dir, sent, n);
+	check_file(dir, f.text, f.len, "after reading");
+	check_deletion(dir, &f, starts, n, 1);
+	check_deletion(dir, &f, starts, n, 0);
+	for (i = 0; i < n; i++)
+		free((void *)(uintptr_t)sent[i].p);
+	free(f.lines);
+	free(f.text);
+}
+
+START_TEST(real_mailboxes_are_served_and_kept)
+{
+	const char *dir = getenv("MBOX_DIR");
+	const struct dirent *e;
+	char path[2 * PATH_MAX];
+	size_t len, n = 0;
+	DIR *d;
+
+	if (dir == NULL) {
+		skip("real mailboxes", "MBOX_DIR is not set");
+		return;
+	}
+	must((d = opendir(dir)) != NULL, dir);
+	while ((e = readdir(d)) != NULL) {
+		len = strlen(e->d_name);
+		if (len < 5 || strcmp(e->d_name + len - 5, ".mbox") != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		check_real_mailbox(path);
+		n++;
+	}
+	closedir(d);
+	ck_assert_uint_gt(n, 0);
+}
+END_TEST
+
+/* ---- main ---- */
+
+#define JOBS(X)								\
+	X(a_mailbox_that_stays_locked_is_in_use)			\
+	X(quit_on_a_mailbox_that_stays_locked_removes_nothing)		\
+	X(quit_is_answered_after_the_update)				\
+	X(three_failures_take_nine_seconds_and_end_the_connection)	\
+	X(a_wrong_password_is_answered_as_an_unknown_name_is)		\
+	X(an_unknown_name_is_answered_as_a_wrong_password_is)		\
+	X(a_hostile_name_is_answered_as_a_wrong_password_is)		\
+	X(every_apop_gets_one_status_line)				\
+	X(an_idle_login_ends_by_itself)					\
+	X(an_idle_session_ends_and_removes_nothing)			\
+	X(single_octets_do_not_prolong_a_login)				\
+	X(single_octets_do_not_prolong_a_session)			\
+	X(commands_do_not_prolong_a_login)				\
+	X(commands_prolong_a_session)					\
+	X(a_client_that_stops_reading_is_given_up)			\
+	X(a_client_that_reads_slowly_is_served)				\
+	X(a_file_that_others_can_read_lets_nobody_in)
+
+static void
+add_unit_tests(Suite *suite)
+{
+	TCase *t = tcase_create("statics");
+
+	tcase_add_loop_test(t, numbers_are_digits_and_never_wrap, 0,
+	    COUNT(numbers));
+	tcase_add_loop_test(t, base64_is_strict, 0, COUNT(base64));
+	tcase_add_loop_test(t, the_client_is_found_in_the_environment, 0,
+	    2 * COUNT(addresses));
+	tcase_add_test(t, the_first_variable_with_an_address_counts);
+	tcase_add_test(t,
+	    an_address_in_the_environment_is_not_mixed_with_another);
+	tcase_add_test(t, a_client_that_cannot_be_known_is_not_local);
+	tcase_add_loop_test(t, the_peer_of_a_connection_is_the_client, 0,
+	    COUNT(peers));
+	tcase_add_test(t, an_old_errno_does_not_make_a_client_local);
+	suite_add_tcase(suite, t);
+}
+
+static void
+add_command_tests(Suite *suite)
+{
+	TCase *t = tcase_create("commands");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t,
+	    every_command_gets_one_status_line_in_transaction, 0,
+	    COUNT(commands_sent));
+	tcase_add_loop_test(t,
+	    every_command_gets_one_status_line_in_authorization, 0,
+	    COUNT(commands_sent));
+	tcase_add_test(t, a_line_over_the_buffer_is_not_executed);
+	tcase_add_test(t, a_line_over_the_buffer_ends_an_auth_under_way);
+	tcase_add_loop_test(t, commands_may_be_split_anywhere, 0, 2);
+	tcase_add_loop_test(t, commands_may_come_octet_by_octet, 0, 2);
+	tcase_add_test(t, no_answer_is_lost_in_a_long_pipeline);
+	tcase_add_test(t, two_pipes_serve_as_well_as_a_socket);
+	tcase_add_test(t, quit_is_answered_by_exactly_one_line);
+	tcase_add_test(t, no_answer_begins_with_plus_err);
+	tcase_add_test(t, dele_of_a_deleted_message_is_refused);
+	tcase_add_test(t, stat_does_not_count_deleted_mail);
+	tcase_add_test(t, numbers_stay_after_dele);
+	tcase_add_test(t, digits_with_letters_behind_them_are_no_number);
+	tcase_add_test(t, numbers_beyond_any_integer_are_no_message);
+	tcase_add_test(t, error_texts_do_not_go_to_the_client);
+	tcase_add_test(t, twenty_wrong_commands_end_a_login);
+	tcase_add_test(t, wrong_commands_do_not_end_a_session);
+	suite_add_tcase(suite, t);
+}
+
+static void
+add_mail_tests(Suite *suite)
+{
+	TCase *t = tcase_create("mail");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, messages_are_sent_as_they_are_written_down, 0,
+	    COUNT(samples));
+	tcase_add_loop_test(t, what_is_deleted_is_gone_and_nothing_else, 0,
+	    2 * COUNT(samples));
+	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
+	tcase_add_loop_test(t,
+	    list_counts_what_is_sent_of_crlf_and_unterminated_mail, 0, 4);
+	tcase_add_loop_test(t, a_client_that_goes_without_quit_removes_nothing,
+	    0, 2 * COUNT(last_words));
+	tcase_add_loop_test(t, a_client_that_goes_within_retr_removes_nothing,
+	    0, 2);
+	tcase_add_test(t,
+	    a_client_that_goes_after_quit_does_not_stop_the_update);
+	tcase_add_loop_test(t, a_signal_removes_nothing, 0, COUNT(deadly));
+	tcase_add_loop_test(t, what_is_no_mailbox_is_refused_and_left_alone, 0,
+	    2 * BAD_COUNT);
+	tcase_add_test(t, real_mailboxes_are_served_and_kept);
+	suite_add_tcase(suite, t);
+}
+
+static void
+add_start_tests(Suite *suite)
+{
+	TCase *t = tcase_create("start");
+
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, s_lets_loopback_in, 0, COUNT(loopbacks));
+	tcase_add_test(t, s_lets_a_unix_socket_in);
+	tcase_add_loop_test(t, s_refuses_logins_from_elsewhere, 0, 2);
+	tcase_add_test(t, without_s_logins_come_from_anywhere);
+	tcase_add_test(t, messages_are_not_held_back_by_tcp);
+	tcase_add_loop_test(t, wrong_options_say_nothing_and_exit_with_2, 0,
+	    COUNT(wrong_options));
+	tcase_add_loop_test(t, what_cannot_be_set_up_is_one_err_and_exit_1, 0,
+	    COUNT(misfits));
+	tcase_add_test(t, a_pipe_is_not_for_root);
+	tcase_add_test(t, the_version_is_told);
+	suite_add_tcase(suite, t);
+}
+
+static void
+add_collected_tests(Suite *suite)
+{
+	TCase *t = tcase_create("background");
+
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, there_are_transcripts);
+	if (n_transcripts > 0)
+		tcase_add_loop_test(t, a_session_goes_as_it_is_written, 0,
+		    (int)n_transcripts);
+#define ADD(name)	tcase_add_test(t, name);
+	JOBS(ADD)
+#undef ADD
+	suite_add_tcase(suite, t);
+}
+
+/* Find the program, and put it where it can be run from. */
+static int
+set_up(void)
+{
+	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
+	char *text;
+	size_t len;
+
+	if (pop3d == NULL)
+		pop3d = "./pop3d";
+	snprintf(top, sizeof(top), "%s/pop3d-test.XXXXXX",
+	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+	if (mkdtemp(top) == NULL || realpath(pop3d, program) == NULL) {
+		perror(pop3d);
+		return -1;
+	}
+	user = getuid();
+	if (user != 0)
+		return 0;
+	user = UNPRIVILEGED;
+	text = read_file(program, &len);
+	write_file(top, "program", text, len);
+	free(text);
+	snprintf(program, sizeof(program), "%s/program", top);
+	return chmod(program, 0755) == 0 && chmod(top, 0711) == 0 ? 0 : -1;
+}
+
+static int
+run_suite(void)
+{
+	Suite *suite = suite_create("pop3");
+	SRunner *runner;
+	int failed;
+
+	make_samples();
+#define START(name)	start_job(#name, name##_job, NULL);
+	JOBS(START)
+#undef START
+	start_transcripts();
+	add_unit_tests(suite);
+	add_command_tests(suite);
+	add_mail_tests(suite);
+	add_start_tests(suite);
+	add_collected_tests(suite);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? 0 : 1;
+}
+
+/* The tests run in a child, so that the files go whatever becomes of it. */
+int
+main(void)
+{
+	int status = 1;
+	pid_t pid;
+
+	clear_environment();
+	signal(SIGPIPE, SIG_IGN);
+	if (set_up() == -1)
+		return 1;
+	if ((pid = fork()) == 0)
+		exit(run_suite());
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	remove_tree(top);
+	return pid != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
