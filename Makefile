@@ -85,6 +85,10 @@ sanitize:
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
 
+# Real clients and superservers, as root; what is not installed is named.
+interop: pop3d
+	sh tests/interop/run.sh
+
 pop3d.8: README tests/manual.awk
 	awk -f tests/manual.awk README > $@
 

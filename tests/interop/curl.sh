@@ -1,0 +1,60 @@
+# curl: URLs, commands of one's own, initial responses.
+
+has_all curl curl || return
+serve || return
+user_dir curl
+at=pop3://127.0.0.1:$port
+
+get() { curl -sS -m 60 -u "curl:$secret" "$@"; }
+
+is_message()
+{
+	sed 's/$/'"$(printf '\r')"'/' "$work/messages/$1" | cmp - "$2"
+}
+
+retrieve()
+{
+	for i in 1 2 3 4 5 6 7; do
+		get "$at/$i" -o got && is_message $i got || return 1
+	done
+}
+
+lists() { [ "$(get "$at" | grep -c '^[1-7] [0-9]*')" = 7 ]; }
+uidls() { [ "$(get -X UIDL "$at" | grep -c '^[1-7] [0-9a-f]\{16\}')" = 7 ]; }
+one_size()
+{
+	equal "+OK 1 $(sed 's/$/x/' "$work/messages/1" | wc -c)" \
+	    "$(get -v -I -X 'LIST 1' "$at" 2>&1 | grep -o '+OK 1 [0-9]*')"
+}
+top()
+{
+	get -X 'TOP 5 3' "$at" -o got
+	[ "$(tail -n 4 got | tr -d '\r' | cut -c 1-11 | tr '\n' ,)" = \
+	    ',0 the quick,1 the quick,2 the quick,' ]
+}
+dele()
+{
+	get -I -X "DELE $1" "$at"
+}
+
+fill curl
+check 'LIST from the URL' lists
+check 'RETR of each, octet for octet' retrieve
+check 'RETR again: left on the server' is_untouched curl
+check 'LIST of one message, its octets' one_size
+check 'UIDL' uidls
+check 'TOP with three lines' top
+check 'NOOP' get -I -X NOOP "$at"
+check 'no such message is an error' exits 8 get "$at/8" -o /dev/null || :
+check 'DELE' dele 7
+check 'reconnected: it is gone' equal 6 "$(left curl)"
+check 'a wrong password is exit 67' \
+    exits 67 curl -sS -m 60 -u curl:wrong "$at"
+check 'AUTH PLAIN' get --login-options AUTH=PLAIN "$at"
+check 'AUTH PLAIN with an initial response' \
+    get --login-options AUTH=PLAIN --sasl-ir "$at"
+# APOP comes of itself where the greeting has a challenge.
+serve -a || return
+at=pop3://127.0.0.1:$port
+check 'APOP' get --login-options AUTH=+APOP "$at"
+check 'APOP by itself' get "$at"

@@ -1,0 +1,144 @@
+#!/bin/sh
+# pop3d under real clients, superservers, tunnels and front ends.
+#
+# usage, as root, from the top directory: sh tests/interop/run.sh [group ...]
+#
+# Whatever of them is installed is run, what is not is named. The groups are
+# the other files here; they run side by side. From the environment: POP3D, the
+# program; BUSYBOX, one with inetd and tcpsvd; INTEROP_PLAIN=1, do without
+# namespaces; INTEROP_OFFLINE=1, fetch no packages; INTEROP_KEEP=1, leave the
+# directory. Everything is on loopback. Where the system allows it all of it
+# runs in namespaces of its own, with its own /dev/log and ports; elsewhere
+# free ports are looked for, and the log is read only if nobody else has it.
+
+here=tests/interop
+groups='fetchmail mpop getmail mutt curl libraries mailx dialogues
+superservers systems ssh tls frontends banning'
+
+if [ "$(id -u)" != 0 ]; then
+	echo 'SKIP all: needs root, for accounts, uids and superservers'
+	echo '0 passed, 0 failed, 1 skipped'
+	exit 0
+fi
+for p in useradd setpriv openssl; do
+	command -v $p >/dev/null && continue
+	echo "SKIP all: $p is not installed, nothing works without it"
+	echo '0 passed, 0 failed, 1 skipped'
+	exit 0
+done
+POP3D=${POP3D:-./pop3d}
+if [ ! -x "$POP3D" ] || [ ! -r $here/run.sh ]; then
+	echo "run.sh: no $POP3D: build it, and start in the top directory" >&2
+	exit 1
+fi
+
+# These exclude each other as packages, so they are unpacked side by side. It
+# comes before the namespaces, which have no network.
+unpack()
+{
+	[ -n "$INTEROP_OFFLINE" ] && return
+	mkdir "$work/packages" && chmod 777 "$work/packages"
+	for p in xinetd openbsd-inetd inetutils-inetd; do
+		(cd "$work/packages" && apt-get -qq download $p &&
+		    dpkg -x ${p}_*.deb $p) >/dev/null 2>&1
+	done
+}
+
+# In namespaces all processes have ended with the first one.
+finish()
+{
+	trap '' HUP INT TERM
+	[ -s "$work/pids" ] && [ -z "$INTEROP_SPACES" ] &&
+		kill $(cat "$work/pids") 2>/dev/null
+	# A server's children may need a moment to see it.
+	[ -n "$made_account" ] && sleep 1 && userdel "$account" 2>/dev/null
+	[ -n "$made_run_sshd" ] && rmdir /run/sshd 2>/dev/null
+	[ -e "$work/made_log" ] && rm -f /dev/log
+	if [ -n "$INTEROP_KEEP" ]; then
+		echo "left in $work" >&2
+	else
+		rm -rf "$work"
+	fi
+}
+
+if [ -z "$INTEROP_WORK" ]; then
+	work=$(mktemp -d "${TMPDIR:-/tmp}/interop.XXXXXX") || exit 1
+	made_account= made_run_sshd=
+	trap 'exit 1' HUP INT TERM
+	trap finish EXIT
+	chmod 755 "$work"
+	mkdir "$work/bin" "$work/home" "$work/spool" "$work/empty" \
+	    "$work/out" "$work/messages"
+	chgrp mail "$work/spool" && chmod 2775 "$work/spool" || exit 1
+	cp "$POP3D" "$work/bin/pop3d" || exit 1
+	account=pop3t$$
+	useradd -d "$work/home" -M -s /bin/sh \
+	    -p "$(openssl passwd -6 secret)" "$account" || exit 1
+	made_account=1
+	chown "$account" "$work/home"
+	if [ ! -d /run/sshd ]; then
+		mkdir -p /run/sshd && made_run_sshd=1
+	fi
+	unpack
+	if [ -z "$INTEROP_PLAIN" ] && command -v ip >/dev/null &&
+	    unshare -mnpf --mount-proc true 2>/dev/null; then
+		INTEROP_SPACES=1
+	else
+		INTEROP_SPACES=
+	fi
+	export INTEROP_WORK="$work" INTEROP_SPACES account
+	${INTEROP_SPACES:+unshare -mnpf --kill-child --mount-proc} \
+	    sh $here/run.sh "$@"
+	exit
+fi
+work=$INTEROP_WORK
+
+# A /dev like the host's, but for its log.
+own_dev()
+{
+	mkdir "$work/dev" && mount -t tmpfs -o mode=755 none "$work/dev" &&
+	for f in null zero full random urandom tty ptmx; do
+		cp -a /dev/$f "$work/dev/" || return 1
+	done &&
+	ln -s /proc/self/fd "$work/dev/fd" &&
+	ln -s fd/0 "$work/dev/stdin" && ln -s fd/1 "$work/dev/stdout" &&
+	ln -s fd/2 "$work/dev/stderr" &&
+	mkdir "$work/dev/pts" "$work/dev/shm" &&
+	mount --rbind /dev/pts "$work/dev/pts" &&
+	chmod 1777 "$work/dev/shm" && mount --rbind "$work/dev" /dev
+}
+
+trap 'exit 1' HUP INT TERM
+. $here/lib.sh
+uid=$(id -u "$account") gid=$(id -g "$account")
+if [ -n "$INTEROP_SPACES" ]; then
+	ip link set lo up
+	ip address add 192.0.2.7/32 dev lo	# a peer that is not loopback
+	own_dev || echo 'run.sh: no /dev of our own' >&2
+fi
+start_log
+make_messages
+make_users
+find_listener
+
+echo "pop3d: $("$POP3D" -V), $(uname -sm), namespaces: ${INTEROP_SPACES:-0}"
+[ -n "$log" ] || echo 'SKIP log: no socat, or /dev/log is taken: the lines' \
+    'that pop3d logs are not checked' | tee "$work/out/log"
+n=0
+for group in ${*:-$groups}; do
+	n=$((n + 1))
+	(port=$((base + 200 * n)); cd "$work/home" || exit 1
+	. "$tests/$group.sh"; exit 0) >"$work/out/$group" 2>&1 &
+	eval "pid_$group=$!"
+done
+for group in ${*:-$groups}; do
+	eval "wait \$pid_$group" ||
+		echo "FAIL $group: ended early" >>"$work/out/$group"
+	cat "$work/out/$group"
+done
+[ -n "$INTEROP_KEEP" ] && [ -n "$log" ] && cat "$log" >"$work/log.txt"
+
+count() { cat "$work"/out/* | grep -c "^$1 "; }
+failed=$(count FAIL)
+echo "$(count ok) passed, $failed failed, $(count SKIP) skipped"
+[ "$failed" = 0 ]

@@ -1,0 +1,105 @@
+# ssh to a sshd of our own: the key decides that pop3d -p runs.
+
+has_all ssh sshd ssh ssh-keygen socat || return
+user_dir ssh
+next_port
+ssh-keygen -q -t ed25519 -N '' -f host
+ssh-keygen -q -t ed25519 -N '' -f key && chown "$uid" key
+echo "restrict,command=\"$POP3D -p -m $work/spool/ssh\" $(cat key.pub)" >keys
+cat >sshd.conf <<END
+ListenAddress 127.0.0.1:$port
+HostKey $PWD/host
+AuthorizedKeysFile $PWD/keys
+PidFile none
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+END
+"$(command -v sshd)" -D -e -f sshd.conf >sshd.out 2>&1 &
+started $! || { check 'sshd starts' cat sshd.out false; return; }
+cat >tunnel <<END
+#!/bin/sh
+exec ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no \
+    -o UserKnownHostsFile=$PWD/known -o SendEnv=TCPREMOTEIP -i $PWD/key \
+    -p $port $account@127.0.0.1 "\$@" 2>$PWD/ssh.err
+END
+chmod 755 tunnel
+
+session()
+{
+	talk "EXEC:$1,su=$account" <<END
+S: [+]OK .* 2 messages, .*
+C: CAPA
+S+ [+]OK .*
+C: LIST
+S+ [+]OK .*
+C: RETR 2
+S+ [+]OK .*
+C: DELE 1
+S: [+]OK .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+second()
+{
+	talk "EXEC:'env TCPREMOTEIP=203.0.113.66 $PWD/tunnel id',su=$account" <<END
+S: [+]OK .* 1 messages, .*
+C: UIDL
+S+ [+]OK .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+fill_small ssh
+check 'login, retrieve, delete' session "$PWD/tunnel"
+check 'the second login, whatever is asked for, finds the result' second
+check 'the address is in the log' \
+    logged "LOGOUT, user=$account, ip=\[127.0.0.1\], .*left=1, .*"
+[ -z "$log" ] || check "the client's environment is not" \
+    exits 1 grep -q 'ip=\[203.0.113.66' "$log"
+
+fetch()
+{
+	cat >fetchmailrc <<END
+poll 127.0.0.1 protocol pop3 plugin "$PWD/tunnel" auth ssh
+    user "any" sslproto '' mda "/bin/cat >>$PWD/fetched" $1
+END
+	touch fetched && chown "$uid" fetchmailrc fetched .
+	chmod 600 fetchmailrc
+	as_user timeout 60 fetchmail -f fetchmailrc --pidfile fetchmail.pid
+}
+
+if has_all fetchmail fetchmail; then
+	fill ssh
+	check 'fetchmail with a plugin: keep' fetch keep
+	check 'fetchmail: the second poll fetches nothing' exits 1 fetch keep
+	check 'fetchmail: nokeep' fetch 'nokeep fetchall'
+	check 'fetchmail: the mailbox is empty' is_empty ssh
+	# Why sslproto '' is needed: STLS is sent otherwise.
+	sed "s/sslproto ''//" fetchmailrc >stls.rc
+	chown "$uid" stls.rc && chmod 600 stls.rc
+	check "fetchmail without sslproto '' fails: it sends STLS" \
+	    exits 2 as_user timeout 60 fetchmail -f stls.rc --pidfile f.pid
+fi
+
+mutt_deletes()
+{
+	cat >muttrc <<END
+set folder=$PWD spoolfile=/dev/null sleep_time=0 wait_key=no delete=yes
+set tunnel='$PWD/tunnel' pop_pass=asked-for-all-the-same
+push '<first-entry><delete-message><quit>'
+END
+	in_time 60 setpriv --reuid="$uid" --regid="$gid" --clear-groups env -i \
+	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 script -qec \
+	    "mutt -n -F muttrc -f pop://x@127.0.0.1/" /dev/null
+}
+
+if has_all mutt mutt script; then
+	fill ssh
+	check "mutt with \$tunnel" mutt_deletes
+	check 'mutt: one is deleted' equal 6 "$(left ssh)"
+fi

@@ -1,0 +1,214 @@
+# Superservers: each starts pop3d as root, for every connection one.
+
+has_all superservers socat || return
+user_dir superservers
+forged=203.0.113.66
+
+# Packages that exclude each other are in directories of their own.
+find_inetd()
+{
+	program=$work/packages/$1/usr/sbin/$2
+	[ -x "$program" ] || program=$(command -v "${3:-$2}")
+	[ -n "$program" ] || skip "$1: not installed"
+	[ -n "$program" ]
+}
+
+busybox_has()
+{
+	program=${BUSYBOX:-busybox}
+	"$program" --list 2>/dev/null | grep -qx "$1" && return
+	skip "busybox $1: no busybox that has it (Debian's has not)"
+	return 1
+}
+
+inetd_line="stream tcp nowait.400 root $work/bin/KIND/pop3d pop3d $options"
+
+# start kind: find and start it on the next port, or say why not. What it
+# finds in its environment is not the client's address.
+start()
+{
+	bin=$work/bin/$1
+	mkdir -p "$bin" && cp "$POP3D" "$bin/pop3d"
+	conf=$PWD/$1.conf
+	next_port
+	# A reader of the configuration may drop what follows a #.
+	echo "127.0.0.1:$port $inetd_line" | sed "s#/KIND/#/$1/#" >"$conf"
+	set -- "$1" "$bin/pop3d" $options
+	case $1 in
+	xinetd)
+		find_inetd xinetd xinetd || return
+		shift 2
+		sed -e 's/\(disable.*\)yes/\1no/' \
+		    -e "s|/usr/local/sbin/pop3d|$bin/pop3d|" \
+		    -e "/^{/a\\
+			type = UNLISTED\\
+			port = $port\\
+			bind = 127.0.0.1\\
+			server_args = $*" "$xinetd_d/pop3" >"$conf"
+		set -- "$program" -dontfork -f "$conf" \
+		    -pidfile "$PWD/xinetd.pid" ;;
+	openbsd-inetd)
+		find_inetd openbsd-inetd inetd || return
+		set -- "$program" -i "$conf" ;;
+	inetutils-inetd)
+		find_inetd inetutils-inetd inetutils-inetd || return
+		set -- "$program" -d --pidfile="$PWD/inetutils.pid" "$conf" ;;
+	busybox-inetd)
+		busybox_has inetd || return
+		set -- "$program" inetd -f "$conf" ;;
+	busybox-tcpsvd)
+		busybox_has tcpsvd || return
+		shift
+		set -- "$program" tcpsvd -c 200 127.0.0.1 $port "$@" ;;
+	tcpserver)
+		has_all tcpserver tcpserver || return
+		shift
+		set -- tcpserver -HRl0 -c 200 127.0.0.1 $port "$@" ;;
+	ipsvd)
+		has_all ipsvd tcpsvd || return
+		shift
+		set -- tcpsvd -l0 -c 200 127.0.0.1 $port "$@" ;;
+	socat)
+		shift
+		set -- socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
+		    "EXEC:'$*',nofork" ;;
+	socat-pair)
+		shift
+		# Without -t, half a second after the client's last octet.
+		set -- socat -t 20 \
+		    "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" "EXEC:'$*'"
+		env "$@" >"$PWD/out.socat-pair" 2>&1 &
+		started $!
+		return ;;
+	systemd)
+		has_all systemd systemd-socket-activate || return
+		shift
+		set -- systemd-socket-activate --inetd --accept \
+		    -l 127.0.0.1:$port "$@"
+		;;
+	esac
+	env TCPREMOTEIP=$forged REMOTE_ADDR=$forged REMOTE_HOST=$forged \
+	    SOCAT_PEERADDR=$forged SSH_CONNECTION="$forged 1 1 1" \
+	    TCPREMOTEADDR="$forged:1" "$@" >"out.$kind" 2>&1 &
+	started $! || sed 's/^/	/' "out.$kind"
+}
+
+# Two lines for each of the processes that serve a client: nothing they may
+# print reaches him.
+descriptors()
+{
+	for p in /proc/[0-9]*; do
+		[ "$(readlink "$p/exe" 2>/dev/null)" = "$work/bin/$1/pop3d" ] &&
+			readlink "$p/fd/2"
+	done 2>/dev/null
+}
+
+are() { descriptors "$1" >"$3"; [ "$(grep -c . "$3")" = "$2" ]; }
+
+# dialogue, verifier and root; session and keeper
+silent()
+{
+	{
+		wait_until are "$1" 3 before
+		printf 'USER %s\r\nPASS %s\r\n' "$2" "$secret"
+		wait_until are "$1" 2 after
+		printf 'QUIT\r\n'
+	} | socat -t 20 - "TCP:127.0.0.1:$port" >held
+	tail -n 20 before after held
+	[ "$(grep -c . before)" = 3 ] && [ "$(grep -c . after)" = 2 ] &&
+	    equal /dev/null "$(sort -u before after)" &&
+	    equal 4 "$(grep -c '^+OK ' held)"
+}
+
+session()
+{
+	talk "TCP:127.0.0.1:$port,bind=127.0.0.9" <<END
+S: [+]OK pop3d ready
+C: USER $1
+S: [+]OK .*
+C: PASS $secret
+S: [+]OK .* 2 messages, .*
+C: LIST
+S+ [+]OK .*
+C: RETR 2
+S+ [+]OK .*
+C: DELE 1
+S: [+]OK .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+second()
+{
+	talk <<END
+S: [+]OK pop3d ready
+C: USER $1
+S: [+]OK .*
+C: PASS $secret
+S: [+]OK .* 1 messages, .*
+C: TOP 1 0
+S+ [+]OK .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+fails()
+{
+	talk "TCP:127.0.0.1:$port,bind=127.0.0.8" <<END
+S: [+]OK pop3d ready
+C: USER $1
+S: [+]OK .*
+C: PASS wrong
+S: -ERR \[AUTH\] .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+# Fifty, each from an address of its own, all logged in before one leaves.
+crowd()
+{
+	mkdir -p crowd
+	rm -f crowd/*
+	i=1
+	while [ $i -le 50 ]; do
+		{
+			printf 'USER c%d\r\nPASS %s\r\nSTAT\r\n' $i "$secret"
+			while [ ! -e crowd/go ]; do
+				sleep 0.3
+			done
+			printf 'QUIT\r\n'
+		} | socat -t 20 - "TCP:127.0.0.1:$port,bind=127.0.1.$i" \
+		    >crowd/$i 2>&1 &
+		i=$((i + 1))
+	done
+	wait_tries=300 wait_until all_in && status=0 || status=1
+	touch crowd/go
+	wait
+	grep -l '^-' crowd/* | head -n 3 | xargs -r tail
+	n=$(cat crowd/[0-9]* | grep -c '^+OK ')
+	echo "in at once: $(grep -l '^+OK 0 0' crowd/* | wc -l), answers: $n"
+	[ $status = 0 ] && [ "$n" = 250 ]
+}
+all_in() { [ "$(grep -l '^+OK 0 0' crowd/* 2>/dev/null | wc -l)" = 50 ]; }
+
+i=0
+for kind in xinetd openbsd-inetd inetutils-inetd busybox-inetd busybox-tcpsvd \
+    tcpserver ipsvd socat socat-pair systemd; do
+	i=$((i + 1)) user=s$i
+	fill_small $user
+	start $kind || continue
+	check "$kind: login, retrieve, delete" session $user
+	check "$kind: the second login finds the result" second $user
+	check "$kind: the address is in the log" \
+	    logged "LOGIN, user=$user, ip=\[127.0.0.9\]"
+	check "$kind: descriptor 2 leads nowhere" silent $kind $user
+	check "$kind: a wrong password" fails $user
+	check "$kind: its address, whatever the environment says" \
+	    logged "LOGIN FAILED, user=$user, ip=\[127.0.0.8\]"
+	check "$kind: fifty at once" crowd
+done
+[ -z "$log" ] || check 'the forged address is never logged' \
+    exits 1 grep -q $forged "$log"

@@ -1,0 +1,144 @@
+# The host's own accounts, addresses that are not loopback, a chroot.
+
+has_all systems socat || return
+user_dir systems
+virtual=$options
+
+system_session()
+{
+	talk <<END
+S: [+]OK pop3d ready
+C: USER root
+S: [+]OK .*
+C: PASS secret
+S: -ERR \[AUTH\] .*
+C: USER $account
+S: [+]OK .*
+C: PASS secret
+S: [+]OK .* 2 messages, .*
+C: DELE 1
+S: [+]OK .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+options="-u 64123:64123 -e $work/empty -m $work/spool/%u"
+if serve; then
+	fill_small "$account"
+	check "the host's account: login, delete" system_session
+	check "the host's account: one is left" equal 1 "$(left "$account")"
+	check 'root is refused, as a failed login' \
+	    logged 'LOGIN FAILED, user=root, ip=\[127.0.0.1\]'
+fi
+
+# listen_at address command ...
+listen_at()
+{
+	at=$1
+	shift
+	next_port
+	socat "$at,reuseaddr,fork" "EXEC:'$*',nofork" >"at.$port" 2>&1 &
+	started $!
+}
+
+login()
+{
+	talk "$1" <<END
+S: [+]OK pop3d ready
+C: CAPA
+S+ [+]OK .*
+C: USER $2
+S: [+]OK .*
+C: PASS $secret
+S: [+]OK .* 2 messages, .*
+C: QUIT
+S: [+]OK .*
+END
+}
+
+refused()
+{
+	talk "$1" <<END
+S: [+]OK pop3d ready
+C: CAPA
+S: [+]OK .*
+S: TOP
+S: UIDL
+S: RESP-CODES
+S: AUTH-RESP-CODE
+S: PIPELINING
+S: EXPIRE NEVER
+S: IMPLEMENTATION pop3d
+S: [.]
+C: USER s12
+S: -ERR plaintext login is refused here, use TLS
+C: PASS $secret
+S: -ERR plaintext login is refused here, use TLS
+C: AUTH PLAIN $(b64 "\\0s12\\0$secret")
+S: -ERR plaintext login is refused here, use TLS
+C: QUIT
+S: [+]OK .*
+END
+}
+
+next_port
+at="TCP6-LISTEN:$port,bind=[::1]"
+port=$((port - 1))
+fill_small s11
+fill_small s12
+if listen_at "$at" "$POP3D -s $virtual" 2>/dev/null; then
+	check '-s: IPv6 loopback' login "TCP6:[::1]:$port" s11
+	check 'IPv6 in the log' logged 'LOGIN, user=s11, ip=\[::1\]'
+else
+	skip 'IPv6: none here'
+fi
+next_port
+at="TCP6-LISTEN:$port,bind=[::ffff:127.0.0.1],ipv6only=0"
+port=$((port - 1))
+if listen_at "$at" "$POP3D -s $virtual" 2>/dev/null; then
+	check '-s: IPv4 through an IPv6 socket' \
+	    login "TCP:127.0.0.1:$port,bind=127.0.0.6" s11
+	check 'is IPv4 in the log' logged 'LOGIN, user=s11, ip=\[127.0.0.6\]'
+else
+	skip 'IPv6: no mapped addresses here'
+fi
+if [ -n "$INTEROP_SPACES" ]; then
+	next_port
+	at="TCP-LISTEN:$port,bind=192.0.2.7"
+	port=$((port - 1))
+	listen_at "$at" "$POP3D -s $virtual"
+	check '-s: another address is refused before a password is sent' \
+	    refused "TCP:192.0.2.7:$port"
+	next_port
+	at="TCP-LISTEN:$port,bind=192.0.2.7"
+	port=$((port - 1))
+	listen_at "$at" "$POP3D $virtual"
+	check 'without -s it is served' login "TCP:192.0.2.7:$port" s12
+	check 'and logged' logged 'LOGIN, user=s12, ip=\[192.0.2.7\]'
+else
+	skip '-s: no address but loopback, it needs a network namespace'
+fi
+
+# Nothing in the chroot but the program, mail, accounts, the empty directory.
+static()
+{
+	for cc in musl-gcc "${CC:-cc}"; do
+		$cc -std=c99 -D_DEFAULT_SOURCE -D_FILE_OFFSET_BITS=64 -O2 \
+		    -static -o root/pop3d "$tests"/../../*.c -lcrypt &&
+		    return
+	done >static.out 2>&1
+	return 1
+}
+
+mkdir -p root/mail root/empty
+if [ "$listener" != none ] && static; then
+	cp "$work/passwd" root/passwd && chmod 600 root/passwd
+	fill_small s12
+	mv "$work/spool/s12" root/mail/ && chown "$uid:$gid" root/mail/s12
+	listen_with "$listener" "$(command -v chroot)" "$PWD/root" /pop3d \
+	    -f /passwd -u 64123:64123 -e /empty -m /mail/%u
+	check 'chroot: it serves' login "TCP:127.0.0.1:$port" s12
+else
+	skip 'chroot: no static program can be made'
+fi
