@@ -101,23 +101,22 @@ is_name(const char *name)
 	    (len < 5 || strcmp(name + len - 5, ".lock") != 0);
 }
 
-/* Decimal digits up to end, to an id that can be served. -1: they are not. */
-static int
-parse_id(const char *p, char end, unsigned *id)
+/* Decimal digits up to end, as an id that can be served; else 0. */
+static unsigned
+parse_id(const char *p, char end)
 {
 	unsigned long long n = 0;
 
 	while (*p >= '0' && *p <= '9' && n < UINT_MAX)
 		n = n * 10 + (unsigned)(*p++ - '0');
-	*id = (unsigned)n;
-	return *p == end && n > 0 && n < UINT_MAX ? 0 : -1;
+	return *p == end && n < UINT_MAX ? (unsigned)n : 0;
 }
 
 /* One that is too long counts as none, which matters only to %h. */
 static void
 set_home(struct account *who, const char *dir)
 {
-	snprintf(who->home, sizeof(who->home), "%s",
+	snprintf(who->home, sizeof(who->home), "%.255s",
 	    strlen(dir) < sizeof(who->home) ? dir : "");
 }
 
@@ -127,10 +126,9 @@ take_entry(const struct auth *a, const char *name, char *line,
     struct account *who, char hash[256])
 {
 	char *field[7], *p = line;
-	unsigned uid = getuid(), gid = getgid();
 	size_t i;
 
-	line[strcspn(line, "\n")] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
 	for (i = 0; i < 7; i++) {
 		field[i] = p;
 		p += strcspn(p, ":");
@@ -139,13 +137,12 @@ take_entry(const struct auth *a, const char *name, char *line,
 	}
 	if (*line == '#' || strcmp(field[0], name) != 0)
 		return 0;
-	if (a->root && (parse_id(field[2], '\0', &uid) == -1 ||
-	    parse_id(field[3], '\0', &gid) == -1)) {
+	who->uid = a->root ? parse_id(field[2], '\0') : getuid();
+	who->gid = a->root ? parse_id(field[3], '\0') : getgid();
+	if (a->root && (who->uid == 0 || who->gid == 0)) {
 		syslog(LOG_ERR, "%s: no uid and gid for %s", a->file, name);
 		return 0;
 	}
-	who->uid = uid;
-	who->gid = gid;
 	snprintf(who->name, sizeof(who->name), "%s", name);
 	snprintf(hash, 256, "%s", field[1]);
 	set_home(who, field[5]);
@@ -244,10 +241,7 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
 }
 
-/*
- * Every line can only say no; the last says yes. Nothing in t is trusted, not
- * even that its strings end.
- */
+/* Nothing in t is trusted, not even that its strings end. */
 static int
 verify(const struct auth *a, struct attempt *t, struct account *who)
 {
@@ -312,10 +306,7 @@ auth_try(struct auth *a, struct attempt *t)
 	return answer == 'y';
 }
 
-/*
- * Become somebody for good, with dir as the root directory, and make sure.
- * SECURITY: everything that lives on goes through here.
- */
+/* SECURITY: whatever lives on goes through here, for good; dir is its root. */
 static void
 priv_drop(uid_t uid, gid_t gid, const char *dir)
 {
@@ -346,6 +337,15 @@ confine(int writes)
 		die("cannot confine a process");
 }
 
+/* Seconds for what is left of AUTHORIZATION, by root's clock. */
+static unsigned
+time_left(const struct auth *a)
+{
+	long long ms = a->deadline - clock_ms();
+
+	return ms > 0 ? (unsigned)(ms / 1000) + 1 : 1;
+}
+
 /* One login, in a process of its own: answer gets what auth.c's head says. */
 static void
 priv_verify(const struct auth *a, int records, int answer)
@@ -354,7 +354,7 @@ priv_verify(const struct auth *a, int records, int answer)
 	struct account who;
 
 	signal(SIGALRM, SIG_DFL);
-	alarm(a->seconds + TRY_SECONDS);
+	alarm(time_left(a));
 	if (read(records, &t, sizeof(t)) != sizeof(t))
 		_exit(0);
 	alarm(60);
@@ -425,6 +425,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	close(to[1]);
 	close(from[0]);
+	a->deadline = clock_ms() + (a->seconds + TRY_SECONDS) * 1000LL;
 	while (r == 0 && a->tries++ < TRIES_MAX) {
 		r = priv_try(a, to[0], from[1]);
 		if (r >= 0 && write(from[1], r ? "y" : "n", 1) != 1)
@@ -432,7 +433,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	close(to[0]);
 	close(from[1]);
-	alarm(a->seconds);
+	alarm(time_left(a));
 	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 		kill(pid, SIGKILL);
 	alarm(0);
@@ -550,10 +551,7 @@ priv_enter(struct auth *a, struct mbox *m, const char *path)
 	return r;
 }
 
-/*
- * Build the mailbox's path: %u, %h and %% in the template. NULL, or what is
- * wrong with it.
- */
+/* Build the mailbox's path from -m. NULL, or what is wrong with it. */
 static const char *
 expand(const struct auth *a, char path[PATH_OCTETS])
 {
@@ -593,28 +591,21 @@ auth_enter(struct auth *a, struct mbox *m)
 
 /* ---- Start ---- */
 
-/* -u: a name, or uid:gid where there is no passwd file. */
+/* -u: a name, or uid:gid where there is no passwd file. 0: nobody's. */
 static int
 find_dialogue(struct auth *a)
 {
-	const struct passwd *pw;
 	const char *colon = strchr(a->user, ':');
-	unsigned uid, gid;
+	const struct passwd *pw = colon == NULL ? getpwnam(a->user) : NULL;
 
 	if (colon != NULL) {
-		if (parse_id(a->user, ':', &uid) == -1 ||
-		    parse_id(colon + 1, '\0', &gid) == -1)
-			return -1;
-		a->uid = uid;
-		a->gid = gid;
-		return 0;
+		a->uid = parse_id(a->user, ':');
+		a->gid = parse_id(colon + 1, '\0');
+	} else if (pw != NULL) {
+		a->uid = pw->pw_uid;
+		a->gid = pw->pw_gid;
 	}
-	if ((pw = getpwnam(a->user)) == NULL || pw->pw_uid == 0 ||
-	    pw->pw_gid == 0)
-		return -1;
-	a->uid = pw->pw_uid;
-	a->gid = pw->pw_gid;
-	return 0;
+	return a->uid != 0 && a->gid != 0;
 }
 
 static const char *
@@ -656,7 +647,7 @@ auth_start(struct auth *a, int pipe)
 		return "-m: only %u, %h and %% are known";
 	if (!a->root)
 		return a->file == NULL ? "not root, and no -f" : NULL;
-	if (find_dialogue(a) == -1)
+	if (!find_dialogue(a))
 		return "-u: no such account, or it is root's";
 	if (lstat(a->empty, &st) == -1 || !S_ISDIR(st.st_mode) ||
 	    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)

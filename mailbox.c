@@ -7,6 +7,8 @@
  */
 #include <sys/file.h>
 
+#include <ctype.h>
+
 #include "pop3.h"
 
 #if defined(__linux__)
@@ -45,20 +47,24 @@ static const uint32_t sines[64] = {
 };
 
 #define STEP(f, a, b, k, i, s) do {					\
-	(a) += (f) + x[(k) & 15] + sines[i];				\
+	(a) += x[(k) & 15] + sines[i];					\
+	(a) += (f);							\
 	(a) = ((a) << (s) | (a) >> (32 - (s))) + (b);			\
 } while (0)
-/* A round of 16 steps: F, where the words start and go on, the shifts. */
-#define ROUND(F, r, k, n, s1, s2, s3, s4)				\
-	for (i = 16 * (r); i < 16 * (r) + 16; i += 4) {			\
-		STEP(F(b, c, d), a, b, (k) + (n) * i, i, s1);		\
-		STEP(F(a, b, c), d, a, (k) + (n) * (i + 1), i + 1, s2);	\
-		STEP(F(d, a, b), c, d, (k) + (n) * (i + 2), i + 2, s3);	\
-		STEP(F(c, d, a), b, c, (k) + (n) * (i + 3), i + 3, s4);	\
-	}
+/* Four steps, and a round of 16: F, where the words start and go on, shifts. */
+#define FOUR(F, i, k, n, s1, s2, s3, s4)				\
+	STEP(F(b, c, d), a, b, (k) + (n) * (i), i, s1);			\
+	STEP(F(a, b, c), d, a, (k) + (n) * ((i) + 1), (i) + 1, s2);	\
+	STEP(F(d, a, b), c, d, (k) + (n) * ((i) + 2), (i) + 2, s3);	\
+	STEP(F(c, d, a), b, c, (k) + (n) * ((i) + 3), (i) + 3, s4)
+#define ROUND(F, i, k, n, s1, s2, s3, s4)				\
+	FOUR(F, i, k, n, s1, s2, s3, s4);				\
+	FOUR(F, (i) + 4, k, n, s1, s2, s3, s4);				\
+	FOUR(F, (i) + 8, k, n, s1, s2, s3, s4);				\
+	FOUR(F, (i) + 12, k, n, s1, s2, s3, s4)
 #define F1(x, y, z)	((z) ^ ((x) & ((y) ^ (z))))
-#define F2(x, y, z)	F1(z, x, y)
-#define F3(x, y, z)	((x) ^ (y) ^ (z))
+#define F2(x, y, z)	(((x) & (z)) + ((y) & ~(z)))
+#define F3(x, y, z)	((x) ^ ((y) ^ (z)))
 #define F4(x, y, z)	((y) ^ ((x) | ~(z)))
 
 static void
@@ -70,10 +76,10 @@ md5_block(uint32_t state[4], const unsigned char *p)
 	for (i = 0; i < 16; i++, p += 4)
 		x[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
 		    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-	ROUND(F1, 0, 0, 1, 7, 12, 17, 22)
-	ROUND(F2, 1, 1, 5, 5, 9, 14, 20)
-	ROUND(F3, 2, 5, 3, 4, 11, 16, 23)
-	ROUND(F4, 3, 0, 7, 6, 10, 15, 21)
+	ROUND(F1, 0, 0, 1, 7, 12, 17, 22);
+	ROUND(F2, 16, 1, 5, 5, 9, 14, 20);
+	ROUND(F3, 32, 5, 3, 4, 11, 16, 23);
+	ROUND(F4, 48, 0, 7, 6, 10, 15, 21);
 	state[0] += a;
 	state[1] += b;
 	state[2] += c;
@@ -83,10 +89,24 @@ md5_block(uint32_t state[4], const unsigned char *p)
 void
 md5_init(struct md5 *m)
 {
-	*m = (struct md5){ { 0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476 },
-	    0, { 0 } };
+	static const uint32_t start[4] = {
+		0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476
+	};
+
+	memcpy(m->state, start, sizeof(start));
+	m->octets = 0;
 }
 
+static void
+md5_blocks(struct md5 *m, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i += 64)
+		md5_block(m->state, m->held + i);
+}
+
+/* Nothing is hashed before it must be: many contexts are never finished. */
 void
 md5_update(struct md5 *m, const void *data, size_t len)
 {
@@ -94,12 +114,14 @@ md5_update(struct md5 *m, const void *data, size_t len)
 	size_t have, n;
 
 	for (; len > 0; p += n, len -= n) {
-		have = m->octets % 64;
-		n = len < 64 - have ? len : 64 - have;
-		memcpy(m->block + have, p, n);
+		have = m->octets % sizeof(m->held);
+		n = sizeof(m->held) - have;
+		if (n > len)
+			n = len;
+		memmove(m->held + have, p, n);	/* memcpy: rep movs, slow */
 		m->octets += n;
-		if (have + n == 64)
-			md5_block(m->state, m->block);
+		if (have + n == sizeof(m->held))
+			md5_blocks(m, sizeof(m->held));
 	}
 }
 
@@ -108,12 +130,14 @@ md5_final(struct md5 *m, unsigned char d[16])
 {
 	static const unsigned char pad[64] = { 0x80 };
 	uint64_t bits = m->octets * 8;
+	unsigned char length[8];
 	unsigned i;
 
-	md5_update(m, pad, 1 + (119 - m->octets % 64) % 64);
 	for (i = 0; i < 8; i++)
-		m->block[56 + i] = (unsigned char)(bits >> 8 * i);
-	md5_block(m->state, m->block);
+		length[i] = (unsigned char)(bits >> 8 * i);
+	md5_update(m, pad, 1 + (119 - m->octets % 64) % 64);
+	md5_update(m, length, 8);
+	md5_blocks(m, m->octets % sizeof(m->held));
 	for (i = 0; i < 16; i++)
 		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
 }
@@ -395,26 +419,28 @@ enum {
 	SUBJECT = 128		/* and has this one */
 };
 
+/* In the order of their first letters. */
 #define HEADER_LINE(start, what) { start, sizeof(start) - 1, what }
 static const struct {
 	const char *start;
 	unsigned char len, what;
 } header_lines[] = {
-	HEADER_LINE("Received:", RECEIVED),
-	HEADER_LINE("Delivered-To:", ALWAYS),
+	HEADER_LINE("Content-Length:", UNSTABLE),
 	HEADER_LINE("Date:", EARLY),
+	HEADER_LINE("Delivered-To:", ALWAYS),
+	HEADER_LINE("Lines:", UNSTABLE),
 	HEADER_LINE("Message-ID:", EARLY | MESSAGE_ID),
-	HEADER_LINE("X-Delivery-ID:", ALWAYS | CAPITAL),
+	HEADER_LINE("Received:", RECEIVED),
 	HEADER_LINE("Status:", UNSTABLE),
-	HEADER_LINE("X-Status:", UNSTABLE),
-	HEADER_LINE("X-UID:", UNSTABLE),
+	HEADER_LINE("Subject: DON'T DELETE THIS MESSAGE -- "
+	    "FOLDER INTERNAL DATA", SUBJECT),
+	HEADER_LINE("X-Delivery-ID:", ALWAYS | CAPITAL),
 	HEADER_LINE("X-IMAP:", UNSTABLE | FOLDER),
 	HEADER_LINE("X-IMAPbase:", UNSTABLE | FOLDER),
 	HEADER_LINE("X-Keywords:", UNSTABLE),
-	HEADER_LINE("Content-Length:", UNSTABLE),
-	HEADER_LINE("Lines:", UNSTABLE),
-	HEADER_LINE("Subject: DON'T DELETE THIS MESSAGE -- "
-	    "FOLDER INTERNAL DATA", SUBJECT)
+	HEADER_LINE("X-Status:", UNSTABLE),
+	HEADER_LINE("X-UID:", UNSTABLE),
+	HEADER_LINE("\377", 0)
 };
 
 struct scan {
@@ -504,12 +530,6 @@ is_after_empty(const unsigned char *p)
 	    (p[-2] == '\n' || (p[-2] == '\r' && p[-3] == '\n'));
 }
 
-static int
-is_digit(int c)
-{
-	return c >= '0' && c <= '9';
-}
-
 /*
  * Whether a message can start at p: "From ", and behind a space a time of day,
  * in the first FROM_MAX octets of the line.
@@ -522,10 +542,10 @@ is_from(const unsigned char *p)
 	if (strncmp((const char *)p, "From ", 5) != 0)
 		return 0;
 	for (p += 5; p < end && *p != '\n'; p++) {
-		if (*p != ' ' || !is_digit(p[1]))
+		if (*p != ' ' || !isdigit(p[1]))
 			continue;
-		t = is_digit(p[2]) ? p + 3 : p + 2;
-		if (t[0] == ':' && is_digit(t[1]) && is_digit(t[2]) &&
+		t = isdigit(p[2]) ? p + 3 : p + 2;
+		if (t[0] == ':' && isdigit(t[1]) && isdigit(t[2]) &&
 		    t + 2 < end)
 			return 1;
 	}
@@ -537,7 +557,7 @@ is_from(const unsigned char *p)
  * whether a line begins with F. Written for compilers' vectors: sums of 8 bits
  * side by side, and no exits.
  */
-enum { LANES = 32, STRIDE = 32 * LANES };
+enum { LANES = 32, STRIDE = 8 * LANES };
 
 static unsigned
 count_ends(const unsigned char *p, size_t n, int *has_f)
@@ -568,47 +588,58 @@ count_ends(const unsigned char *p, size_t n, int *has_f)
  * site can change over without mail being fetched again; and, as long as it is
  * not known that this set says enough, all that mail readers leave alone.
  */
+static int
+classify(const unsigned char *p, size_t len)
+{
+	int c = toupper(*p);
+	size_t i = 0, k;
+
+	while ((unsigned char)header_lines[i].start[0] < c)
+		i++;
+	for (; header_lines[i].start[0] == c; i++) {
+		for (k = 1; k < header_lines[i].len && k < len &&
+		    toupper(p[k]) == toupper(header_lines[i].start[k]); k++)
+			;
+		if (k == header_lines[i].len)
+			return header_lines[i].what;
+	}
+	return 0;
+}
+
 static void
 begin_header_line(struct scan *s, const unsigned char *p, size_t len)
 {
-	size_t i, n = sizeof(header_lines) / sizeof(header_lines[0]);
-	int what = 0;
+	int what = 0, received = s->seen & RECEIVED;
 
 	if (*p == ' ' || *p == '\t')
 		return;		/* as the line it continues */
-	for (i = 0; i < n && what == 0; i++)
-		if ((header_lines[i].start[0] ^ *p) % 32 == 0 &&
-		    header_lines[i].len <= len &&
-		    strncasecmp(header_lines[i].start, (const char *)p,
-		    header_lines[i].len) == 0)
-			what = header_lines[i].what;
+	/* behind Received only Delivered-To and X-Delivery-ID still count */
+	if (!received || *p == 'D' || *p == 'd' || *p == 'X')
+		what = classify(p, len);
 	if ((what & CAPITAL) && *p != 'X')
 		what = 0;
-	s->in_id = (what & ALWAYS) || (!(s->seen & RECEIVED) &&
-	    (what & (RECEIVED | EARLY)));
+	s->in_id = (what & ALWAYS) ||
+	    (!received && (what & (RECEIVED | EARLY)));
 	s->seen |= what;
 	s->in_wide = !(s->seen & (RECEIVED | MESSAGE_ID)) &&
 	    !(what & UNSTABLE);
 }
 
-static void
-add_message(struct scan *s, const struct message *new)
+static enum mbox_result
+add_message(struct mbox *m, const struct message *new)
 {
-	struct mbox *m = s->m;
 	size_t room = m->room + m->room / 4 + 64;
 	struct message *more;
 
-	if (m->n == m->room) {
-		more = realloc(m->msg, room * sizeof(*more));
-		if (more == NULL) {
-			s->result = fail(m, MBOX_TEMP, "mailbox is too long");
-			s->end = 1;
-			return;
-		}
+	if (m->n == m->room &&
+	    (more = realloc(m->msg, room * sizeof(*more))) != NULL) {
 		m->msg = more;
 		m->room = room;
 	}
+	if (m->n == m->room)
+		return fail(m, MBOX_TEMP, "mailbox is too long");
 	m->msg[m->n++] = *new;
+	return MBOX_OK;
 }
 
 static uint64_t
@@ -637,14 +668,11 @@ end_message(struct scan *s)
 {
 	const struct mbox *m = s->m;
 	const unsigned char *p = m->data + m->pos;
-	struct message new;
 	off_t end = here(m), body = 0;
+	struct message new = { .offset = s->start, .length = end - s->start };
 
-	memset(&new, 0, sizeof(new));
 	if (s->state == FROM)
 		s->data = end;
-	new.offset = s->start;
-	new.length = end - s->start;
 	new.size = end - s->data + s->bare;
 	if (end > s->data && p[-1] != '\n')
 		new.size += 2;
@@ -660,7 +688,8 @@ end_message(struct scan *s)
 	if (s->found++ == 0 && (s->seen & FOLDER) && (s->seen & SUBJECT) &&
 	    !(s->seen & RECEIVED))
 		return;
-	add_message(s, &new);
+	s->result = add_message(s->m, &new);
+	s->end = s->result != MBOX_OK;
 }
 
 static void
@@ -687,7 +716,7 @@ scan_before(struct scan *s)
 
 	if (len == 0 || (len < 5 && !is_at_end(m)))
 		return 0;
-	if (*p == '\n' || (*p == '\r' && p[1] == '\n' && len > 1))
+	if (*p == '\n' || (len > 1 && memcmp(p, "\r\n", 2) == 0))
 		m->pos += *p == '\n' ? 1 : 2;
 	else if (len >= 5 && memcmp(p, "From ", 5) == 0)
 		begin_message(s);
@@ -805,13 +834,10 @@ scan(struct mbox *m)
 		scan_before, scan_line, scan_line, scan_body
 	};
 	static const struct timespec tick = { 0, 20000000 };
-	struct scan s;
+	struct scan s = { .m = m, .first = m->n };
 	struct stat st;
 	int r = 0;
 
-	memset(&s, 0, sizeof(s));
-	s.m = m;
-	s.first = m->n;
 	m->octets = -1;
 	if (fstat(m->fd, &st) == -1)
 		return fail(m, MBOX_TEMP, "mailbox cannot be read");
@@ -1320,13 +1346,7 @@ transfer(struct update *u, struct place p, off_t len, off_t *to, int copy)
 	return fsync(m->fd);
 }
 
-static int
-is_disk_full(int e)
-{
-	return e == ENOSPC || e == EDQUOT || e == EFBIG;
-}
-
-/* Copy the window at p. On -1 the file has its old end again, if possible. */
+/* -1, and 2 for no space: the file has its old end again, if possible. */
 static int
 copy_window(struct update *u, struct place p, off_t len)
 {
@@ -1341,7 +1361,7 @@ copy_window(struct update *u, struct place p, off_t len)
 		saved = EIO;
 	u->size = u->tail;
 	errno = saved;
-	return -1;
+	return saved == ENOSPC || saved == EDQUOT || saved == EFBIG ? 2 : -1;
 }
 
 /* Move all that stays from p on down to `to`, and cut the file behind it. */
@@ -1367,14 +1387,13 @@ compact(struct update *u, struct place p, off_t to)
 		    copy_window(u, p, len);
 		if (r == 1)
 			continue;
-		if (r == 0 && transfer(u, p, len, &to, 0) == 0)
-			p = next;
-		else if (r == 0 || !is_disk_full(errno))
-			return -1;
-		else {
+		if (r == 2) {
 			m->no_copy = len == end - p.at;	/* one message */
 			u->limit = m->no_copy ? 0 : len / 2;
-		}
+		} else if (r == -1 || transfer(u, p, len, &to, 0) == -1)
+			return -1;
+		else
+			p = next;
 	}
 	return ftruncate(m->fd, to) == -1 ? -1 : fsync(m->fd);
 }
@@ -1393,7 +1412,7 @@ first_deleted(const struct mbox *m)
 enum mbox_result
 mbox_update(struct mbox *m)
 {
-	struct update u;
+	struct update u = { .m = m, .limit = WINDOW };
 	struct place p;
 	enum mbox_result r;
 
@@ -1406,9 +1425,7 @@ mbox_update(struct mbox *m)
 	p.i = first_deleted(m);
 	if (r == MBOX_OK && p.i < m->n) {
 		p.at = m->msg[p.i].offset;
-		u.m = m;
 		u.total = u.tail = u.size = m->octets;
-		u.limit = WINDOW;
 		if (compact(&u, p, p.at) == -1)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be rewritten");
 	}

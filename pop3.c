@@ -82,13 +82,6 @@ note(const struct session *s, const char *what)
 	    s->ip);
 }
 
-static void
-leave(const struct session *s, const char *why)
-{
-	note(s, why);
-	exit(0);
-}
-
 /*
  * Read or write something, within the time there is. RFC 1939, section 3: a
  * session that ends so removes nothing.
@@ -114,8 +107,8 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			select(fd + 1, fd == 0 ? &set : NULL,
 			    fd == 0 ? NULL : &set, NULL, NULL);
 	}
-	leave(s, expired ? "TIMEOUT" : "DISCONNECTED");
-	return 0;
+	note(s, expired ? "TIMEOUT" : "DISCONNECTED");
+	exit(0);
 }
 
 static void
@@ -135,7 +128,7 @@ flush(struct session *s)
 static void
 put(struct session *s, const void *p, size_t len)
 {
-	if (len > sizeof(s->out) - 8 - s->out_len)
+	if (s->out_len + len > sizeof(s->out) - 8)
 		flush(s);
 	memcpy(s->out + s->out_len, p, len);
 	s->out_len += len;
@@ -240,8 +233,8 @@ try_login(struct session *s, char mechanism, const char *name,
 	struct attempt *t = &s->attempt;
 
 	t->mechanism = mechanism;
-	snprintf(t->user, sizeof(t->user), "%s", name);
-	snprintf(t->secret, sizeof(t->secret), "%s", secret);
+	snprintf(t->user, sizeof(t->user), "%.*s", NAME_OCTETS + 1, name);
+	snprintf(t->secret, sizeof(t->secret), "%.*s", FIELD_MAX, secret);
 	s->done = auth_try(&s->auth, t);
 	auth_wipe(s->in, s->in_pos);
 	if (s->done)
@@ -422,19 +415,17 @@ cmd_list(struct session *s)
 	char uid[UID_OCTETS];
 	size_t i;
 
-	if (s->mbox.n > 0 && mbox_uid(&s->mbox, 0, uid) == -1) {
+	if (s->mbox.n > 0 && mbox_uid(&s->mbox, 0, uid) == -1)
 		refuse(s, MBOX_TEMP, unreadable);
-		return;
-	}
-	if (s->message < s->mbox.n) {
+	else if (s->message < s->mbox.n)
 		put_entry(s, "+OK ", s->message);
-		return;
+	else {
+		reply(s, "+OK list follows");
+		for (i = 0; i < s->mbox.n; i++)
+			if (is_there(&s->mbox.msg[i]))
+				put_entry(s, "", i);
+		reply(s, ".");
 	}
-	reply(s, "+OK list follows");
-	for (i = 0; i < s->mbox.n; i++)
-		if (is_there(&s->mbox.msg[i]))
-			put_entry(s, "", i);
-	reply(s, ".");
 }
 
 /* A piece of a message, dot-stuffed: RFC 1939, section 3. */
@@ -477,7 +468,8 @@ cmd_retr(struct session *s)
 	}
 	if (more == -1) {
 		flush(s);
-		leave(s, "mailbox changed under a message");
+		note(s, "mailbox changed under a message");
+		exit(0);
 	}
 	memcpy(s->out + s->out_len, ".\r\n", 3);
 	s->out_len += 3;
@@ -764,7 +756,7 @@ static void
 clean_up(void)
 {
 	struct rlimit none = { 0, 0 };
-	struct sigaction sa;
+	struct sigaction sa = { .sa_handler = SIG_DFL };
 	sigset_t set;
 	int fd, i;
 
@@ -779,7 +771,6 @@ clean_up(void)
 		if (fd > 2)
 			close(fd);
 	}
-	memset(&sa, 0, sizeof(sa));
 	for (i = 1; i < 65; i++) {
 		sa.sa_handler = i == SIGPIPE || i == SIGXFSZ ? SIG_IGN :
 		    i == SIGALRM ? on_alarm : SIG_DFL;

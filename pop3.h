@@ -60,7 +60,7 @@ enum {
 struct md5 {
 	uint32_t state[4];
 	uint64_t octets;
-	unsigned char block[64];
+	unsigned char held[1024];
 };
 
 /* Milliseconds of a clock that nobody sets. */
@@ -221,6 +221,7 @@ struct auth {
 	gid_t gid;
 	int to, from;		/* in the dialogue: records out, answers in */
 	int tries;
+	long long deadline;	/* for the login, by clock_ms */
 	struct account account;	/* who is in */
 };
 

@@ -96,7 +96,7 @@ struct shared {
 };
 
 static struct shared *sh;
-static char scratch[512];		/* a directory of ours, removed in the end */
+static char scratch[512];		/* ours, removed in the end */
 
 /* Whether calls are replaced, and this process's make-believe. */
 static struct {
@@ -106,7 +106,7 @@ static struct {
 	gid_t gid, egid, sgid, groups[4];
 	int ngroups;
 	char jail[PATH_MAX];
-	struct passwd *pw;	/* the system's accounts, ended by a NULL name */
+	struct passwd *pw;	/* accounts, ended by a NULL name */
 	long long crypt_ns;	/* how long a hash takes */
 	int quick;		/* alarms come soon */
 	int lie;		/* a call that says yes and does not do it */
@@ -791,7 +791,8 @@ END_TEST
 	"BnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1"
 #define HELLO1	"$1$abcdefgh$fzmjzFdo5nMtBG8gtud5e0"
 #define HELLO	"Hello world!"
-#define L64	"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+#define L16	"0123456789abcdef"
+#define L64	L16 L16 L16 L16
 #define L256	L64 L64 L64 L64
 #define L2048	L256 L256 L256 L256 L256 L256 L256 L256
 
@@ -1974,6 +1975,7 @@ static const char failed_line[] = "-ERR [AUTH] login failed";
 static const char setup_line[] =
     "-ERR [SYS/PERM] the server is not set up";
 static char program[PATH_MAX];
+static int janitor = -1;	/* a pipe to who cleans up in the end */
 static int has_log;		/* /dev/log is ours, and lines come in */
 static pid_t first;		/* the process that all tests are forked from */
 
@@ -2284,7 +2286,7 @@ collect(int fd)
 	int i;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t));
-	/* should the tests be killed, the socket must not stay */
+	/* should the tests be killed, nobody waits for lines */
 	while (getppid() == first) {
 		if ((n = recv(fd, line, sizeof(line) - 1, 0)) == -1)
 			continue;
@@ -2297,7 +2299,6 @@ collect(int fd)
 		memcpy(sh->line[i], line, (size_t)n + 1);
 		__sync_fetch_and_add(&sh->nlines, 1);
 	}
-	unlink("/dev/log");
 	_exit(1);
 }
 
@@ -2325,7 +2326,8 @@ start_log(void)
 		collect(fd);
 	}
 	close(fd);
-	has_log = 1;
+	/* a word to the janitor: it is ours to remove */
+	has_log = write(janitor, "l", 1) == 1;
 }
 
 static void
@@ -2335,7 +2337,6 @@ stop_log(void)
 		return;
 	kill(collector, SIGTERM);
 	waitpid(collector, NULL, 0);
-	unlink("/dev/log");
 }
 
 static int
@@ -2362,6 +2363,20 @@ expect_logged(const char *what, const char *and, int n)
 	ck_assert_msg(count_logged(what, and) == n,
 	    "%d lines with %s and %s, not %d", count_logged(what, and), what,
 	    and, n);
+}
+
+/* What the log says of a client: no other run of these tests has the same. */
+static const char *
+set_address(int n)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "2001:db8::%lx:%x",
+	    (unsigned long)first % 60000 + 1, (unsigned)n + 1);
+	setenv("TCPREMOTEIP", text, 1);
+	snprintf(text, sizeof(text), "ip=[2001:db8::%lx:%x]",
+	    (unsigned long)first % 60000 + 1, (unsigned)n + 1);
+	return text;
 }
 
 /* ---- /proc ---- */
@@ -2842,12 +2857,11 @@ START_TEST(a_dotlock_is_made_where_one_is_possible)
 {
 	char *template = make_spool(spools[_i].mode, spools[_i].uid,
 	    spools[_i].gid), *file = alice_file();
-	const char *ip = "ip=[198.51.100.1]";
+	const char *ip = set_address(100);
 	pid_t keeper[8];
 	struct client c;
 
 	make_large();
-	setenv("TCPREMOTEIP", "198.51.100.1", 1);
 	start(&c, with(file, spools[_i].home ? "%h/alice" : template, NULL));
 	expect(&c, "+OK");
 	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
@@ -3051,6 +3065,8 @@ START_TEST(what_is_not_the_users_own_file_is_not_served)
 {
 	char *template = make_spool(01777, 0, 0), *file = alice_file();
 	char *path = in_base("spool/alice"), *other = in_base("spool/other");
+	const char *ip;
+	char who[128];
 	struct client c;
 
 	switch (_i) {
@@ -3076,7 +3092,7 @@ START_TEST(what_is_not_the_users_own_file_is_not_served)
 		ck_assert(chown(path, 0, 0) == 0);
 		break;
 	}
-	setenv("TCPREMOTEIP", "198.51.100.2", 1);
+	ip = set_address(101);
 	start(&c, with(file, template, NULL));
 	expect(&c, "+OK");
 	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
@@ -3085,10 +3101,11 @@ START_TEST(what_is_not_the_users_own_file_is_not_served)
 	expect_end(&c);
 	close(c.fd);
 	ck_assert(all_ended());
-	expect_logged("mailbox", "user=alice, ip=[198.51.100.2]", 1);
-	expect_logged("LOGIN FAILED", "198.51.100.2", 0);
+	snprintf(who, sizeof(who), "user=alice, %s", ip);
+	expect_logged("mailbox", who, 1);
+	expect_logged("LOGIN FAILED", ip, 0);
 	/* and not for a reason that came later */
-	expect_logged("Operation not permitted", "198.51.100.2", 0);
+	expect_logged("Operation not permitted", ip, 0);
 }
 END_TEST
 
@@ -3142,12 +3159,11 @@ fail_all(const struct wrong *w, int n, const char *const *argv,
 	static struct client c[32];
 	long long begun[32], took;
 	int i, left, max = 0;
-	char ip[32], *line;
+	char *line;
 	fd_set set;
 
 	for (i = 0; i < n; i++) {
-		snprintf(ip, sizeof(ip), "203.0.113.%d", i + 1);
-		setenv("TCPREMOTEIP", ip, 1);
+		set_address(i);
 		start(&c[i], argv);
 		expect(&c[i], "+OK");
 		max = c[i].fd > max ? c[i].fd : max;
@@ -3186,7 +3202,8 @@ static void
 expect_same_failures(const struct wrong *w, int n, const char *const *argv)
 {
 	long long least = 0, most = 50;
-	char want[400], ip[32];
+	char want[400];
+	const char *ip;
 	int i, tries;
 
 	for (tries = 0; tries < 3 && most - least >= 50; tries++) {
@@ -3196,7 +3213,7 @@ expect_same_failures(const struct wrong *w, int n, const char *const *argv)
 	}
 	ck_assert_msg(most - least < 50, "from %lld to %lld ms", least, most);
 	for (i = 0; i < n; i++) {
-		snprintf(ip, sizeof(ip), "ip=[203.0.113.%d]", i + 1);
+		ip = set_address(i);
 		snprintf(want, sizeof(want), ": LOGIN FAILED, user=%s, %s",
 		    w[i].logged, ip);
 		expect_logged(want, ip, 1);
@@ -3493,6 +3510,7 @@ START_TEST(what_the_superserver_leaves_behind_is_put_in_order)
 	struct client c;
 
 	start_with(&c, PAIR, leak_directories, with(file, template, NULL));
+	sleep_ms(1100);		/* an alarm that was not ours */
 	log_in(&c, "alice", "tanstaaf");
 	wait_children(c.pid, keeper, 1);
 	expect_fds(c.pid, 3, 0, 1, 1);
@@ -3504,7 +3522,6 @@ START_TEST(what_the_superserver_leaves_behind_is_put_in_order)
 	ck_assert(!(set & (1ULL << (SIGCHLD - 1) | 1ULL << (SIGTERM - 1) |
 	    1ULL << (SIGALRM - 1))));
 	ck_assert_str_eq(status_of(c.pid, "Umask"), "0077");
-	sleep_ms(1100);		/* an alarm that was not ours */
 	quit(&c);
 }
 END_TEST
@@ -3580,7 +3597,7 @@ END_TEST
 
 static const struct {
 	const char *calls;	/* as strace knows them; several for libcs */
-	int at_once;		/* already in the dialogue, else in the session */
+	int at_once;		/* in the dialogue, else in the session */
 } refusals[] = {
 	{ "setuid", 1 }, { "setgid", 1 }, { "setgroups", 1 }, { "chroot", 1 },
 	{ "chdir", 1 }, { "setrlimit,prlimit64", 1 },
@@ -3903,8 +3920,9 @@ make_suite(void)
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
 	tcase_add_loop_test(t,
 	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);
-	tcase_add_loop_test(t, a_hostile_dialogue_gets_no_further_than_its_tries,
-	    0, COUNT(hostile));
+	tcase_add_loop_test(t,
+	    a_hostile_dialogue_gets_no_further_than_its_tries, 0,
+	    COUNT(hostile));
 	tcase_add_test(t, a_dialogue_that_dies_leaves_nothing);
 	suite_add_tcase(s, t);
 
@@ -3917,13 +3935,46 @@ make_suite(void)
 	return s;
 }
 
+/*
+ * Clean up when everybody who holds the other end of the pipe is gone: should
+ * the tests be killed, no account and no socket of theirs may stay behind.
+ */
+static pid_t
+start_janitor(void)
+{
+	const char *const clean[] = { "rm", "-rf", scratch, NULL };
+	int p[2], log = 0;
+	ssize_t n;
+	pid_t pid;
+	char c;
+
+	fflush(stdout);
+	if (pipe(p) == -1 || (pid = fork()) == -1)
+		return -1;
+	if (pid != 0) {
+		close(p[0]);
+		fcntl(p[1], F_SETFD, FD_CLOEXEC);
+		janitor = p[1];
+		return pid;
+	}
+	close(p[1]);
+	setsid();
+	while ((n = read(p[0], &c, 1)) == 1 || (n == -1 && errno == EINTR))
+		log |= n == 1;
+	if (log)
+		unlink("/dev/log");
+	remove_accounts();
+	run(clean);
+	_exit(0);
+}
+
 int
 main(void)
 {
 	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
 	char path[PATH_MAX], absolute[PATH_MAX];
-	const char *const clean[] = { "rm", "-rf", scratch, NULL };
 	SRunner *r;
+	pid_t cleaner;
 	int failed;
 
 	snprintf(path, sizeof(path), "%s/check_auth.XXXXXX",
@@ -3940,6 +3991,10 @@ main(void)
 	if (realpath(pop3d != NULL ? pop3d : "./pop3d", program) == NULL)
 		perror("pop3d");
 	first = getpid();
+	if ((cleaner = start_janitor()) == -1) {
+		perror("check_auth");
+		return 1;
+	}
 	if (geteuid() == 0)
 		start_log();
 	r = srunner_create(make_suite());
@@ -3947,7 +4002,7 @@ main(void)
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
 	stop_log();
-	remove_accounts();
-	run(clean);
+	close(janitor);
+	waitpid(cleaner, NULL, 0);
 	return failed != 0;
 }

@@ -2735,6 +2735,30 @@ START_TEST(an_old_errno_does_not_make_a_client_local)
 }
 END_TEST
 
+/*
+ * The final dot of a message goes into room that put leaves for it. With that
+ * room in use and the next answer at hand, what is there must go out first.
+ */
+START_TEST(an_answer_behind_a_full_buffer_flushes_it)
+{
+	size_t over, most = sizeof(unit.out);
+	int null = open("/dev/null", O_WRONLY), out = dup(1);
+
+	ck_assert(null != -1 && out != -1);
+	unit.idle = 60;
+	for (over = 0; over <= 8; over++) {
+		unit.out_len = most - 8 + over;
+		ck_assert_int_eq(dup2(null, 1), 1);
+		put(&unit, "+OK", 3);
+		ck_assert_int_eq(dup2(out, 1), 1);
+		ck_assert_uint_eq(unit.out_len, 3);
+	}
+	alarm(0);
+	close(null);
+	close(out);
+}
+END_TEST
+
 static const char tls[] = "-ERR plaintext login is refused here, use TLS";
 
 /* Before a secret is sent, whatever the name; and not for the environment. */
@@ -3415,6 +3439,7 @@ add_unit_tests(Suite *suite)
 	tcase_add_loop_test(t, the_peer_of_a_connection_is_the_client, 0,
 	    COUNT(peers));
 	tcase_add_test(t, an_old_errno_does_not_make_a_client_local);
+	tcase_add_test(t, an_answer_behind_a_full_buffer_flushes_it);
 	suite_add_tcase(suite, t);
 }
 
