@@ -85,9 +85,20 @@ sanitize:
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
 
+# Everybody at once, on one mailbox: longer than check.
+stress: pop3d tests/check_crash tests/stress_tool
+	sh tests/stress.sh
+
+tests/stress_tool: tests/stress_tool.c Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/stress_tool.c
+
 # Real clients and superservers, as root; what is not installed is named.
 interop: pop3d
 	sh tests/interop/run.sh
+
+# Compared with popa3d where that is installed.
+bench: pop3d
+	sh tests/bench.sh
 
 pop3d.8: README tests/manual.awk
 	awk -f tests/manual.awk README > $@
@@ -109,5 +120,5 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)
 
 clean:
-	rm -f pop3d pop3d.8 $(OBJECTS) $(CHECKS)
+	rm -f pop3d pop3d.8 $(OBJECTS) $(CHECKS) tests/stress_tool
 	rm -rf tests/*.tmp

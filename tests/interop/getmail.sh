@@ -26,7 +26,7 @@ delivered_to = false
 verbose = 2
 END
 	chown -R "$uid" "$1.dir" "$1.mail"
-	as_user timeout 60 getmail --getmaildir "$PWD/$1.dir"
+	as_user timeout 150 getmail --getmaildir "$PWD/$1.dir"
 }
 
 delivered() { same_messages "$1.mail" 1 2 3 4 5 6 7; }

@@ -1,0 +1,1102 @@
+/*
+ * How fast pop3d is, side by side with popa3d and with programs that do the
+ * least there is to do. tests/bench.sh makes the surroundings and calls
+ *
+ *	bench make file messages octets		a mailbox, always the same one
+ *	bench try user				whether popa3d lets him in
+ *	bench				all rows, details first, then the table
+ *
+ * Both sides of a row are run in turn, and the ratio is the median of the
+ * rounds' own ratios: what disturbs the machine disturbs both. CPU is user and
+ * system time of all processes of a server, keepers that outlive their session
+ * too (this process adopts and reaps them), and none of the client's.
+ */
+#define _GNU_SOURCE
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	AT_ONCE = 64,		/* commands sent ahead */
+	ROUNDS_MAX = 99,
+	STARTS = 31,		/* sessions in a round of start to QUIT */
+	TCP_MESSAGES = 100,	/* popa3d needs 40 ms for each */
+	PATIENCE = 120,		/* seconds for one answer */
+	SETTLE_MS = 2100	/* then a mailbox counts as old */
+};
+
+/* Who is measured. The first two log in; PIPE is pop3d -p. */
+enum who {
+	NOBODY, POP3D, POPA3D, STATIC, PIPE, STATIC_PIPE, WC, CAT, LINE,
+	SMALLER, TAIL
+};
+
+struct row {
+	const char *id, *label, *unit;
+	double (*measure)(enum who, const struct row *);
+	const char *box, *smaller;	/* mailboxes */
+	enum who ours, peer;
+	double must;		/* of the ratio; 0: shown in the details only */
+	int absolute;		/* of ours, not of the ratio */
+	int rounds;		/* at most, 0: as many as are asked for */
+};
+
+struct result {
+	double ours, peer, ratio;
+	int ours_spread, peer_spread;	/* percent of the median */
+	int has_peer, ok;
+};
+
+/* A connection to a server. One at a time. */
+static struct {
+	pid_t pid;
+	int fd;
+	size_t pos, len;
+	double wrote;		/* MB, by QUIT */
+	char buf[262144];
+} srv;
+
+static char password[] = "opensesame";
+
+static int
+die(const char *format, ...)
+{
+	va_list ap;
+
+	fprintf(stderr, "bench: ");
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fprintf(stderr, "\n");
+	exit(2);
+}
+
+static double
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void
+sleep_ms(int ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+
+	while (nanosleep(&t, &t) == -1 && errno == EINTR)
+		;
+}
+
+/* What bench.sh says; empty counts as nothing. */
+static char *
+setting(const char *name)
+{
+	char *value = getenv(name);
+
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* The path of something in the directory of bench.sh, valid for a while. */
+static char *
+in_dir(const char *name, const char *more)
+{
+	static char path[8][1024];
+	static unsigned turn;
+	char *p = path[turn++ % 8];
+
+	snprintf(p, sizeof(path[0]), "%s/%s%s", setting("BENCH_DIR"), name,
+	    more);
+	return p;
+}
+
+static char *
+spool(const char *box)
+{
+	return in_dir("spool/benchbox-", box);
+}
+
+static off_t
+file_size(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == -1 ? -1 : st.st_size;
+}
+
+/* ---- Mailboxes ---- */
+
+/* Reproducible noise: xorshift64. */
+static uint64_t noise = 88172645463325252u;
+
+static unsigned
+dice(unsigned n)
+{
+	noise ^= noise << 13;
+	noise ^= noise >> 7;
+	noise ^= noise << 17;
+	return (unsigned)((noise >> 33) % n);
+}
+
+static const char *const words[] = {
+	"the", "of", "and", "a", "to", "in", "is", "you", "that", "it", "he",
+	"was", "for", "on", "are", "as", "with", "his", "they", "I", "at",
+	"be", "this", "have", "or", "one", "had", "by", "word", "but", "not",
+	"what", "all", "were", "we", "when", "your", "can", "said", "there",
+	"use", "an", "each", "which", "she", "do", "how", "their", "if",
+	"will", "up", "other", "about", "out", "many", "then", "them", "these",
+	"so", "some", "her", "would", "make", "like", "him", "into", "time",
+	"has", "look", "two", "more", "write", "go", "see", "number", "no",
+	"way", "could", "people", "my", "than", "first", "water", "been",
+	"call", "who", "oil", "its", "now", "find", "long", "down", "day",
+	"did", "get", "come", "made", "may", "part", "few", "mailbox",
+	"attached", "meeting", "yesterday", "server", "questions", "Friday",
+	"regards", "delivery", "information", "e.g.", "(see",
+	"below)", "http://www.example.org/index.html", "=3D", "1,024"
+};
+
+enum { POOL = 1 << 20, LINES_MAX = POOL / 16 };
+
+struct text {
+	char pool[POOL];
+	size_t start[LINES_MAX];	/* of each line */
+	size_t n;
+};
+
+/* Lines of 40 to 76 columns, one in eight empty; some begin with a dot. */
+static void
+make_text(struct text *t)
+{
+	size_t at = 0, width, col, len;
+	const char *w;
+
+	while (at < POOL - 128 && t->n < LINES_MAX) {
+		t->start[t->n++] = at;
+		if (dice(8) == 0) {
+			t->pool[at++] = '\n';
+			continue;
+		}
+		width = 40 + dice(33);
+		col = 0;
+		if (dice(20) == 0)
+			t->pool[at + col++] = "> .-"[dice(4)];
+		for (;;) {
+			w = words[dice(sizeof(words) / sizeof(words[0]))];
+			len = strlen(w);
+			if (col >= 40 && col + len > width)
+				break;
+			if (col + len > 75)
+				continue;
+			memcpy(t->pool + at + col, w, len);
+			if (col == 0 && dice(4) == 0 && *w >= 'a' && *w <= 'z')
+				t->pool[at] = (char)(*w - 'a' + 'A');
+			col += len;
+			t->pool[at + col++] = ' ';
+		}
+		t->pool[at + col - 1] = '\n';
+		at += col;
+	}
+	t->start[t->n] = at;
+}
+
+static void
+put_header(FILE *f, unsigned i)
+{
+	unsigned who = dice(5000), day = 1 + i / 86400 % 28;
+	unsigned h = i / 3600 % 24, m = i / 60 % 60, s = i % 60;
+	char date[64];
+
+	snprintf(date, sizeof(date), "%u Feb 2021 %02u:%02u:%02u", day, h, m,
+	    s);
+	fprintf(f, "From sender%u@example.org Mon Feb %2u %02u:%02u:%02u 2021\n"
+	    "Return-Path: <sender%u@example.org>\n"
+	    "Delivered-To: user@example.net\n"
+	    "Received: from mx%u.example.org (mx.example.org [192.0.2.%u])\n"
+	    "\tby mail.example.net (Postfix) with ESMTPS id 4D%08X\n"
+	    "\tfor <user@example.net>; Mon, %s +0000 (UTC)\n", who, day, h, m,
+	    s, who, dice(9), dice(255), dice(0x7fffffff), date);
+	fprintf(f, "From: Sender %u <sender%u@example.org>\n"
+	    "To: user@example.net\n"
+	    "Subject: %s %s, number %u\n"
+	    "Date: Mon, %s +0000\n"
+	    "Message-ID: <%08x.%u@example.org>\n"
+	    "MIME-Version: 1.0\n"
+	    "Content-Type: text/plain; charset=utf-8\n\n", who, who,
+	    words[dice(100)], words[dice(100)], i, date, dice(0x7fffffff), i);
+}
+
+/* Neither popa3d nor pop3d waits for a mailbox that is old. */
+static void
+make_old(int fd)
+{
+	struct timespec t[2] = { { 1600000000, 0 }, { 1600000000, 0 } };
+
+	if (fsync(fd) == -1 || futimens(fd, t) == -1)
+		die("a mailbox: %s", strerror(errno));
+}
+
+static int
+make_mailbox(const char *path, unsigned long n, size_t octets)
+{
+	static struct text text;
+	FILE *f = fopen(path, "w");
+	unsigned long i;
+	size_t a, b, want;
+	long start;
+
+	if (f == NULL)
+		die("%s: %s", path, strerror(errno));
+	make_text(&text);
+	for (i = 0; i < n; i++) {
+		start = ftell(f);
+		put_header(f, (unsigned)i);
+		want = octets - (size_t)(ftell(f) - start);
+		do
+			a = dice((unsigned)text.n);
+		while (text.start[text.n] - text.start[a] < want);
+		for (b = a; text.start[b] - text.start[a] < want; b++)
+			;
+		fwrite(text.pool + text.start[a], 1,
+		    text.start[b] - text.start[a], f);
+		fputc('\n', f);
+	}
+	if (fflush(f) == EOF)
+		die("%s: %s", path, strerror(errno));
+	make_old(fileno(f));
+	fclose(f);
+	return 0;
+}
+
+/* ---- Programs and their cost ---- */
+
+static int
+listen_and_connect(int pair[2])
+{
+	struct sockaddr_in a;
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memset(&a, 0, sizeof(a));
+	a.sin_family = AF_INET;
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(fd, (struct sockaddr *)&a, len) == -1 ||
+	    listen(fd, 1) == -1 ||
+	    getsockname(fd, (struct sockaddr *)&a, &len) == -1 ||
+	    connect(pair[0], (struct sockaddr *)&a, len) == -1)
+		return -1;
+	pair[1] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+	close(fd);
+	return pair[1] == -1 ? -1 : 0;
+}
+
+/*
+ * Start a program with a socket on 0 and 1. uid 0: with our own ids. What a
+ * program says to 2 is not for the table.
+ */
+static void
+start(char *const argv[], uid_t uid, int tcp)
+{
+	struct timeval patience = { PATIENCE, 0 };
+	int pair[2], null;
+
+	if ((tcp ? listen_and_connect(pair) : socketpair(AF_UNIX, SOCK_STREAM |
+	    SOCK_CLOEXEC, 0, pair)) == -1)
+		die("socket: %s", strerror(errno));
+	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience));
+	fflush(NULL);
+	if ((srv.pid = fork()) == -1)
+		die("fork: %s", strerror(errno));
+	if (srv.pid == 0) {
+		null = open("/dev/null", O_WRONLY);
+		if (dup2(pair[1], 0) == -1 || dup2(pair[1], 1) == -1 ||
+		    dup2(null, 2) == -1)
+			_exit(126);
+		close(null);
+		if (uid != 0 && (setgroups(0, NULL) == -1 ||
+		    setgid((gid_t)uid) == -1 || setuid(uid) == -1))
+			_exit(126);
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	close(pair[1]);
+	srv.fd = pair[0];
+	srv.pos = srv.len = 0;
+}
+
+/* End the connection, wait for all processes: their CPU in milliseconds. */
+static double
+finish(void)
+{
+	struct rusage ru;
+	double ms = 0;
+	pid_t pid;
+	int status;
+
+	close(srv.fd);
+	while ((pid = wait4(-1, &status, 0, &ru)) != -1 || errno == EINTR) {
+		if (pid == srv.pid && WIFEXITED(status) &&
+		    WEXITSTATUS(status) >= 126)
+			die("a program cannot be started");
+		if (pid == -1)
+			continue;
+		ms += (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e3 +
+		    (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1e3;
+	}
+	return ms;
+}
+
+/* Start whoever it is on a mailbox. */
+static void
+start_who(enum who who, const char *box, int tcp)
+{
+	static char e[] = "-e", f[] = "-f", l[] = "-l", m[] = "-m", p[] = "-p",
+	    u[] = "-u", wc_name[] = "wc", cat_name[] = "cat";
+	uid_t uid = (uid_t)atoi(setting("BENCH_UID"));
+	char *pipe[] = { setting(who == PIPE ? "POP3D" : "STATIC"), p, m,
+	    spool(box), NULL };
+	char *login[] = { setting(who == POP3D ? "POP3D" : "STATIC"), f,
+	    in_dir(who == POP3D ? "accounts" : "accounts.plain", ""), m,
+	    in_dir("spool/%u", ""), u, setting("BENCH_DIALOGUE"), e,
+	    in_dir("empty", ""), NULL };
+	char *popa3d[] = { setting("POPA3D"), NULL };
+	char *wc[] = { wc_name, l, spool(box), NULL };
+	char *cat[] = { cat_name, spool(box), NULL };
+	char *line[] = { in_dir("line", ""), NULL };
+	/* as root, pop3d and popa3d look after themselves */
+	uid_t plain = geteuid() == 0 ? uid : 0;
+
+	switch (who) {
+	case PIPE:
+	case STATIC_PIPE:
+		start(pipe, plain, tcp);
+		break;
+	case POP3D:
+	case STATIC:
+		start(login, 0, tcp);
+		break;
+	case POPA3D:
+		start(popa3d, 0, tcp);
+		break;
+	default:
+		start(who == WC ? wc : who == CAT ? cat : line, plain, tcp);
+	}
+}
+
+/* ---- The client ---- */
+
+/* What is not used yet moves to the front and is added to. 0: it is over. */
+static int
+read_more(void)
+{
+	ssize_t n;
+
+	memmove(srv.buf, srv.buf + srv.pos, srv.len - srv.pos);
+	srv.len -= srv.pos;
+	srv.pos = 0;
+	n = read(srv.fd, srv.buf + srv.len, sizeof(srv.buf) - srv.len);
+	if (n == -1)
+		die("no answer: %s", strerror(errno));
+	srv.len += (size_t)n;
+	return n > 0;
+}
+
+/* The next line, its end included; valid until the next call. */
+static char *
+get_line(size_t *len)
+{
+	char *line, *lf;
+
+	for (;;) {
+		line = srv.buf + srv.pos;
+		lf = memchr(line, '\n', srv.len - srv.pos);
+		if (lf != NULL)
+			break;
+		if (!read_more())
+			die("the server hung up");
+	}
+	*len = (size_t)(lf + 1 - line);
+	srv.pos += *len;
+	return line;
+}
+
+static char *
+expect_ok(void)
+{
+	size_t len;
+	char *line = get_line(&len);
+
+	line[len - 1] = '\0';
+	if (strncmp(line, "+OK", 3) != 0)
+		die("the server said: %s", line);
+	return line;
+}
+
+static void
+say(const char *p, size_t len)
+{
+	ssize_t n;
+
+	for (; len > 0; len -= (size_t)n, p += n)
+		if ((n = write(srv.fd, p, len)) == -1)
+			die("the server does not listen: %s", strerror(errno));
+}
+
+static char *
+ask(const char *format, ...)
+{
+	char line[300];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	say(line, (size_t)n);
+	return expect_ok();
+}
+
+/* The rest of an answer of many lines: its octets as they were in the mail. */
+static long long
+get_lines(void)
+{
+	long long octets = 0;
+	char *line;
+	size_t len;
+
+	for (;;) {
+		line = get_line(&len);
+		if (line[0] == '.') {
+			if (len == 3)
+				return octets;
+			octets--;
+		}
+		octets += (long long)len;
+	}
+}
+
+/* Log in, or read what greets us without: the milliseconds that took. */
+static double
+log_in(enum who who, const char *box)
+{
+	double begun = now_ms();
+
+	expect_ok();
+	if (who == PIPE || who == STATIC_PIPE)
+		return now_ms() - begun;
+	ask("USER benchbox-%s\r\n", box);
+	begun = now_ms();
+	ask("PASS %s\r\n", password);
+	return now_ms() - begun;
+}
+
+static unsigned long
+get_stat(long long *octets)
+{
+	unsigned long n;
+
+	if (sscanf(ask("STAT\r\n"), "+OK %lu %lld", &n, octets) != 2)
+		die("STAT: wrong answer");
+	return n;
+}
+
+/* A command for messages 1 to n, AT_ONCE ahead of the answers at most. */
+static long long
+for_all(const char *command, int many, unsigned long n, unsigned long at_once)
+{
+	char out[AT_ONCE * 32];
+	unsigned long sent = 0, done;
+	long long octets = 0;
+	size_t len;
+
+	for (done = 0; done < n; done++) {
+		if (sent < n && sent - done <= at_once * 3 / 4) {
+			for (len = 0; sent < n && sent - done < at_once; )
+				len += (size_t)snprintf(out + len, sizeof(out) -
+				    len, "%s %lu\r\n", command, ++sent);
+			say(out, len);
+		}
+		expect_ok();
+		if (many)
+			octets += get_lines();
+	}
+	return octets;
+}
+
+/* ---- What is measured: milliseconds, if nothing else is said ---- */
+
+static double
+log_in_once(enum who who, const struct row *row)
+{
+	double begun = now_ms(), took;
+
+	start_who(who, row->box, 0);
+	if (who == WC) {
+		while (read_more())
+			srv.pos = srv.len;
+		finish();
+		return now_ms() - begun;
+	}
+	took = log_in(who, row->box);
+	ask("QUIT\r\n");
+	finish();
+	return took;
+}
+
+/* CPU of a session that only logs in, or of wc. */
+static double
+log_in_cpu(enum who who, const struct row *row)
+{
+	start_who(who, row->box, 0);
+	if (who == WC) {
+		while (read_more())
+			srv.pos = srv.len;
+		return finish();
+	}
+	log_in(who, row->box);
+	ask("QUIT\r\n");
+	return finish();
+}
+
+/* CPU of a session that fetches everything, or of cat. */
+static double
+fetch_all(enum who who, const struct row *row)
+{
+	long long octets;
+	unsigned long n;
+
+	start_who(who, row->box, 0);
+	if (who == CAT) {
+		while (read_more())
+			srv.pos = srv.len;
+		return finish();
+	}
+	log_in(who, row->box);
+	n = get_stat(&octets);
+	if (for_all("RETR", 1, n, AT_ONCE) != octets)
+		die("STAT and RETR do not agree");
+	ask("QUIT\r\n");
+	return finish();
+}
+
+static double
+fetch_by_tcp(enum who who, const struct row *row)
+{
+	double begun, took;
+
+	start_who(who, row->box, 1);
+	log_in(who, row->box);
+	begun = now_ms();
+	for_all("RETR", 1, TCP_MESSAGES, 1);
+	took = now_ms() - begun;
+	ask("QUIT\r\n");
+	finish();
+	return took;
+}
+
+static double
+list_ids(enum who who, const struct row *row)
+{
+	double begun, took;
+
+	start_who(who, row->box, 0);
+	log_in(who, row->box);
+	begun = now_ms();
+	ask("UIDL\r\n");
+	get_lines();
+	took = now_ms() - begun;
+	ask("QUIT\r\n");
+	finish();
+	return took;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double
+median(const double *v, size_t n)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, v, n * sizeof(*v));
+	qsort(sorted, n, sizeof(*sorted), compare);
+	return (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+}
+
+static double
+start_to_quit(enum who who, const struct row *row)
+{
+	double v[STARTS], begun;
+	size_t i, len;
+
+	for (i = 0; i < STARTS; i++) {
+		begun = now_ms();
+		start_who(who, row->box, 0);
+		if (who == LINE)
+			get_line(&len);
+		else {
+			log_in(who, row->box);
+			ask("QUIT\r\n");
+		}
+		finish();
+		v[i] = now_ms() - begun;
+	}
+	return median(v, STARTS);
+}
+
+/* CPU of a session with UIDL: what it costs to look at a mailbox. */
+static double
+look(enum who who, const struct row *row)
+{
+	const char *box = who == SMALLER ? row->smaller : row->box;
+	double v[7];
+	size_t i, n = file_size(spool(box)) < 1 << 24 ? 7 : 1;
+
+	for (i = 0; i < n; i++) {
+		start_who(PIPE, box, 0);
+		log_in(PIPE, box);
+		ask("UIDL\r\n");
+		get_lines();
+		ask("QUIT\r\n");
+		v[i] = finish();
+	}
+	return median(v, n);
+}
+
+/* ---- QUIT ---- */
+
+/* A fresh copy of a mailbox, on disk, and as old as servers want it. */
+static void
+copy_mailbox(const char *from, const char *to)
+{
+	static char buf[1 << 20];
+	int in = open(from, O_RDONLY);
+	int out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0660);
+	ssize_t n;
+
+	while ((n = read(in, buf, sizeof(buf))) > 0)
+		if (write(out, buf, (size_t)n) != n)
+			n = -1;
+	if (n == -1 || (geteuid() == 0 && fchown(out,
+	    (uid_t)atoi(setting("BENCH_UID")), (gid_t)-1) == -1))
+		die("%s: %s", to, strerror(errno));
+	make_old(out);
+	close(in);
+	close(out);
+	sleep_ms(SETTLE_MS);
+}
+
+/* A number of a file in /proc behind its name, or -1. */
+static double
+proc_number(pid_t pid, const char *file, const char *name)
+{
+	char path[64], line[256];
+	double value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, file);
+	if ((f = fopen(path, "r")) == NULL)
+		return -1;
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (strncmp(line, name, strlen(name)) == 0)
+			value = atof(line + strlen(name));
+	fclose(f);
+	return value;
+}
+
+/*
+ * Delete the first n messages of a copy of the mailbox, or with 0 all. The
+ * time of QUIT.
+ */
+static double
+delete_some(enum who who, const struct row *row, unsigned long n)
+{
+	long long octets;
+	unsigned long all;
+	double begun, took, before;
+	siginfo_t info;
+
+	copy_mailbox(spool(row->box), spool("q"));
+	start_who(who, "q", 0);
+	log_in(who, "q");
+	all = get_stat(&octets);
+	for_all("DELE", 0, n == 0 ? all : n, AT_ONCE);
+	before = proc_number(srv.pid, "io", "wchar:");
+	begun = now_ms();
+	ask("QUIT\r\n");
+	took = now_ms() - begun;
+	/* it is not reaped yet, so root can still read its account */
+	waitid(P_PID, (id_t)srv.pid, &info, WEXITED | WNOWAIT);
+	srv.wrote = (proc_number(srv.pid, "io", "wchar:") - before) / 1048576;
+	finish();
+	if (file_size(spool("q")) >= file_size(spool(row->box)) ||
+	    (n == 0) != (file_size(spool("q")) == 0))
+		die("QUIT did not remove what it should");
+	return took;
+}
+
+static double
+delete_all(enum who who, const struct row *row)
+{
+	return delete_some(who, row, 0);
+}
+
+static double
+delete_first(enum who who, const struct row *row)
+{
+	return delete_some(who, row, 1);
+}
+
+/* Megabytes written, and what stays behind the first message. */
+static double
+write_first(enum who who, const struct row *row)
+{
+	if (who == TAIL)	/* as ours left it, just before */
+		return (double)file_size(spool("q")) / 1048576;
+	delete_some(who, row, 1);
+	return srv.wrote;
+}
+
+/* ---- Sizes ---- */
+
+/* The largest peak of the server's first process and its children, KB. */
+static double
+peak_memory(double peak)
+{
+	double kb = proc_number(srv.pid, "status", "VmHWM:");
+	char path[64];
+	FILE *f;
+	long child;
+
+	if (kb > peak)
+		peak = kb;
+	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children",
+	    (long)srv.pid, (long)srv.pid);
+	if ((f = fopen(path, "r")) == NULL)
+		return peak;
+	while (fscanf(f, "%ld", &child) == 1) {
+		kb = proc_number((pid_t)child, "status", "VmHWM:");
+		if (kb > peak)
+			peak = kb;
+	}
+	fclose(f);
+	return peak;
+}
+
+static double
+use_memory(enum who who, const char *box)
+{
+	long long octets;
+	double peak = 0;
+
+	start_who(who, box, 0);
+	if (who != PIPE && who != STATIC_PIPE) {
+		expect_ok();
+		peak = peak_memory(0);
+		ask("USER benchbox-%s\r\nPASS %s\r\n", box, password);
+		expect_ok();
+	} else
+		expect_ok();
+	get_stat(&octets);
+	peak = peak_memory(peak);
+	ask("QUIT\r\n");
+	finish();
+	return peak;
+}
+
+static double
+memory(enum who who, const struct row *row)
+{
+	return use_memory(who, row->box);
+}
+
+/*
+ * Octets for each message that is held: 100,000 against few. Against none, the
+ * buffers that are touched first are in it, too.
+ */
+static double
+growth(enum who who, const struct row *row)
+{
+	double n = strcmp(row->smaller, "d") == 0 ? 100000 : 99000;
+	double much = use_memory(who, row->box);
+
+	return (much - use_memory(who, row->smaller)) * 1024 / n;
+}
+
+static double
+binary(enum who who, const struct row *row)
+{
+	(void)row;
+	return (double)file_size(who == STATIC ? in_dir("static.stripped", "") :
+	    who == POP3D ? in_dir("pop3d.stripped", "") :
+	    setting("POPA3D")) / 1024;
+}
+
+/* ---- Rows ---- */
+
+static const struct row rows[] = {
+	{ "login-c", "login, 20,000 messages of 50 KB", "ms", log_in_once,
+	    "c", NULL, POP3D, POPA3D, 0.5, 0, 0 },
+	{ "login-c-wc", "  the same to wc -l", "ms", log_in_once,
+	    "c", NULL, POP3D, WC, 2.0, 0, 0 },
+	{ "login-c-cpu", "login, 20,000 messages of 50 KB, CPU", "ms",
+	    log_in_cpu, "c", NULL, POP3D, POPA3D, 0, 0, 0 },
+	{ "login-b-cpu", "login, 100,000 messages of 1 KB, CPU", "ms",
+	    log_in_cpu, "b", NULL, POP3D, POPA3D, 0, 0, 0 },
+	{ "login-b", "login, 100,000 messages of 1 KB", "ms", log_in_once,
+	    "b", NULL, POP3D, POPA3D, 0.8, 0, 0 },
+	{ "retr-a", "RETR 2,000 of 50 KB, CPU", "ms", fetch_all,
+	    "a", NULL, POP3D, POPA3D, 0.6, 0, 0 },
+	{ "retr-a-cat", "  the same to cat", "ms", fetch_all,
+	    "a", NULL, POP3D, CAT, 0, 0, 0 },
+	{ "retr-b", "RETR 100,000 of 1 KB, CPU", "ms", fetch_all,
+	    "b", NULL, POP3D, POPA3D, 0.35, 0, 0 },
+	{ "retr-b-cat", "  the same to cat", "ms", fetch_all,
+	    "b", NULL, POP3D, CAT, 0, 0, 0 },
+	{ "tcp-a", "RETR 100 of 50 KB by TCP, not ahead", "ms", fetch_by_tcp,
+	    "a", NULL, POP3D, POPA3D, 0.02, 0, 3 },
+	{ "uidl-b", "UIDL of 100,000", "ms", list_ids,
+	    "b", NULL, POP3D, POPA3D, 1.0, 0, 0 },
+	{ "pipe-d", "start to QUIT, no mail, -p", "ms", start_to_quit,
+	    "d", NULL, PIPE, POPA3D, 1.0, 0, 0 },
+	{ "pipe-d-line", "  the same to printing a line", "ms", start_to_quit,
+	    "d", NULL, PIPE, LINE, 2.0, 0, 0 },
+	{ "root-d", "start to QUIT, no mail, $1$ password", "ms",
+	    start_to_quit, "d", NULL, POP3D, POPA3D, 0.8, 0, 0 },
+	{ "quit-all", "QUIT, deletes all of 98 MB", "ms", delete_all,
+	    "a", NULL, POP3D, POPA3D, 1.1, 0, 5 },
+	{ "quit-first", "QUIT, deletes the first of 98 MB", "ms", delete_first,
+	    "a", NULL, POP3D, POPA3D, 3.0, 0, 5 },
+	{ "quit-bytes", "  written, to the rest", "MB", write_first,
+	    "a", NULL, POP3D, TAIL, 2.0, 0, 1 },
+	{ "quit-bytes-popa3d", "  written by popa3d, to the rest", "MB",
+	    write_first, "a", NULL, POPA3D, TAIL, 0, 0, 1 },
+	{ "memory", "peak memory, static musl, -p, no mail", "KB", memory,
+	    "d", NULL, STATIC_PIPE, POPA3D, 600, 1, 0 },
+	{ "memory-root", "  largest process with a login", "KB", memory,
+	    "d", NULL, STATIC, NOBODY, 0, 1, 0 },
+	{ "growth", "memory for a message held", "B", growth,
+	    "b", "b1", STATIC_PIPE, POPA3D, 40, 1, 0 },
+	{ "growth-d", "  100,000 messages against none", "B", growth,
+	    "b", "d", STATIC_PIPE, POPA3D, 0, 1, 0 },
+	{ "growth-libc", "  the same, not static", "B", growth,
+	    "b", "d", PIPE, POPA3D, 0, 1, 0 },
+	{ "binary", "binary, stripped", "KB", binary,
+	    NULL, NULL, POP3D, POPA3D, 64, 1, 1 },
+	{ "binary-static", "binary, stripped, static musl", "KB", binary,
+	    NULL, NULL, STATIC, NOBODY, 150, 1, 1 },
+	{ "linear-mb-1", "CPU to look, 10 MB to 1 MB", "ms", look,
+	    "a10", "a1", PIPE, SMALLER, 0, 0, 0 },
+	{ "linear-mb", "CPU to look, 98 MB to 10 MB", "ms", look,
+	    "a", "a10", PIPE, SMALLER, 12, 0, 0 },
+	{ "linear-n-1", "CPU to look, 10,000 to 1,000 mails", "ms", look,
+	    "b10", "b1", PIPE, SMALLER, 0, 0, 0 },
+	{ "linear-n", "CPU to look, 100,000 to 10,000 mails", "ms", look,
+	    "b", "b10", PIPE, SMALLER, 12, 0, 0 }
+};
+enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+
+static const char *const names[] = { "-", "pop3d", "popa3d", "static",
+	"pop3d -p", "static -p", "wc -l", "cat", "a line", "smaller", "rest" };
+
+static int
+can_run(enum who who)
+{
+	return who == POPA3D ? setting("POPA3D") != NULL :
+	    who == STATIC || who == STATIC_PIPE ? setting("STATIC") != NULL :
+	    who != NOBODY;
+}
+
+/* Whether a word is in a list, or there is no list. */
+static int
+is_wanted(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+	const char *p = list;
+
+	while (p != NULL && (p = strstr(p, word)) != NULL) {
+		if ((p == list || p[-1] == ' ') &&
+		    (p[len] == ' ' || p[len] == '\0'))
+			return 1;
+		p += len;
+	}
+	return list == NULL;
+}
+
+static int
+spread(const double *v, size_t n, double middle)
+{
+	double low = v[0], high = v[0];
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		low = v[i] < low ? v[i] : low;
+		high = v[i] > high ? v[i] : high;
+	}
+	return middle > 0 ? (int)((high - low) / middle * 50 + 0.5) : 0;
+}
+
+static void
+show(const char *what, const double *v, size_t n)
+{
+	size_t i;
+
+	printf("    %-9s", what);
+	for (i = 0; i < n; i++)
+		printf(" %.*f", v[i] < 10 ? 3 : 1, v[i]);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* As the table has it; and so it is compared with what must be. */
+static const char *
+number(double x)
+{
+	static char text[4][16];
+	static unsigned turn;
+	char *p = text[turn++ % 4];
+
+	snprintf(p, sizeof(text[0]), x < 0.1 ? "%.3f" : x < 10 ? "%.2f" :
+	    x < 100 ? "%.1f" : "%.0f", x);
+	return p;
+}
+
+/* All rounds of a row. The first pair warms up and does not count. */
+static struct result
+run_row(const struct row *row)
+{
+	double ours[ROUNDS_MAX], peer[ROUNDS_MAX], ratio[ROUNDS_MAX];
+	char *asked = setting("ROUNDS");
+	int n = asked != NULL ? atoi(asked) : 5, i;
+	struct result r;
+
+	memset(&r, 0, sizeof(r));
+	r.has_peer = can_run(row->peer);
+	if (row->rounds != 0 && n > row->rounds)
+		n = row->rounds;
+	n = n < 1 ? 1 : n > ROUNDS_MAX ? ROUNDS_MAX : n;
+	printf("%s: %s, %s\n", row->id, row->label, row->unit);
+	for (i = row->rounds == 0 ? -1 : 0; i < n; i++) {
+		size_t k = i < 0 ? 0 : (size_t)i;
+
+		ours[k] = row->measure(row->ours, row);
+		peer[k] = r.has_peer ? row->measure(row->peer, row) : 0;
+		ratio[k] = peer[k] > 0 ? ours[k] / peer[k] : 0;
+	}
+	show(names[row->ours], ours, (size_t)n);
+	r.ours = median(ours, (size_t)n);
+	r.ours_spread = spread(ours, (size_t)n, r.ours);
+	r.ok = row->absolute && atof(number(r.ours)) <= row->must;
+	if (!r.has_peer)
+		return r;
+	show(names[row->peer], peer, (size_t)n);
+	show("ratio", ratio, (size_t)n);
+	r.peer = median(peer, (size_t)n);
+	r.peer_spread = spread(peer, (size_t)n, r.peer);
+	r.ratio = median(ratio, (size_t)n);
+	if (!row->absolute)
+		r.ok = atof(number(r.ratio)) <= row->must;
+	return r;
+}
+
+/* A line of the table, in 76 columns. */
+static void
+print_row(const struct row *row, const struct result *r)
+{
+	printf("%-37s %2s%6s %3d", row->label, row->unit, number(r->ours),
+	    r->ours_spread);
+	if (r->has_peer)
+		printf("%6s %3d%6s", number(r->peer), r->peer_spread,
+		    number(r->ratio));
+	else
+		printf("%6s %3s%6s", "-", "", "-");
+	if (row->absolute)
+		printf("%5g%s%s\n", row->must, row->unit,
+		    r->ok ? " ok" : " NO");
+	else if (!r->has_peer)
+		printf("%5g\n", row->must);
+	else
+		printf("%5g%s\n", row->must, r->ok ? " ok" : " NO");
+}
+
+/*
+ * QUICK leaves out what needs the mailbox of a gigabyte; who is not root does
+ * not learn what was written.
+ */
+static int
+run_all(void)
+{
+	static struct result results[N_ROWS];
+	static int done[N_ROWS];
+	const struct row *row;
+	size_t i;
+	int bad = 0;
+
+	for (i = 0; i < N_ROWS; i++) {
+		row = &rows[i];
+		if (!is_wanted(setting("ROWS"), row->id) ||
+		    (row->measure == write_first && geteuid() != 0) ||
+		    !can_run(row->ours) || (row->box != NULL &&
+		    file_size(spool(row->box)) == -1))
+			continue;
+		results[i] = run_row(row);
+		done[i] = row->must > 0;
+	}
+	printf("\n%-37s   %6s %3s%6s %3s%6s%5s\n", "", "pop3d", "+-%",
+	    "peer", "+-%", "ratio", "must");
+	for (i = 0; i < N_ROWS; i++)
+		if (done[i]) {
+			print_row(&rows[i], &results[i]);
+			bad += !results[i].ok && (rows[i].absolute ||
+			    results[i].has_peer);
+		}
+	return bad > 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
+	if (argc == 5 && strcmp(argv[1], "make") == 0)
+		return make_mailbox(argv[2], strtoul(argv[3], NULL, 10),
+		    strtoul(argv[4], NULL, 10));
+	if (setting("BENCH_DIR") == NULL || setting("BENCH_UID") == NULL ||
+	    setting("BENCH_DIALOGUE") == NULL)
+		die("use make bench");
+	if (argc == 3 && strcmp(argv[1], "try") == 0) {
+		start_who(POPA3D, argv[2], 0);
+		log_in(POPA3D, argv[2]);
+		ask("QUIT\r\n");
+		finish();
+		return 0;
+	}
+	if (argc != 1)
+		die("use make bench");
+	return run_all();
+}
