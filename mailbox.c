@@ -89,9 +89,8 @@ md5_block(uint32_t state[4], const unsigned char *p)
 void
 md5_init(struct md5 *m)
 {
-	static const uint32_t start[4] = {
-		0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476
-	};
+	static const uint32_t start[4] = { 0x67452301, 0xefcdab89,
+	    0x98badcfe, 0x10325476 };
 
 	memcpy(m->state, start, sizeof(start));
 	m->octets = 0;

@@ -415,7 +415,8 @@ cmd_list(struct session *s)
 	char uid[UID_OCTETS];
 	size_t i;
 
-	if (s->mbox.n > 0 && mbox_uid(&s->mbox, 0, uid) == -1)
+	if (s->command->name[0] == 'U' && s->mbox.n > 0 &&
+	    mbox_uid(&s->mbox, 0, uid) == -1)
 		refuse(s, MBOX_TEMP, unreadable);
 	else if (s->message < s->mbox.n)
 		put_entry(s, "+OK ", s->message);
