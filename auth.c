@@ -213,7 +213,6 @@ static int
 is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 {
 	char digest[33], *crypted;
-	unsigned char d[16];
 	struct md5 m;
 	int plain, i;
 
@@ -226,9 +225,10 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 		md5_init(&m);
 		md5_update(&m, a->challenge, strlen(a->challenge));
 		md5_update(&m, hash, strlen(hash));
-		md5_final(&m, d);
+		md5_finish(&m, 1);
 		for (i = 0; i < 16; i++)
-			snprintf(digest + 2 * i, 3, "%02x", d[i]);
+			snprintf(digest + 2 * i, 3, "%02x",
+			    (unsigned)m.state[i / 4] >> 8 * (i % 4) & 255);
 		return is_equal(digest, t->secret);
 	}
 	if (t->mechanism != AUTH_PASS)

@@ -46,44 +46,70 @@ static const uint32_t sines[64] = {
 	0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391
 };
 
-#define STEP(f, a, b, k, i, s) do {					\
-	(a) += x[(k) & 15] + sines[i];					\
-	(a) += (f);							\
-	(a) = ((a) << (s) | (a) >> (32 - (s))) + (b);			\
-} while (0)
-/* Four steps, and a round of 16: F, where the words start and go on, shifts. */
-#define FOUR(F, i, k, n, s1, s2, s3, s4)				\
-	STEP(F(b, c, d), a, b, (k) + (n) * (i), i, s1);			\
-	STEP(F(a, b, c), d, a, (k) + (n) * ((i) + 1), (i) + 1, s2);	\
-	STEP(F(d, a, b), c, d, (k) + (n) * ((i) + 2), (i) + 2, s3);	\
-	STEP(F(c, d, a), b, c, (k) + (n) * ((i) + 3), (i) + 3, s4)
-#define ROUND(F, i, k, n, s1, s2, s3, s4)				\
-	FOUR(F, i, k, n, s1, s2, s3, s4);				\
-	FOUR(F, (i) + 4, k, n, s1, s2, s3, s4);				\
-	FOUR(F, (i) + 8, k, n, s1, s2, s3, s4);				\
-	FOUR(F, (i) + 12, k, n, s1, s2, s3, s4)
+/* Contexts go side by side, in loops that compilers make vector code of. */
+enum { LANES = 16 };
+
 #define F1(x, y, z)	((z) ^ ((x) & ((y) ^ (z))))
-#define F2(x, y, z)	(((x) & (z)) + ((y) & ~(z)))
-#define F3(x, y, z)	((x) ^ ((y) ^ (z)))
+#define F2(x, y, z)	((y) ^ ((z) & ((x) ^ (y))))
+#define F3(x, y, z)	((x) ^ (y) ^ (z))
 #define F4(x, y, z)	((y) ^ ((x) | ~(z)))
+/* A step in all lanes, with the word and the sum it takes; 16 of them. */
+#define STEP(F, a, b, c, d, w, k, s)					\
+	for (l = 0; l < LANES; l++) {					\
+		a[l] += F(b[l], c[l], d[l]) + x[(w) % 16][l] + sines[k]; \
+		a[l] = (a[l] << (s) | a[l] >> (32 - (s))) + b[l];	\
+	}
+#define ROUND(F, first, mul, add, s1, s2, s3, s4)			\
+	for (k = (first); k < (first) + 16; k += 4) {			\
+		STEP(F, a, b, c, d, (mul) * k + (add), k, s1)		\
+		STEP(F, d, a, b, c, (mul) * (k + 1) + (add), k + 1, s2)	\
+		STEP(F, c, d, a, b, (mul) * (k + 2) + (add), k + 2, s3)	\
+		STEP(F, b, c, d, a, (mul) * (k + 3) + (add), k + 3, s4)	\
+	}
 
+/* Hash the block at held + at in those of n contexts that have one there. */
 static void
-md5_block(uint32_t state[4], const unsigned char *p)
+md5_block(struct md5 *m, size_t n, size_t at)
 {
-	uint32_t x[16], a = state[0], b = state[1], c = state[2], d = state[3];
-	unsigned i;
+	uint32_t x[16][LANES], a[LANES], b[LANES], c[LANES], d[LANES];
+	const unsigned char *p;
+	unsigned k, l;
 
-	for (i = 0; i < 16; i++, p += 4)
-		x[i] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
-		    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-	ROUND(F1, 0, 0, 1, 7, 12, 17, 22);
-	ROUND(F2, 16, 1, 5, 5, 9, 14, 20);
-	ROUND(F3, 32, 5, 3, 4, 11, 16, 23);
-	ROUND(F4, 48, 0, 7, 6, 10, 15, 21);
-	state[0] += a;
-	state[1] += b;
-	state[2] += c;
-	state[3] += d;
+	for (l = 0; l < LANES; l++) {
+		p = m[l < n ? l : 0].held + at;
+		for (k = 0; k < 16; k++, p += 4)
+			x[k][l] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
+			    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+		a[l] = m[l < n ? l : 0].state[0];
+		b[l] = m[l < n ? l : 0].state[1];
+		c[l] = m[l < n ? l : 0].state[2];
+		d[l] = m[l < n ? l : 0].state[3];
+	}
+	ROUND(F1, 0, 1, 0, 7, 12, 17, 22)
+	ROUND(F2, 16, 5, 1, 5, 9, 14, 20)
+	ROUND(F3, 32, 3, 5, 4, 11, 16, 23)
+	ROUND(F4, 48, 7, 0, 6, 10, 15, 21)
+	for (l = 0; l < n; l++, m++) {
+		if (at >= m->held_len)
+			continue;
+		m->state[0] += a[l];
+		m->state[1] += b[l];
+		m->state[2] += c[l];
+		m->state[3] += d[l];
+	}
+}
+
+/* Hash what n contexts hold, whole blocks all. */
+static void
+md5_run(struct md5 *m, size_t n)
+{
+	size_t at, l, end = 0;
+
+	for (l = 0; l < n; l++)
+		if (m[l].held_len > end)
+			end = m[l].held_len;
+	for (at = 0; at < end; at += 64)
+		md5_block(m, n, at);
 }
 
 void
@@ -93,52 +119,47 @@ md5_init(struct md5 *m)
 	    0x98badcfe, 0x10325476 };
 
 	memcpy(m->state, start, sizeof(start));
-	m->octets = 0;
+	m->octets = m->held_len = 0;
 }
 
-static void
-md5_blocks(struct md5 *m, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i += 64)
-		md5_block(m->state, m->held + i);
-}
-
-/* Nothing is hashed before it must be: many contexts are never finished. */
 void
 md5_update(struct md5 *m, const void *data, size_t len)
 {
 	const unsigned char *p = data;
-	size_t have, n;
+	size_t n;
 
 	for (; len > 0; p += n, len -= n) {
-		have = m->octets % sizeof(m->held);
-		n = sizeof(m->held) - have;
+		n = sizeof(m->held) - m->held_len;
 		if (n > len)
 			n = len;
-		memmove(m->held + have, p, n);	/* memcpy: rep movs, slow */
+		/* not memcpy, which may be rep movs, slow for so little */
+		memmove(m->held + m->held_len, p, n);
 		m->octets += n;
-		if (have + n == sizeof(m->held))
-			md5_blocks(m, sizeof(m->held));
+		m->held_len += n;
+		if (m->held_len == sizeof(m->held)) {
+			md5_run(m, 1);
+			m->held_len = 0;
+		}
 	}
 }
 
 void
-md5_final(struct md5 *m, unsigned char d[16])
+md5_finish(struct md5 *m, size_t n)
 {
 	static const unsigned char pad[64] = { 0x80 };
-	uint64_t bits = m->octets * 8;
 	unsigned char length[8];
+	uint64_t bits;
+	size_t l;
 	unsigned i;
 
-	for (i = 0; i < 8; i++)
-		length[i] = (unsigned char)(bits >> 8 * i);
-	md5_update(m, pad, 1 + (119 - m->octets % 64) % 64);
-	md5_update(m, length, 8);
-	md5_blocks(m, m->octets % sizeof(m->held));
-	for (i = 0; i < 16; i++)
-		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
+	for (l = 0; l < n; l++) {
+		bits = m[l].octets * 8;
+		for (i = 0; i < 8; i++)
+			length[i] = (unsigned char)(bits >> 8 * i);
+		md5_update(&m[l], pad, 1 + (119 - m[l].octets % 64) % 64);
+		md5_update(&m[l], length, 8);
+	}
+	md5_run(m, n);
 }
 
 /* ---- The dotlock ---- */
@@ -456,7 +477,8 @@ struct scan {
 	off_t body;		/* its body */
 	off_t bare;		/* line ends without a CR behind data */
 	off_t header;		/* octets of the header as sent */
-	struct md5 id, wide;
+	size_t ids;		/* unique-ids not finished yet: id[ids] is the */
+	struct md5 id[LANES], wide;	/* message's; of the last in the list */
 };
 
 static off_t
@@ -552,11 +574,16 @@ is_from(const unsigned char *p)
 }
 
 /*
- * Count the line ends without CR in n octets, at most 255 * LANES, and see
- * whether a line begins with F. Written for compilers' vectors: sums of 8 bits
- * side by side, and no exits.
+ * Count the line ends without CR in n octets, at most STRIDE, and see whether
+ * an F stands where a message may start. Written for compilers' vectors: sums
+ * of 8 bits side by side, ones and zeros as their comparisons give them, and no
+ * exits.
  */
-enum { LANES = 32, STRIDE = 8 * LANES };
+enum { STRIDE = 64 * LANES };
+#define ONES(is)	((unsigned char)((is) ? 255 : 0))
+#define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
+#define ONES_F(p)	(ONES((p)[0] == 'F') & ONES((p)[-1] == '\n') &	\
+			    ONES((p)[-2] <= '\r'))
 
 static unsigned
 count_ends(const unsigned char *p, size_t n, int *has_f)
@@ -565,16 +592,15 @@ count_ends(const unsigned char *p, size_t n, int *has_f)
 	unsigned sum = 0;
 	size_t i;
 
-#define LOOK(i) do {							\
-	ends[i] += (p[i] == '\n') & ((p + (i))[-1] != '\r');		\
-	f[i] |= (p[i] == 'F') & ((p + (i))[-1] == '\n');		\
-} while (0)
 	for (; n >= LANES; n -= LANES, p += LANES)
-		for (i = 0; i < LANES; i++)
-			LOOK(i);
-	for (i = 0; i < n; i++)
-		LOOK(i);
-#undef LOOK
+		for (i = 0; i < LANES; i++) {
+			ends[i] = (unsigned char)(ends[i] - ONES_END(p + i));
+			f[i] |= ONES_F(p + i);
+		}
+	for (i = 0; i < n; i++) {
+		ends[i] = (unsigned char)(ends[i] - ONES_END(p + i));
+		f[i] |= ONES_F(p + i);
+	}
 	for (*has_f = 0, i = 0; i < LANES; i++) {
 		sum += ends[i];
 		*has_f |= f[i];
@@ -641,20 +667,17 @@ add_message(struct mbox *m, const struct message *new)
 	return MBOX_OK;
 }
 
-static uint64_t
-finish_id(struct scan *s, off_t body)
+static void
+finish_ids(struct scan *s)
 {
-	struct md5 *id = &s->id;
-	unsigned char d[16];
-	char number[24];
+	struct md5 *id = s->id;
+	size_t i;
 
-	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
-		id = &s->wide;
-		snprintf(number, sizeof(number), "%lld", (long long)body);
-		md5_update(id, number, strlen(number));
-	}
-	md5_final(id, d);
-	return (uint64_t)id->state[0] << 32 | id->state[1];
+	md5_finish(id, s->ids);
+	for (i = s->m->n - s->ids; i < s->m->n; i++, id++)
+		s->m->msg[i].hash = (uint64_t)id->state[0] << 32 |
+		    id->state[1];
+	s->ids = 0;
 }
 
 /*
@@ -669,6 +692,7 @@ end_message(struct scan *s)
 	const unsigned char *p = m->data + m->pos;
 	off_t end = here(m), body = 0;
 	struct message new = { .offset = s->start, .length = end - s->start };
+	char number[24];
 
 	if (s->state == FROM)
 		s->data = end;
@@ -683,12 +707,18 @@ end_message(struct scan *s)
 		body = new.size - s->header;
 	}
 	new.body = (uint32_t)body;
-	new.hash = finish_id(s, body);
+	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
+		snprintf(number, sizeof(number), "%lld", (long long)body);
+		md5_update(&s->wide, number, strlen(number));
+		s->id[s->ids] = s->wide;
+	}
 	if (s->found++ == 0 && (s->seen & FOLDER) && (s->seen & SUBJECT) &&
 	    !(s->seen & RECEIVED))
 		return;
 	s->result = add_message(s->m, &new);
 	s->end = s->result != MBOX_OK;
+	if (!s->end && ++s->ids == LANES)
+		finish_ids(s);
 }
 
 static void
@@ -701,7 +731,7 @@ begin_message(struct scan *s)
 	s->seen = s->in_id = 0;
 	s->in_wide = 1;
 	s->bare = 0;
-	md5_init(&s->id);
+	md5_init(&s->id[s->ids]);
 	md5_init(&s->wide);
 }
 
@@ -767,7 +797,7 @@ scan_line(struct scan *s)
 	else if (starts)
 		begin_header_line(s, p, len);
 	if (s->in_id)
-		md5_update(&s->id, p, len);
+		md5_update(&s->id[s->ids], p, len);
 	if (s->in_wide)
 		md5_update(&s->wide, p, len);
 	if (lf != NULL) {
@@ -801,13 +831,14 @@ scan_body(struct scan *s)
 {
 	struct mbox *m = s->m;
 	const unsigned char *p;
-	size_t n, k;
+	size_t n, k, stride = 256;	/* longer in long bodies */
 	int more = 0, has_f;
 	unsigned ends;
 
 	for (; m->pos < m->len; m->pos += n, s->bare += ends) {
 		p = m->data + m->pos;
-		n = m->len - m->pos < STRIDE ? m->len - m->pos : STRIDE;
+		n = m->len - m->pos < stride ? m->len - m->pos : stride;
+		stride = 2 * n < STRIDE ? 2 * n : STRIDE;
 		ends = count_ends(p, n, &has_f);
 		if (!has_f || (k = find_from(m, p, n, &more)) == n)
 			continue;
@@ -834,7 +865,9 @@ scan(struct mbox *m)
 	};
 	static const struct timespec tick = { 0, 20000000 };
 	struct scan s = { .m = m, .first = m->n };
+	struct timespec now;
 	struct stat st;
+	long long age;
 	int r = 0;
 
 	m->octets = -1;
@@ -843,8 +876,11 @@ scan(struct mbox *m)
 	m->octets = st.st_size;
 	m->modified = st.st_mtim;
 	m->changed = st.st_ctim;
-	m->young = time(NULL) - st.st_ctime < 2;
-	if (m->young)		/* let the clock tick: the next change shows */
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = (now.tv_sec - st.st_ctim.tv_sec) * 1000LL +
+	    (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+	m->young = age < 2000;
+	if (age < 20)		/* let the clock tick: the next change shows */
 		nanosleep(&tick, NULL);
 	m->more = 0;
 	go_to(m, 0);
@@ -854,7 +890,9 @@ scan(struct mbox *m)
 		s.result = fail(m, MBOX_TEMP, "mailbox cannot be read");
 	else if (!s.end && s.state != BEFORE)
 		end_message(&s);
-	if (s.result != MBOX_OK) {
+	if (s.result == MBOX_OK)
+		finish_ids(&s);
+	else {
 		m->n = s.first;
 		m->octets = -1;
 	}

@@ -60,16 +60,20 @@ enum {
 struct md5 {
 	uint32_t state[4];
 	uint64_t octets;
+	size_t held_len;
 	unsigned char held[1024];
 };
 
 /* Milliseconds of a clock that nobody sets. */
 long long clock_ms(void);
 
-/* RFC 1321. md5_final leaves the digest in d and the context spent. */
+/*
+ * RFC 1321. md5_finish ends n contexts of an array, at most 16; their state is
+ * the digest then, the lowest octet of each word first.
+ */
 void md5_init(struct md5 *m);
 void md5_update(struct md5 *m, const void *data, size_t len);
-void md5_final(struct md5 *m, unsigned char d[16]);
+void md5_finish(struct md5 *m, size_t n);
 
 enum mbox_result {
 	MBOX_OK,

@@ -367,6 +367,16 @@ hook_fstatfs(int fd, struct statfs *s)
 
 #include "../mailbox.c"
 
+static void
+md5_final(struct md5 *m, unsigned char d[16])
+{
+	int i;
+
+	md5_finish(m, 1);
+	for (i = 0; i < 16; i++)
+		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
+}
+
 #undef fstatfs
 #undef open
 #undef write
@@ -2828,6 +2838,26 @@ END_TEST
  * Where time stamps are coarse, a change right after the scan leaves no trace.
  * UPDATE does not rely on them then.
  */
+/* A nap is under all locks: it is only for files changed this very moment. */
+START_TEST(a_scan_waits_for_the_clock_behind_a_change_just_made)
+{
+	write_text(FROM_LINE "\n");
+	hook.frozen = time(NULL) + 60;	/* by a file server's clock */
+	load_box();
+	ck_assert_int_eq((int)hook.slept, 20000000);
+	ck_assert_int_eq(box.young, 1);
+	hook.slept = 0;
+	hook.frozen = time(NULL) - 1;
+	load_box();
+	ck_assert_int_eq((int)hook.slept, 0);
+	ck_assert_int_eq(box.young, 1);
+	hook.frozen -= 3;
+	load_box();
+	ck_assert_int_eq((int)hook.slept, 0);
+	ck_assert_int_eq(box.young, 0);
+}
+END_TEST
+
 START_TEST(a_change_without_a_trace_is_seen_at_update)
 {
 	hook.frozen = time(NULL);
@@ -3976,6 +4006,8 @@ add_change(Suite *s)
 	tcase_add_loop_test(t,
 	    update_removes_only_what_was_named_and_is_still_there, 0,
 	    COUNT(changes));
+	tcase_add_test(t,
+	    a_scan_waits_for_the_clock_behind_a_change_just_made);
 	tcase_add_test(t, a_change_without_a_trace_is_seen_at_update);
 	tcase_add_loop_test(t, any_trace_of_a_change_is_enough, 0,
 	    COUNT(traces));
