@@ -67,49 +67,37 @@ enum { LANES = 16 };
 		STEP(F, b, c, d, a, (mul) * (k + 3) + (add), k + 3, s4)	\
 	}
 
-/* Hash the block at held + at in those of n contexts that have one there. */
-static void
-md5_block(struct md5 *m, size_t n, size_t at)
-{
-	uint32_t x[16][LANES], a[LANES], b[LANES], c[LANES], d[LANES];
-	const unsigned char *p;
-	unsigned k, l;
-
-	for (l = 0; l < LANES; l++) {
-		p = m[l < n ? l : 0].held + at;
-		for (k = 0; k < 16; k++, p += 4)
-			x[k][l] = (uint32_t)p[0] | (uint32_t)p[1] << 8 |
-			    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-		a[l] = m[l < n ? l : 0].state[0];
-		b[l] = m[l < n ? l : 0].state[1];
-		c[l] = m[l < n ? l : 0].state[2];
-		d[l] = m[l < n ? l : 0].state[3];
-	}
-	ROUND(F1, 0, 1, 0, 7, 12, 17, 22)
-	ROUND(F2, 16, 5, 1, 5, 9, 14, 20)
-	ROUND(F3, 32, 3, 5, 4, 11, 16, 23)
-	ROUND(F4, 48, 7, 0, 6, 10, 15, 21)
-	for (l = 0; l < n; l++, m++) {
-		if (at >= m->held_len)
-			continue;
-		m->state[0] += a[l];
-		m->state[1] += b[l];
-		m->state[2] += c[l];
-		m->state[3] += d[l];
-	}
-}
-
 /* Hash what n contexts hold, whole blocks all. */
 static void
 md5_run(struct md5 *m, size_t n)
 {
-	size_t at, l, end = 0;
+	uint32_t x[16][LANES], v[4][LANES];
+	uint32_t *a = v[0], *b = v[1], *c = v[2], *d = v[3];
+	const struct md5 *from;
+	const unsigned char *p;
+	size_t at, end = 0, k, l;
 
 	for (l = 0; l < n; l++)
 		if (m[l].held_len > end)
 			end = m[l].held_len;
-	for (at = 0; at < end; at += 64)
-		md5_block(m, n, at);
+	for (at = 0; at < end; at += 64) {
+		for (l = 0; l < LANES; l++) {
+			from = &m[l < n ? l : 0];	/* no more are wanted */
+			for (k = 0; k < 4; k++)
+				v[k][l] = from->state[k];
+			p = from->held + at;
+			for (k = 0; k < 16; k++, p += 4)
+				x[k][l] = p[0] | (uint32_t)p[1] << 8 |
+				    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+		}
+		ROUND(F1, 0, 1, 0, 7, 12, 17, 22)
+		ROUND(F2, 16, 5, 1, 5, 9, 14, 20)
+		ROUND(F3, 32, 3, 5, 4, 11, 16, 23)
+		ROUND(F4, 48, 7, 0, 6, 10, 15, 21)
+		for (l = 0; l < n; l++)
+			for (k = 0; k < 4 && at < m[l].held_len; k++)
+				m[l].state[k] += v[k][l];
+	}
 }
 
 void
@@ -439,28 +427,26 @@ enum {
 	SUBJECT = 128		/* and has this one */
 };
 
-/* In the order of their first letters. */
-#define HEADER_LINE(start, what) { start, sizeof(start) - 1, what }
 static const struct {
 	const char *start;
-	unsigned char len, what;
+	int what;
 } header_lines[] = {
-	HEADER_LINE("Content-Length:", UNSTABLE),
-	HEADER_LINE("Date:", EARLY),
-	HEADER_LINE("Delivered-To:", ALWAYS),
-	HEADER_LINE("Lines:", UNSTABLE),
-	HEADER_LINE("Message-ID:", EARLY | MESSAGE_ID),
-	HEADER_LINE("Received:", RECEIVED),
-	HEADER_LINE("Status:", UNSTABLE),
-	HEADER_LINE("Subject: DON'T DELETE THIS MESSAGE -- "
-	    "FOLDER INTERNAL DATA", SUBJECT),
-	HEADER_LINE("X-Delivery-ID:", ALWAYS | CAPITAL),
-	HEADER_LINE("X-IMAP:", UNSTABLE | FOLDER),
-	HEADER_LINE("X-IMAPbase:", UNSTABLE | FOLDER),
-	HEADER_LINE("X-Keywords:", UNSTABLE),
-	HEADER_LINE("X-Status:", UNSTABLE),
-	HEADER_LINE("X-UID:", UNSTABLE),
-	HEADER_LINE("\377", 0)
+	{ "Content-Length:", UNSTABLE },
+	{ "Date:", EARLY },
+	{ "Delivered-To:", ALWAYS },
+	{ "Lines:", UNSTABLE },
+	{ "Message-ID:", EARLY | MESSAGE_ID },
+	{ "Received:", RECEIVED },
+	{ "Status:", UNSTABLE },
+	{ "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
+	    SUBJECT },
+	{ "X-Delivery-ID:", ALWAYS | CAPITAL },
+	{ "X-IMAP:", UNSTABLE | FOLDER },
+	{ "X-IMAPbase:", UNSTABLE | FOLDER },
+	{ "X-Keywords:", UNSTABLE },
+	{ "X-Status:", UNSTABLE },
+	{ "X-UID:", UNSTABLE },
+	{ NULL, 0 }
 };
 
 struct scan {
@@ -608,31 +594,28 @@ count_ends(const unsigned char *p, size_t n, int *has_f)
 	return sum;
 }
 
+/* What the header line at p is; a line end stops it, at the latest. */
+static int
+classify(const unsigned char *p)
+{
+	const char *line = (const char *)p;
+	int i, first = toupper(*p);
+
+	for (i = 0; header_lines[i].start != NULL; i++)
+		if (*header_lines[i].start == first &&
+		    strncasecmp(line, header_lines[i].start,
+		    strlen(header_lines[i].start)) == 0)
+			return header_lines[i].what;
+	return 0;
+}
+
 /*
  * Choose what of a header line goes into the unique-id: popa3d's set, so that a
  * site can change over without mail being fetched again; and, as long as it is
  * not known that this set says enough, all that mail readers leave alone.
  */
-static int
-classify(const unsigned char *p, size_t len)
-{
-	int c = toupper(*p);
-	size_t i = 0, k;
-
-	while ((unsigned char)header_lines[i].start[0] < c)
-		i++;
-	for (; header_lines[i].start[0] == c; i++) {
-		for (k = 1; k < header_lines[i].len && k < len &&
-		    toupper(p[k]) == toupper(header_lines[i].start[k]); k++)
-			;
-		if (k == header_lines[i].len)
-			return header_lines[i].what;
-	}
-	return 0;
-}
-
 static void
-begin_header_line(struct scan *s, const unsigned char *p, size_t len)
+begin_header_line(struct scan *s, const unsigned char *p)
 {
 	int what = 0, received = s->seen & RECEIVED;
 
@@ -640,7 +623,7 @@ begin_header_line(struct scan *s, const unsigned char *p, size_t len)
 		return;		/* as the line it continues */
 	/* behind Received only Delivered-To and X-Delivery-ID still count */
 	if (!received || *p == 'D' || *p == 'd' || *p == 'X')
-		what = classify(p, len);
+		what = classify(p);
 	if ((what & CAPITAL) && *p != 'X')
 		what = 0;
 	s->in_id = (what & ALWAYS) ||
@@ -795,7 +778,7 @@ scan_line(struct scan *s)
 	if (empty)
 		s->in_id = s->in_wide = 0;
 	else if (starts)
-		begin_header_line(s, p, len);
+		begin_header_line(s, p);
 	if (s->in_id)
 		md5_update(&s->id[s->ids], p, len);
 	if (s->in_wide)
@@ -831,7 +814,7 @@ scan_body(struct scan *s)
 {
 	struct mbox *m = s->m;
 	const unsigned char *p;
-	size_t n, k, stride = 256;	/* longer in long bodies */
+	size_t n, k, stride = 256;	/* long ones for long bodies */
 	int more = 0, has_f;
 	unsigned ends;
 
