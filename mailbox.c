@@ -449,6 +449,13 @@ static const struct {
 	{ NULL, 0 }
 };
 
+/* Unique-ids to be finished side by side: the list's last n, and one more. */
+struct ids {
+	size_t n;
+	struct md5 id[LANES];	/* popa3d's rule; id[n] is under way, */
+	struct md5 wide;	/* by ours, too */
+};
+
 struct scan {
 	struct mbox *m;
 	enum { BEFORE, FROM, HEADER, BODY } state;
@@ -463,8 +470,7 @@ struct scan {
 	off_t body;		/* its body */
 	off_t bare;		/* line ends without a CR behind data */
 	off_t header;		/* octets of the header as sent */
-	size_t ids;		/* unique-ids not finished yet: id[ids] is the */
-	struct md5 id[LANES], wide;	/* message's; of the last in the list */
+	struct ids *ids;
 };
 
 static off_t
@@ -653,14 +659,14 @@ add_message(struct mbox *m, const struct message *new)
 static void
 finish_ids(struct scan *s)
 {
-	struct md5 *id = s->id;
+	struct md5 *id = s->ids->id;
 	size_t i;
 
-	md5_finish(id, s->ids);
-	for (i = s->m->n - s->ids; i < s->m->n; i++, id++)
+	md5_finish(id, s->ids->n);
+	for (i = s->m->n - s->ids->n; i < s->m->n; i++, id++)
 		s->m->msg[i].hash = (uint64_t)id->state[0] << 32 |
 		    id->state[1];
-	s->ids = 0;
+	s->ids->n = 0;
 }
 
 /*
@@ -692,15 +698,15 @@ end_message(struct scan *s)
 	new.body = (uint32_t)body;
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
 		snprintf(number, sizeof(number), "%lld", (long long)body);
-		md5_update(&s->wide, number, strlen(number));
-		s->id[s->ids] = s->wide;
+		md5_update(&s->ids->wide, number, strlen(number));
+		s->ids->id[s->ids->n] = s->ids->wide;
 	}
 	if (s->found++ == 0 && (s->seen & FOLDER) && (s->seen & SUBJECT) &&
 	    !(s->seen & RECEIVED))
 		return;
 	s->result = add_message(s->m, &new);
 	s->end = s->result != MBOX_OK;
-	if (!s->end && ++s->ids == LANES)
+	if (!s->end && ++s->ids->n == LANES)
 		finish_ids(s);
 }
 
@@ -714,8 +720,8 @@ begin_message(struct scan *s)
 	s->seen = s->in_id = 0;
 	s->in_wide = 1;
 	s->bare = 0;
-	md5_init(&s->id[s->ids]);
-	md5_init(&s->wide);
+	md5_init(&s->ids->id[s->ids->n]);
+	md5_init(&s->ids->wide);
 }
 
 /* One step in front of the first message. As the next two: 0 asks for more. */
@@ -780,9 +786,9 @@ scan_line(struct scan *s)
 	else if (starts)
 		begin_header_line(s, p);
 	if (s->in_id)
-		md5_update(&s->id[s->ids], p, len);
+		md5_update(&s->ids->id[s->ids->n], p, len);
 	if (s->in_wide)
-		md5_update(&s->wide, p, len);
+		md5_update(&s->ids->wide, p, len);
 	if (lf != NULL) {
 		s->bare += lf[-1] != '\r';
 		end_line(s, empty);
@@ -847,7 +853,8 @@ scan(struct mbox *m)
 		scan_before, scan_line, scan_line, scan_body
 	};
 	static const struct timespec tick = { 0, 20000000 };
-	struct scan s = { .m = m, .first = m->n };
+	struct ids ids;
+	struct scan s = { .m = m, .first = m->n, .ids = &ids };
 	struct timespec now;
 	struct stat st;
 	long long age;
@@ -866,6 +873,7 @@ scan(struct mbox *m)
 	if (age < 20)		/* let the clock tick: the next change shows */
 		nanosleep(&tick, NULL);
 	m->more = 0;
+	ids.n = 0;
 	go_to(m, 0);
 	while (!s.end && (step[s.state](&s) || (r = fill(m)) > 0))
 		;
@@ -1164,11 +1172,13 @@ mbox_line(struct mbox *m, struct piece *out)
 		rest = end - here(m);
 		out->p = m->data + m->pos;
 		out->len = m->len - m->pos;
+		if (out->len > PIECE_MAX)
+			out->len = PIECE_MAX;
 		if ((off_t)out->len > rest)
 			out->len = (size_t)rest;
 		lf = memchr(out->p, '\n', out->len);
 		out->eol = lf != NULL || (off_t)out->len == rest;
-		if (out->eol || is_full(m))
+		if (out->eol || out->len == PIECE_MAX)
 			break;
 		if (read_on(m) == -1)
 			return -1;
@@ -1206,7 +1216,7 @@ mbox_seek(struct mbox *m, size_t i)
 		go_to(m, msg.offset);
 	do {
 		m->left = msg.length + 2;
-		if (mbox_line(m, &from) == -1)
+		if (mbox_line(m, &from) != 1)
 			return fail(m, MBOX_TEMP, "message cannot be read");
 	} while (!from.eol);
 	m->left = msg.size;

@@ -60,7 +60,7 @@ struct session {
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
 	char in[4096];
-	char out[MBOX_BUFFER + 1024];
+	char out[65536];
 };
 
 static volatile sig_atomic_t expired;
@@ -122,7 +122,7 @@ flush(struct session *s)
 }
 
 /*
- * At most MBOX_BUFFER octets at a time. What is there goes out before and not
+ * At most PIECE_MAX octets at a time. What is there goes out before and not
  * after they are added, so the end of a message is never alone in a packet.
  */
 static void

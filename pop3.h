@@ -26,10 +26,11 @@
 
 #define VERSION		"1.0"
 
-/* Octets of mail that are read or written at a time. */
+/* Octets of mail that are read or written at a time, and seen as a piece. */
 #ifndef MBOX_BUFFER
-#define MBOX_BUFFER	65536
+#define MBOX_BUFFER	163840
 #endif
+#define PIECE_MAX	(MBOX_BUFFER / 8)
 /* Octets kept in front of them: enough to know an empty CRLF line. */
 #define MBOX_BEFORE	16
 
@@ -134,7 +135,7 @@ struct mbox {
 
 struct piece {
 	const unsigned char *p;	/* valid until the next mbox_ call */
-	size_t len;		/* octets, without a line end */
+	size_t len;		/* octets, without a line end; PIECE_MAX at most */
 	int eol;		/* a line ends behind it */
 };
 

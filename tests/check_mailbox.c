@@ -696,7 +696,7 @@ read_message(size_t i, struct bytes *out, unsigned lines)
 	if (r != MBOX_OK)
 		return -1;
 	while (lines-- > 0 && (n = mbox_line(&box, &piece)) == 1) {
-		CHECK(piece.len <= MBOX_BUFFER, "a piece of %lu octets",
+		CHECK(piece.len <= PIECE_MAX, "a piece of %lu octets",
 		    (unsigned long)piece.len);
 		put(out, piece.p, piece.len);
 		if (piece.eol)
@@ -1732,7 +1732,7 @@ START_TEST(a_line_of_100_million_octets_needs_no_memory)
 	ck_assert_int_eq((long)box.msg[0].size, 17 + hole + 2 + 5);
 	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_OK);
 	while ((r = mbox_line(&box, &piece)) == 1) {
-		ck_assert_int_le((long)piece.len, MBOX_BUFFER);
+		ck_assert_int_le((long)piece.len, PIECE_MAX);
 		sum += (off_t)piece.len;
 		ends += piece.eol != 0;
 	}
@@ -1743,21 +1743,23 @@ START_TEST(a_line_of_100_million_octets_needs_no_memory)
 }
 END_TEST
 
-/* The same where the line is a header's or the first of all. */
+/*
+ * The same where the line is a header's or the first of all: lines as long as
+ * the buffer or as a piece, and a little shorter and longer.
+ */
 START_TEST(a_long_line_may_stand_anywhere)
 {
 	static const char *const heads[] = {
 		"From ", "From x\nSubject: ", "From x\nReceived: ",
 		"From x\n\n", "From x\n\nbody\n\nFrom x 1:00 "
 	};
-	size_t n;
+	size_t n, unit = _i % 2 == 0 ? MBOX_BUFFER : PIECE_MAX;
 
-	for (n = MBOX_BUFFER - 40; n < 3 * MBOX_BUFFER;
-	    n += n % MBOX_BUFFER < 40 || n % MBOX_BUFFER > MBOX_BUFFER - 60 ?
-	    1 : MBOX_BUFFER / 5) {
+	for (n = unit - 40; n < 3 * unit;
+	    n += n % unit < 40 || n % unit > unit - 60 ? 1 : unit / 5) {
 		snprintf(where, sizeof(where), "%lu octets", (unsigned long)n);
 		file.len = 0;
-		put_text(&file, heads[_i]);
+		put_text(&file, heads[_i / 2]);
 		put_octets(&file, n % 2 == 0 ? 'x' : '\r', n);
 		put_text(&file, "\r\nDate: y\r\n\r\nbody\n");
 		random_state = n + 1;
@@ -3907,7 +3909,7 @@ add_scan(Suite *s)
 	    random_mailboxes_are_scanned_and_read_as_the_naive_way_does);
 	tcase_add_loop_test(t,
 	    what_lies_across_a_block_border_is_seen_all_the_same, 0, 3);
-	tcase_add_loop_test(t, a_long_line_may_stand_anywhere, 0, 5);
+	tcase_add_loop_test(t, a_long_line_may_stand_anywhere, 0, 10);
 	tcase_add_test(t, a_line_of_100_million_octets_needs_no_memory);
 	tcase_add_test(t, a_mailbox_is_read_once_and_in_large_blocks);
 	tcase_add_test(t, mail_beyond_the_limit_is_kept_for_later);
