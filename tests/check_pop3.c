@@ -2049,6 +2049,69 @@ START_TEST(what_is_deleted_is_gone_and_nothing_else)
 }
 END_TEST
 
+/* Somebody else removes a message: it is gone, the others are not. */
+START_TEST(mail_that_another_program_removed_is_no_message)
+{
+	const char *dir = make_dir();
+	struct bytes rest = mailbox_of(find_sample("three"), 2), got;
+	struct peer p = start_pipe_session(dir, "three");
+
+	write_file(dir, "mbox", rest.p, rest.len);
+	ask(&p, "RETR 2", "-ERR no such message");
+	ask(&p, "DELE 2", "-ERR *");
+	ask(&p, "RETR 3", "+OK *");
+	got = take_lines(&p);
+	check_same(&got, &find_sample("three")->sent[2], 3);
+	ask(&p, "DELE 3", "+OK *");
+	quit(&p);
+	check_sample(dir, "three", 6);
+	free_bytes(&rest);
+}
+END_TEST
+
+/* A client must not take the beginning of one and the end of another for it. */
+START_TEST(mail_that_moves_under_retr_ends_the_connection)
+{
+	const char *dir = make_dir();
+	struct bytes rest = mailbox_of(find_sample("large"), 1);
+	struct peer p = start_pipe_session(dir, "large");
+
+	send_text(&p, "RETR 2\r\n");
+	expect(&p, "+OK *");
+	write_file(dir, "mbox", rest.p, rest.len);
+	while (receive(&p, PATIENCE))
+		;
+	ck_assert_uint_lt(p.len, find_sample("large")->sent[1].len);
+	ck_assert(memcmp(p.got + p.len - 3, ".\r\n", 3) != 0);
+	ck_assert_int_eq(finish(&p), 0);
+	check_sample(dir, "large", 1);
+	free_bytes(&rest);
+}
+END_TEST
+
+/* A full disk, as RLIMIT_FSIZE makes one: that is when people must delete. */
+START_TEST(mail_can_be_deleted_on_a_full_disk)
+{
+	const char *dir = make_dir();
+	struct bytes all = mailbox_of(find_sample("large"), 0);
+	struct rlimit limit, full;
+	struct peer p;
+
+	write_sample(dir, "large");
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	full = limit;
+	full.rlim_cur = (rlim_t)all.len;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
+	p = start(dir, "-p -m mbox");
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	expect(&p, "+OK *");
+	ask(&p, "DELE 1", "+OK *");
+	quit(&p);
+	check_sample(dir, "large", 1);
+	free_bytes(&all);
+}
+END_TEST
+
 START_TEST(a_missing_mailbox_is_an_empty_maildrop)
 {
 	struct peer p = start(make_dir(), "-p -m mbox");
@@ -3494,6 +3557,9 @@ add_mail_tests(Suite *suite)
 	    COUNT(samples));
 	tcase_add_loop_test(t, what_is_deleted_is_gone_and_nothing_else, 0,
 	    2 * COUNT(samples));
+	tcase_add_test(t, mail_that_another_program_removed_is_no_message);
+	tcase_add_test(t, mail_that_moves_under_retr_ends_the_connection);
+	tcase_add_test(t, mail_can_be_deleted_on_a_full_disk);
 	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
 	tcase_add_loop_test(t,
 	    list_counts_what_is_sent_of_crlf_and_unterminated_mail, 0, 4);
