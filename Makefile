@@ -26,7 +26,7 @@ FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(CFLAGS)
 LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
-	tests/check_pop3 tests/check_crash
+	tests/check_pop3 tests/check_crash tests/check_hostile
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
 all: pop3d
@@ -62,6 +62,11 @@ tests/check_pop3: tests/check_pop3.c pop3.c auth.c mailbox.c pop3.h Makefile
 
 tests/check_crash: tests/check_crash.c mailbox.c pop3.h Makefile
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
+
+# What an attacker tries.
+tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
+	    $(CHECK_LIBS) $(LIBS)
 
 # A mailbox of its own, and a session on it.
 demo: pop3d

@@ -10,7 +10,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 passed=0 failed=0 skipped=0
-for name in mailbox small auth pop3 crash; do
+for name in mailbox small auth pop3 crash hostile; do
 	program=tests/check_$name
 	if [ "$name" = crash ] && [ ! -e "$program" ]; then
 		continue

@@ -1,0 +1,2136 @@
+/*
+ * What an attacker tries: a dialogue and a session that were taken over, users
+ * who put things in the way of their mailbox and its lock, mailboxes that
+ * change or do not end, and what a superserver may leave behind.
+ *
+ * auth.c and mailbox.c are called through pop3.h as main() does, with hostile
+ * code in the place of pop3.c's; the rest is done to the real program (POP3D,
+ * ./pop3d). Most of it is for root. What other programs try already is not
+ * repeated here. With CHECK_LONG set, trials of several minutes are run too.
+ */
+#if defined(__linux__)
+#define _GNU_SOURCE		/* ptrace's relatives, leases, limits */
+#endif
+#include <sys/types.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sched.h>
+#endif
+
+#include <check.h>
+
+#include "../pop3.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
+static const char mail_1[] = "From a@b Mon Nov 23 10:00:00 2026\n"
+    "Received: x\nSubject: one\n\ntext\n\n";
+static const char login[] = "USER alice\r\nPASS s\r\n";
+static const char dele_quit[] = "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n";
+
+/* What processes of a test tell each other. */
+struct shared {
+	int in, entered;
+	int yes, no;		/* answers that a dialogue got */
+	char got[1024];		/* what a probe succeeded in */
+	long opened, refused;
+};
+
+static struct shared *sh;
+static char scratch[512];	/* ours, removed in the end */
+static char program[PATH_MAX];
+/* Ids that no other run of these tests has at the same time. */
+static unsigned dialogue_id, user_id, other_id, spool_id;
+static char mail_2[4000];	/* a message longer than the first */
+
+/* ---- Small tools ---- */
+
+static void
+skip(const char *what, const char *why)
+{
+	printf("skipped: %s: %s\n", what, why);
+	fflush(stdout);
+}
+
+static long long
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+static void
+sleep_ms(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&t, NULL);
+}
+
+/* A path in the scratch directory, in one of a few buffers used in turn. */
+static char *in_base(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
+
+static char *
+in_base(const char *format, ...)
+{
+	static char room[32][PATH_MAX];
+	static unsigned next;
+	char *p = room[next++ % 32], rest[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(rest, sizeof(rest), format, ap);
+	va_end(ap);
+	snprintf(p, PATH_MAX, "%s/%s", scratch, rest);
+	return p;
+}
+
+static void
+own(const char *path, unsigned id)
+{
+	if (getuid() == 0)
+		ck_assert(lchown(path, id, id) == 0);
+}
+
+static void
+make_file(const char *path, const char *text, size_t len, unsigned id)
+{
+	int fd;
+
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+	ck_assert_msg(fd != -1, "%s: %s", path, strerror(errno));
+	ck_assert(write(fd, text, len) == (ssize_t)len);
+	close(fd);
+	own(path, id);
+}
+
+static void
+make_dir(const char *path, mode_t mode, unsigned uid, unsigned gid)
+{
+	ck_assert_msg(mkdir(path, 0755) == 0, "%s: %s", path, strerror(errno));
+	if (getuid() == 0)
+		ck_assert(chown(path, uid, gid) == 0);
+	ck_assert(chmod(path, mode) == 0);
+}
+
+static int
+shell(const char *command)
+{
+	int status;
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+/* The octets of a file; the caller's until the next call. */
+static const char *
+contents(const char *path, size_t *len)
+{
+	static char text[65536];
+	int fd = open(path, O_RDONLY | O_NONBLOCK);
+	ssize_t n = fd == -1 ? -1 : read(fd, text, sizeof(text));
+
+	if (fd != -1)
+		close(fd);
+	*len = n > 0 ? (size_t)n : 0;
+	return text;
+}
+
+/* Whether a file has both messages, or the second alone. */
+static int
+has_mail(const char *path, int first)
+{
+	size_t len, at = first ? strlen(mail_1) : 0;
+	const char *text = contents(path, &len);
+
+	return len == at + strlen(mail_2) &&
+	    memcmp(text, mail_1, at) == 0 &&
+	    memcmp(text + at, mail_2, strlen(mail_2)) == 0;
+}
+
+static void
+make_mailbox(const char *path)
+{
+	char text[sizeof(mail_1) + sizeof(mail_2)];
+
+	snprintf(text, sizeof(text), "%s%s", mail_1, mail_2);
+	make_file(path, text, strlen(text), user_id);
+}
+
+/* Whether a directory holds a name that begins so. */
+static int
+holds(const char *dir, const char *begin)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	int n = 0;
+
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL)
+		n += strncmp(e->d_name, begin, strlen(begin)) == 0;
+	closedir(d);
+	return n;
+}
+
+static void
+become(unsigned id)
+{
+	gid_t gid = id;
+
+	if (getuid() == 0 && (setgroups(1, &gid) == -1 ||
+	    setgid(gid) == -1 || setuid(id) == -1))
+		_exit(126);
+}
+
+static void
+become_user(void)
+{
+	become(user_id);
+}
+
+/* Wait until nothing we started is left: 0 if that takes too long. */
+static int
+all_ended(long ms)
+{
+	long long end = now() + ms;
+	pid_t pid;
+
+	while (now() < end) {
+		pid = waitpid(-1, NULL, WNOHANG);
+		if (pid == -1 && errno == ECHILD)
+			return 1;
+		if (pid == 0)
+			sleep_ms(2);
+	}
+	return 0;
+}
+
+/* A process that does one thing until it is ended, with a user's ids. */
+static pid_t
+start_helper(unsigned id, void (*run)(void))
+{
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		if (id != 0)
+			become(id);
+		for (;;)
+			run();
+	}
+	ck_assert(pid != -1);
+	return pid;
+}
+
+static void
+end_helper(pid_t pid)
+{
+	ck_assert(kill(pid, SIGKILL) == 0);
+	ck_assert(waitpid(pid, NULL, 0) == pid);
+}
+
+/* A line of /proc/pid/status, from its value on. */
+static const char *
+status_of(pid_t pid, const char *name)
+{
+	static char text[8192];
+	char path[64], *p;
+	size_t len;
+
+	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
+	memcpy(text, contents(path, &len), sizeof(text) - 1);
+	text[len < sizeof(text) ? len : sizeof(text) - 1] = '\0';
+	if ((p = strstr(text, name)) == NULL)
+		return "";
+	p += strlen(name);
+	p[strcspn(p, "\n")] = '\0';
+	return p + strspn(p, ":\t ");
+}
+
+static int
+find_children(pid_t parent, pid_t *out, int max)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	int n = 0;
+	pid_t pid;
+
+	ck_assert_ptr_nonnull(d);
+	while ((e = readdir(d)) != NULL && n < max) {
+		pid = (pid_t)atol(e->d_name);
+		if (pid > 0 && atol(status_of(pid, "PPid")) == (long)parent)
+			out[n++] = pid;
+	}
+	closedir(d);
+	return n;
+}
+
+static int
+count_fds(pid_t pid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
+	return holds(path, "") - 2;
+}
+
+/* ---- The real program ---- */
+
+struct client {
+	pid_t pid;		/* what the superserver would have started */
+	int fd;
+	size_t len;
+	char text[65536];	/* all answers so far */
+};
+
+static char **environment;	/* NULL: ours */
+
+static void
+start(struct client *c, void (*prepare)(void), const char *const argv[])
+{
+	char room[16][PATH_MAX], *words[17];
+	int fd[2], i;
+
+	memset(c, 0, sizeof(*c));
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
+	for (i = 0; i < 16 && argv[i] != NULL; i++) {
+		snprintf(room[i], sizeof(room[i]), "%s", argv[i]);
+		words[i] = room[i];
+	}
+	words[i] = NULL;
+	fflush(stdout);
+	if ((c->pid = fork()) == 0) {
+		for (i = 0; i < 3; i++)
+			dup2(fd[1], i);
+		close(fd[1]);
+		if (prepare != NULL)
+			prepare();
+		if (environment != NULL)
+			execve(words[0], words, environment);
+		else
+			execv(words[0], words);
+		_exit(127);
+	}
+	close(fd[1]);
+	c->fd = fd[0];
+}
+
+static void
+say(struct client *c, const char *text)
+{
+	ck_assert(send(c->fd, text, strlen(text), MSG_NOSIGNAL) ==
+	    (ssize_t)strlen(text));
+}
+
+static int
+count_ok(const struct client *c)
+{
+	const char *p = c->text;
+	int n = 0;
+
+	while ((p = strstr(p, "+OK")) != NULL) {
+		n += p == c->text || p[-1] == '\n';
+		p++;
+	}
+	return n;
+}
+
+/*
+ * Read until there are that many answers, +OK all: 1. 0: the connection has
+ * ended. -1: neither in that time.
+ */
+static int
+answers(struct client *c, int want, long ms)
+{
+	long long end = now() + ms;
+	struct timeval t;
+	fd_set set;
+	ssize_t n;
+
+	while (count_ok(c) < want) {
+		if (now() >= end || c->len == sizeof(c->text) - 1)
+			return -1;
+		FD_ZERO(&set);
+		FD_SET(c->fd, &set);
+		t.tv_sec = 0;
+		t.tv_usec = 20000;
+		if (select(c->fd + 1, &set, NULL, NULL, &t) != 1)
+			continue;
+		n = read(c->fd, c->text + c->len,
+		    sizeof(c->text) - 1 - c->len);
+		if (n <= 0)
+			return 0;
+		c->len += (size_t)n;
+	}
+	return 1;
+}
+
+static void
+expect(struct client *c, int want)
+{
+	ck_assert_msg(answers(c, want, 10000) == 1, "not %d answers: %s", want,
+	    c->text);
+}
+
+static void
+expect_end(struct client *c, long ms)
+{
+	ck_assert_msg(answers(c, 1000, ms) == 0, "no end: %s", c->text);
+}
+
+/* One session, all of it said at once. */
+static void
+session(struct client *c, void (*prepare)(void), const char *const argv[],
+    const char *text)
+{
+	start(c, prepare, argv);
+	if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) == -1)
+		errno = 0;	/* it has ended already */
+	expect_end(c, 15000);
+	close(c->fd);
+	ck_assert_msg(all_ended(15000), "a process is left");
+}
+
+/* The options of a server for accounts of a file. */
+static const char *const *
+server(const char *mailbox, const char *option, const char *value)
+{
+	static char room[5][PATH_MAX];
+	static const char *argv[16];
+
+	snprintf(room[0], PATH_MAX, "%s", in_base("accounts"));
+	snprintf(room[1], PATH_MAX, "%s", mailbox);
+	snprintf(room[2], PATH_MAX, "%s", in_base("empty"));
+	snprintf(room[3], PATH_MAX, "%u:%u", dialogue_id, dialogue_id);
+	argv[0] = program;
+	argv[1] = "-f";
+	argv[2] = room[0];
+	argv[3] = "-m";
+	argv[4] = room[1];
+	argv[5] = "-e";
+	argv[6] = room[2];
+	argv[7] = "-u";
+	argv[8] = room[3];
+	argv[9] = option;
+	argv[10] = value;
+	argv[11] = NULL;
+	return argv;
+}
+
+/* Each test has a directory of its own, with accounts and an empty spool. */
+static void
+begin(void)
+{
+	char text[PATH_MAX + 64], command[sizeof(scratch) + 16];
+	size_t i;
+
+	memset(sh, 0, sizeof(*sh));
+#if defined(__linux__)
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+#endif
+	signal(SIGPIPE, SIG_IGN);
+	setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
+	snprintf(command, sizeof(command), "rm -rf '%s'/*", scratch);
+	ck_assert(shell(command) == 0);
+	i = (size_t)snprintf(mail_2, sizeof(mail_2), "%s",
+	    "From a@b Mon Nov 23 10:00:01 2026\nReceived: y\n\n");
+	while (i < sizeof(mail_2) - 80)
+		i += (size_t)snprintf(mail_2 + i, sizeof(mail_2) - i,
+		    "octet %lu of the mail that stays\n", (unsigned long)i);
+	snprintf(mail_2 + i, sizeof(mail_2) - i, "\n");
+	make_dir(in_base("empty"), 0755, getuid(), getgid());
+	make_dir(in_base("home"), 0700, user_id, user_id);
+	make_dir(in_base("spool"), 02775, getuid(), spool_id);
+	make_mailbox(in_base("spool/alice"));
+	make_mailbox(in_base("home/alice"));
+	make_file(in_base("victim"), "nobody's business\n", 18, other_id);
+	ck_assert(chmod(in_base("victim"), 0666) == 0);
+	snprintf(text, sizeof(text), "alice:{PLAIN}s:%u:%u::%s:\n", user_id,
+	    user_id, in_base("home"));
+	make_file(in_base("accounts"), text, strlen(text), getuid());
+}
+
+static void
+expect_victim_untouched(void)
+{
+	size_t len;
+	const char *text = contents(in_base("victim"), &len);
+	struct stat st;
+
+	ck_assert(lstat(in_base("victim"), &st) == 0);
+	ck_assert(len == 18 && memcmp(text, "nobody's business\n", 18) == 0);
+	ck_assert((st.st_mode & 07777) == 0666 && st.st_uid == other_id);
+}
+
+/* ---- Probes: what a process that was taken over would try ---- */
+
+static void
+got(int success, const char *what)
+{
+	size_t n = strlen(sh->got);
+
+	if (success)
+		snprintf(sh->got + n, sizeof(sh->got) - n, "%s, ", what);
+}
+
+/* A descriptor that came through the client's Unix socket. */
+static int
+receive_fd(void)
+{
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	char octet;
+	struct iovec v = { &octet, 1 };
+	struct msghdr m;
+	struct cmsghdr *h;
+
+	memset(&m, 0, sizeof(m));
+	m.msg_iov = &v;
+	m.msg_iovlen = 1;
+	m.msg_control = &control;
+	m.msg_controllen = sizeof(control);
+	if (recvmsg(0, &m, MSG_DONTWAIT) != 1) {
+		got(1, "(nothing was sent)");
+		return 0;
+	}
+	h = CMSG_FIRSTHDR(&m);
+	return h != NULL && h->cmsg_len > CMSG_LEN(0);
+}
+
+/* Send a descriptor, a directory outside of every chroot. */
+static void
+send_fd(int to, const char *text)
+{
+	union {
+		struct cmsghdr h;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec v;
+	struct msghdr m;
+	struct cmsghdr *h;
+	char room[64];
+	int fd = open("/", O_RDONLY);
+
+	snprintf(room, sizeof(room), "%s", text);
+	memset(&control, 0, sizeof(control));
+	memset(&m, 0, sizeof(m));
+	v.iov_base = room;
+	v.iov_len = strlen(room);
+	m.msg_iov = &v;
+	m.msg_iovlen = 1;
+	m.msg_control = &control;
+	m.msg_controllen = sizeof(control);
+	h = CMSG_FIRSTHDR(&m);
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(h), &fd, sizeof(fd));
+	ck_assert(sendmsg(to, &m, 0) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+static void
+probe_files(void)
+{
+	struct rlimit more = { 64, 64 };
+	char *argv[] = { NULL };
+	int fd;
+
+	got(setrlimit(RLIMIT_NOFILE, &more) == 0, "more descriptors");
+	got(setrlimit(RLIMIT_NPROC, &more) == 0, "more processes");
+	got(fcntl(0, F_DUPFD, 0) != -1, "F_DUPFD");
+	got(receive_fd(), "a descriptor from the client");
+	got(open("/proc/self/exe", O_RDONLY) != -1, "/proc");
+	got(open(".", O_RDONLY) != -1, "its own directory");
+	got(mkdir("x", 0700) == 0 || symlink("/", "x") == 0 ||
+	    mkfifo("x", 0600) == 0, "a new name");
+	got(unlink("x") == 0 || rmdir("x") == 0, "unlink");
+	for (fd = 0; fd < 256; fd++)
+		got(fchdir(fd) == 0, "a way out of the chroot");
+	got(execv("/proc/self/exe", argv) == 0 ||
+	    execv("/bin/sh", argv) == 0, "exec");
+#if defined(__linux__)
+	got(syscall(SYS_memfd_create, "x", 0) != -1, "memfd_create");
+	got(syscall(SYS_epoll_create1, 0) != -1, "epoll");
+	got(syscall(SYS_inotify_init1, 0) != -1, "inotify");
+	got(syscall(SYS_eventfd2, 0, 0) != -1, "eventfd");
+	got(unshare(CLONE_NEWUSER) == 0, "a user namespace");
+#endif
+}
+
+/* Another process; with same, of the same user, who may end and limit it. */
+static void
+probe_process(pid_t pid, int same)
+{
+#if defined(__linux__)
+	struct rlimit r = { 1, 1 };
+	char octet;
+	struct iovec here = { &octet, 1 }, there = { sh, 1 };
+
+	got(ptrace(PTRACE_ATTACH, pid, NULL, NULL) == 0, "ptrace");
+	got(process_vm_readv(pid, &here, 1, &there, 1, 0) != -1, "its memory");
+	got(!same && prlimit(pid, RLIMIT_CORE, &r, NULL) == 0, "its limits");
+#endif
+	got(!same && kill(pid, SIGSTOP) == 0, "a signal");
+}
+
+/* ---- As root: a dialogue that was taken over ---- */
+
+static struct auth
+an_auth(const char *mailbox)
+{
+	static char words[4][PATH_MAX];
+	struct auth a;
+
+	snprintf(words[0], PATH_MAX, "%s", in_base("accounts"));
+	snprintf(words[1], PATH_MAX, "%s", mailbox);
+	snprintf(words[2], PATH_MAX, "%s", in_base("empty"));
+	snprintf(words[3], PATH_MAX, "%u:%u", dialogue_id, dialogue_id);
+	memset(&a, 0, sizeof(a));
+	a.file = words[0];
+	a.mailbox = words[1];
+	a.empty = words[2];
+	a.user = words[3];
+	a.ip = "192.0.2.7";
+	a.seconds = 10;
+	return a;
+}
+
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+	alarm(1);
+}
+
+/*
+ * What main() does, in a process of its own with fd as the client: the login
+ * and, unless session is NULL, what comes behind it. Its pid.
+ */
+static pid_t
+serve(struct auth *a, int fd, void (*dialogue)(void *),
+    void (*behind)(struct mbox *))
+{
+	static struct mbox m;
+	struct sigaction sa;
+	pid_t pid;
+
+	fflush(stdout);
+	if ((pid = fork()) != 0)
+		return pid;
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_alarm;
+	sigaction(SIGALRM, &sa, NULL);
+	signal(SIGXFSZ, SIG_IGN);
+	dup2(fd, 0);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	for (fd = 3; fd < 64; fd++)
+		close(fd);
+	if (auth_start(a, 0) != NULL)
+		_exit(3);
+	sh->in = auth_login(a, dialogue, a);
+	if (sh->in != 1 || behind == NULL)
+		_exit(4);
+	sh->entered = 1 + (int)auth_enter(a, &m);
+	if (sh->entered == 1 + MBOX_OK)
+		behind(&m);
+	mbox_close(&m);
+	_exit(0);
+}
+
+static void
+send_record(struct auth *a, const char *user, const char *secret)
+{
+	struct attempt t;
+
+	memset(&t, 0, sizeof(t));
+	t.mechanism = AUTH_PASS;
+	snprintf(t.user, sizeof(t.user), "%s", user);
+	snprintf(t.secret, sizeof(t.secret), "%s", secret);
+	if (write(a->to, &t, sizeof(t)) != sizeof(t))
+		_exit(1);
+}
+
+static void
+take_answers(struct auth *a)
+{
+	char c;
+
+	while (read(a->from, &c, 1) == 1)
+		*(c == 'y' ? &sh->yes : &sh->no) += 1;
+}
+
+static void
+good_dialogue(void *arg)
+{
+	send_record(arg, "alice", "s");
+	take_answers(arg);
+}
+
+/* Root, the verifier and whatever else has a number near its own. */
+static void
+probing_dialogue(void *arg)
+{
+	pid_t pid;
+
+	probe_files();
+	for (pid = getppid(); pid < getpid() + 8; pid++)
+		if (pid != getpid() && kill(pid, 0) == -1 && errno == EPERM)
+			probe_process(pid, 0);
+	kill(-1, SIGKILL);	/* its like: who else is hit shows later */
+	got(kill(getppid(), SIGKILL) == 0, "a signal to root");
+	good_dialogue(arg);
+}
+
+START_TEST(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
+{
+	struct auth a = an_auth(in_base("spool/%%u"));
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	send_fd(fd[0], "x");
+	serve(&a, fd[1], probing_dialogue, NULL);
+	close(fd[1]);
+	ck_assert(all_ended(8000));
+	ck_assert_str_eq(sh->got, "");
+	/* and nobody else was hit: the login still works */
+	ck_assert_int_eq(sh->in, 1);
+	ck_assert_int_eq(sh->yes, 1);
+}
+END_TEST
+
+/* Root believes a record of an account: it must not be had from here. */
+static void
+forging_dialogue(void *arg)
+{
+	struct auth *a = arg;
+	struct account who;
+	char text[2 * sizeof(who)];
+	int fd, shift = a->tries;	/* is 0 in all but this test */
+
+	memset(&who, 0, sizeof(who));
+	memcpy(who.magic, "account", 8);
+	who.uid = user_id;
+	who.gid = user_id;
+	memcpy(who.name, "alice", 6);
+	memset(text, 'p', sizeof(text));
+	memcpy(text + shift, &who, sizeof(who));
+	for (fd = 0; fd < 64; fd++)
+		if (fd != a->to && fd > 2)
+			got(write(fd, &who, sizeof(who)) != -1,
+			    "a descriptor to write to");
+	if (write(a->to, text, sizeof(struct attempt) + 1) == -1)
+		_exit(1);
+	take_answers(a);
+}
+
+START_TEST(an_account_record_cannot_come_from_the_dialogue)
+{
+	struct auth a[3];
+	int i, fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	sh->in = -1;
+	for (i = 0; i < 3; i++) {
+		a[i] = an_auth(in_base("spool/%%u"));
+		a[i].tries = i;		/* more of them cost 3 seconds each */
+		serve(&a[i], fd[1], forging_dialogue, NULL);
+	}
+	ck_assert(all_ended(8000));
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->yes, 0);
+	ck_assert_int_eq(sh->no, 3);
+}
+END_TEST
+
+/* A client may send descriptors along with his commands. */
+START_TEST(descriptors_that_a_client_sends_are_not_taken)
+{
+	static struct client c;
+	pid_t child[4];
+	int i, n, before;
+
+	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	expect(&c, 1);
+	sleep_ms(100);
+	n = find_children(c.pid, child, 4);
+	ck_assert_int_eq(n, 2);
+	for (before = 0, i = 0; i < n; i++)
+		before += count_fds(child[i]);
+	before += count_fds(c.pid);
+	send_fd(c.fd, "NOOP\r\n");
+	expect(&c, 2);
+	for (i = 0; i < n; i++)
+		before -= count_fds(child[i]);
+	ck_assert_int_eq(before, count_fds(c.pid));
+	say(&c, login);
+	expect(&c, 4);
+	before = count_fds(c.pid);
+	send_fd(c.fd, "NOOP\r\n");
+	expect(&c, 5);
+	ck_assert_int_eq(before, count_fds(c.pid));
+	say(&c, "QUIT\r\n");
+	expect(&c, 6);
+	close(c.fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* ---- As root: a session that was taken over ---- */
+
+static void
+probing_session(struct mbox *m)
+{
+	pid_t pid;
+
+	probe_files();
+	/* the keeper is a process of the user's: a signal, but no more */
+	for (pid = getpid() + 1; pid < getpid() + 8; pid++)
+		probe_process(pid, 1);
+	probe_process(getppid(), 0);
+	got(openat(m->fd, "", O_RDWR) != -1, "another descriptor");
+	got(kill(1, 0) == 0, "a signal to init");
+	sh->opened = 1;		/* it is still this program */
+}
+
+START_TEST(a_session_that_was_taken_over_reaches_one_file)
+{
+	struct auth a = an_auth(in_base("spool/%%u"));
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	send_fd(fd[0], "x");
+	serve(&a, fd[1], good_dialogue, probing_session);
+	close(fd[1]);
+	ck_assert(all_ended(8000));
+	ck_assert_int_eq(sh->entered, 1 + MBOX_OK);
+	ck_assert_int_eq(sh->opened, 1);
+	ck_assert_str_eq(sh->got, "");
+}
+END_TEST
+
+/*
+ * A session that passes octets on from fd 0 to its keeper, and the answers
+ * back: whoever holds the other end is the one who took it over.
+ */
+static void
+puppet(struct mbox *m)
+{
+	char c;
+
+	if (write(1, "!", 1) != 1)
+		return;
+	while (read(0, &c, 1) == 1)
+		if (write(m->keeper, &c, 1) != 1 ||
+		    read(m->keeper, &c, 1) != 1 || write(1, &c, 1) != 1)
+			return;
+}
+
+/* The answer to an octet, or to none: -1. If it does not come, -1, too. */
+static int
+ask(int fd, int what)
+{
+	struct timeval t = { 3, 0 };
+	fd_set set;
+	char c = (char)what;
+
+	if (what != -1 && write(fd, &c, 1) != 1)
+		return -1;
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	if (select(fd + 1, &set, NULL, NULL, &t) != 1 || read(fd, &c, 1) != 1)
+		return -1;
+	return (unsigned char)c;
+}
+
+/* Log in, and have the keeper to talk to. */
+static int
+start_puppet(const char *mailbox, pid_t *pid)
+{
+	struct auth a = an_auth(mailbox);
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	*pid = serve(&a, fd[1], good_dialogue, puppet);
+	close(fd[1]);
+	ck_assert_int_eq(ask(fd[0], -1), '!');
+	return fd[0];
+}
+
+/*
+ * The user's own processes may end the keeper. But it has the spool's group,
+ * and whoever could trace it or look into it would have that, too.
+ */
+START_TEST(a_user_cannot_get_at_the_group_of_his_keeper)
+{
+	static const char *const what[] = { "mem", "root", "cwd", "fd/3" };
+	char path[64];
+	pid_t pid, keeper, child;
+	int fd, i;
+
+	fd = start_puppet(in_base("spool/%%u"), &pid);
+	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	fflush(stdout);
+	if ((child = fork()) == 0) {
+		become(user_id);
+		probe_process(keeper, 1);
+		probe_process(pid, 1);
+		for (i = 0; i < 4; i++) {
+			snprintf(path, sizeof(path), "/proc/%ld/%s",
+			    (long)keeper, what[i]);
+			got(open(path, O_RDONLY) != -1, path);
+		}
+		sh->opened = kill(keeper, SIGTERM) == 0;
+		_exit(0);
+	}
+	ck_assert(waitpid(child, NULL, 0) == child);
+	ck_assert_int_eq(sh->opened, 1);
+	ck_assert_str_eq(sh->got, "");
+	/* and that it was sent a signal matters to nobody */
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	close(fd);
+	ck_assert(all_ended(5000));
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
+}
+END_TEST
+
+START_TEST(no_octet_makes_the_keeper_do_more_than_lock)
+{
+	char text[sizeof(mail_1) + sizeof(mail_2)];
+	pid_t pid;
+	int fd, i, answer;
+
+	snprintf(text, sizeof(text), "%s%s", mail_1, mail_2);
+	make_file(in_base("spool/bob"), text, strlen(text), other_id);
+	make_file(in_base("spool/bob.lock"), "1", 1, other_id);
+	fd = start_puppet(in_base("spool/%%u"), &pid);
+	for (i = 0; i < 256; i++) {
+		answer = ask(fd, i);
+		ck_assert_msg(answer == (i == DOT_LOCK ? DOT_LOCK :
+		    DOT_UNLOCK), "octet %d: %d", i, answer);
+		ck_assert_int_eq(holds(in_base("spool"), "alice.lock"),
+		    i == DOT_LOCK);
+		ck_assert_int_eq(holds(in_base("spool"), "."), 2);
+	}
+	ck_assert_int_eq(holds(in_base("spool"), ""), 5);
+	ck_assert_int_eq(holds(in_base("spool"), "bob"), 2);
+	ck_assert(has_mail(in_base("spool/bob"), 1));
+	ck_assert(has_mail(in_base("spool/alice"), 1));
+	close(fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* However often it was asked for, the lock ends with the session. */
+START_TEST(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
+{
+	pid_t pid, keeper;
+	int fd, i, before;
+
+	fd = start_puppet(in_base("spool/%%u"), &pid);
+	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	before = count_fds(keeper);
+	for (i = 0; i < 3; i++)
+		ck_assert(ask(fd, DOT_LOCK) != -1);
+	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert_int_eq(count_fds(keeper), before);
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert(ask(fd, DOT_LOCK) != -1);
+	close(fd);
+	ck_assert(all_ended(5000));
+	ck_assert_int_eq(holds(in_base("spool"), ""), 3);
+}
+END_TEST
+
+/* It asks, and never reads the answers. */
+static void
+deaf_session(struct mbox *m)
+{
+	struct timespec t = { 0, 100000000 };
+	int i = 0;
+
+	fcntl(m->keeper, F_SETFL, O_NONBLOCK);
+	while (i++ < 4) {
+		while (write(m->keeper, "xxxxxxxxxxxxxxxl", 16) > 0)
+			sh->opened++;
+		nanosleep(&t, NULL);
+	}
+}
+
+START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
+{
+	struct auth a = an_auth(in_base("spool/%%u"));
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	serve(&a, fd[1], good_dialogue, deaf_session);
+	close(fd[1]);
+	ck_assert(all_ended(9000));
+	ck_assert_int_gt(sh->opened, 0);
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
+	ck_assert_int_eq(holds(in_base("spool"), "."), 2);
+}
+END_TEST
+
+/* ---- As root: users who put things in the way ---- */
+
+enum thing {
+	LINK, DANGLING, FIFO, DEVICE, DIRECTORY, YOUNG, OLD, ENDLESS, CLOSED,
+	THINGS
+};
+
+/* Something of the user's, or a thing only root could have put there. */
+static void
+put_thing(enum thing what, const char *path)
+{
+	struct timeval ago[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
+	int fd;
+
+	switch (what) {
+	case LINK:
+		ck_assert(symlink(in_base("victim"), path) == 0);
+		break;
+	case DANGLING:
+		ck_assert(symlink(in_base("home/new"), path) == 0);
+		break;
+	case FIFO:
+		ck_assert(mkfifo(path, 0666) == 0);
+		break;
+	case DEVICE:
+		if (mknod(path, S_IFCHR | 0666, (dev_t)(1 << 8 | 5)) == -1)
+			skip("a device as a lock", "none can be made here");
+		break;
+	case DIRECTORY:
+		ck_assert(mkdir(path, 0777) == 0);
+		break;
+	case YOUNG:
+	case OLD:
+		make_file(in_base("home/letter"), "dear", 4, user_id);
+		ck_assert(what == YOUNG ||
+		    utimes(in_base("home/letter"), ago) == 0);
+		ck_assert(link(in_base("home/letter"), path) == 0);
+		break;
+	case ENDLESS:
+		make_file(path, "", 0, user_id);
+		fd = open(path, O_WRONLY);
+		ck_assert(ftruncate(fd, 1LL << 40) == 0);
+		close(fd);
+		break;
+	case CLOSED:
+		make_file(path, "99999", 5, other_id);
+		ck_assert(chmod(path, 0) == 0);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What may be there all the same afterwards, whatever the answer was. */
+static void
+expect_letter(void)
+{
+	size_t len;
+	const char *text = contents(in_base("home/letter"), &len);
+	struct stat st;
+
+	if (lstat(in_base("home/letter"), &st) == -1)
+		return;
+	ck_assert(len == 4 && memcmp(text, "dear", 4) == 0);
+	ck_assert((st.st_mode & 07777) == 0600 && st.st_uid == user_id);
+}
+
+/*
+ * An old file is young again by its ctime once it has a second name: nothing
+ * a user can put here counts as stale but what says so itself.
+ */
+START_TEST(what_a_user_puts_in_the_place_of_the_lock_is_left_alone)
+{
+	char lock[PATH_MAX];
+	struct stat before, after;
+	pid_t pid;
+	int fd;
+
+	snprintf(lock, sizeof(lock), "%s", in_base("home/alice.lock"));
+	fd = start_puppet("%h/alice", &pid);
+	put_thing((enum thing)_i, lock);
+	if (lstat(lock, &before) == 0) {
+		ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
+		ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert(lstat(lock, &after) == 0);
+		ck_assert(before.st_ino == after.st_ino &&
+		    before.st_nlink == after.st_nlink &&
+		    before.st_mode == after.st_mode &&
+		    before.st_size == after.st_size);
+		ck_assert(remove(lock) == 0);
+	}
+	ck_assert(access(in_base("home/new"), F_OK) == -1);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	close(fd);
+	ck_assert(all_ended(5000));
+	expect_victim_untouched();
+	expect_letter();
+	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+}
+END_TEST
+
+/* They are known beforehand: the pid can be seen, and time goes on evenly. */
+START_TEST(names_that_the_keeper_would_use_may_be_taken)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	long start_time;
+	pid_t pid;
+	int fd, i;
+
+	fd = start_puppet("%h/alice", &pid);
+	start_time = (long)time(NULL);
+	for (i = 0; i < 8; i++) {
+		snprintf(path, sizeof(path), "%s", in_base(
+		    "home/.pop3d.%ld.%ld", (long)pid, start_time + i));
+		unlink(in_base("home/letter"));
+		put_thing((enum thing)_i, path);
+	}
+	if (lstat(path, &st) == 0)	/* else no device could be made */
+		for (i = 0; i < 5; i++)
+			ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+	for (i = 0; i < 8; i++)
+		remove(in_base("home/.pop3d.%ld.%ld", (long)pid,
+		    start_time + i));
+	ck_assert(access(in_base("home/new"), F_OK) == -1);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	close(fd);
+	ck_assert(all_ended(5000));
+	expect_victim_untouched();
+	expect_letter();
+	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+}
+END_TEST
+
+/* Put one thing after the other in the lock's place, as fast as it goes. */
+static void
+swap_lock(void)
+{
+	static unsigned n;
+	char lock[PATH_MAX], room[PATH_MAX];
+
+	snprintf(lock, sizeof(lock), "%s", in_base("home/alice.lock"));
+	snprintf(room, sizeof(room), "%s", in_base("home/next"));
+	switch (n++ % 7) {
+	case 0: if (symlink(in_base("victim"), room) == 0) break; return;
+	case 1: if (mkfifo(room, 0666) == 0) break; return;
+	case 2: if (link(in_base("home/letter"), room) == 0) break; return;
+	case 3: rmdir(lock); unlink(lock); mkdir(lock, 0777); return;
+	case 4: rmdir(lock); return;
+	case 5: if (symlink(in_base("home/new"), room) == 0) break; return;
+	default: unlink(lock); return;
+	}
+	if (rename(room, lock) == -1)
+		unlink(room);
+}
+
+START_TEST(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
+{
+	long long end;
+	int fd, answer, locked = 0, busy = 0;
+	pid_t pid, helper;
+
+	make_file(in_base("home/letter"), "dear", 4, user_id);
+	fd = start_puppet("%h/alice", &pid);
+	helper = start_helper(user_id, swap_lock);
+	for (end = now() + 500; now() < end; ) {
+		answer = ask(fd, DOT_LOCK);
+		ck_assert_msg(answer == DOT_LOCK || answer == DOT_BUSY,
+		    "%d", answer);
+		locked += answer == DOT_LOCK;
+		busy += answer == DOT_BUSY;
+		ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	}
+	end_helper(helper);
+	ck_assert(locked > 0 && busy > 0);
+	remove(in_base("home/alice.lock"));
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert(access(in_base("home/new"), F_OK) == -1);
+	close(fd);
+	ck_assert(all_ended(5000));
+	expect_victim_untouched();
+	expect_letter();
+	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+}
+END_TEST
+
+/*
+ * The mailbox by turns a link to somebody's file, a second name of it, a FIFO,
+ * a directory, and itself: put there by one who may do all that.
+ */
+static void
+swap_mailbox(void)
+{
+	static unsigned n;
+	char box[PATH_MAX], room[PATH_MAX];
+
+	snprintf(box, sizeof(box), "%s", in_base("spool/alice"));
+	snprintf(room, sizeof(room), "%s", in_base("spool/next"));
+	switch (n++ % 6) {
+	case 0:
+		if (symlink(in_base("victim"), room) == 0)
+			rename(room, box);
+		break;
+	case 1:
+		if (link(in_base("victim"), room) == 0)
+			rename(room, box);
+		break;
+	case 2:
+		if (mkfifo(room, 0666) == 0)
+			rename(room, box);
+		break;
+	case 3:
+		if (link(in_base("spool/own"), room) == 0)
+			rename(room, box);
+		break;
+	case 4:
+		unlink(box);
+		mkdir(box, 0755);
+		break;
+	default:
+		remove(box);
+		rename(in_base("spool/own"), box);
+		sleep_ms(1);
+		rename(box, in_base("spool/own"));
+		break;
+	}
+}
+
+/* Open as priv_enter does, again and again, and look at what was opened. */
+static void
+open_often(const char *path, const char *name, int ms)
+{
+	static struct mbox m;
+	long long end = now() + ms;
+	struct stat st, there;
+	gid_t gid = user_id;
+
+	if (setgroups(1, &gid) == -1 || setegid(gid) == -1 ||
+	    seteuid(user_id) == -1)
+		_exit(2);
+	while (now() < end) {
+		if (mbox_open(&m, path, user_id) != MBOX_OK)
+			sh->refused++;
+		else if (m.fd != -1) {
+			sh->opened++;
+			if (fstat(m.fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+			    st.st_uid != user_id)
+				got(1, "somebody's file");
+			if (name != NULL && (lstat(name, &there) == -1 ||
+			    there.st_ino != st.st_ino))
+				got(1, "a directory that is not its own");
+		}
+		mbox_close(&m);
+	}
+	_exit(0);
+}
+
+START_TEST(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
+{
+	pid_t helper, pid;
+
+	ck_assert(rename(in_base("spool/alice"), in_base("spool/own")) == 0);
+	helper = start_helper(0, swap_mailbox);
+	if ((pid = fork()) == 0)
+		open_often(in_base("spool/alice"), NULL, 500);
+	ck_assert(waitpid(pid, NULL, 0) == pid);
+	end_helper(helper);
+	ck_assert_str_eq(sh->got, "");
+	ck_assert_msg(sh->opened > 0 && sh->refused > 0, "%ld, %ld",
+	    sh->opened, sh->refused);
+	expect_victim_untouched();
+}
+END_TEST
+
+/* The directory is a link, by turns to ours, somebody's and the spool. */
+static void
+swap_directory(void)
+{
+	static const char *const to[] = { "own", "theirs", "../spool" };
+	static unsigned n;
+	char room[PATH_MAX];
+
+	snprintf(room, sizeof(room), "%s", in_base("home/next"));
+	if (symlink(to[n++ % 3], room) == 0 &&
+	    rename(room, in_base("home/box")) == -1)
+		unlink(room);
+}
+
+START_TEST(a_directory_that_changes_is_entered_only_with_the_mailbox)
+{
+	pid_t helper, pid;
+
+	make_dir(in_base("home/own"), 0700, user_id, user_id);
+	make_dir(in_base("home/theirs"), 0755, other_id, other_id);
+	make_mailbox(in_base("home/own/alice"));
+	make_file(in_base("home/theirs/alice"), mail_1, strlen(mail_1),
+	    other_id);
+	ck_assert(chmod(in_base("home/theirs/alice"), 0666) == 0);
+	helper = start_helper(user_id, swap_directory);
+	if ((pid = fork()) == 0)
+		open_often(in_base("home/box/alice"), "alice", 500);
+	ck_assert(waitpid(pid, NULL, 0) == pid);
+	end_helper(helper);
+	ck_assert_str_eq(sh->got, "");
+	ck_assert_msg(sh->opened > 0 && sh->refused > 0, "%ld, %ld",
+	    sh->opened, sh->refused);
+}
+END_TEST
+
+/* A user's link into the spool does not get him the spool's group. */
+START_TEST(a_link_to_the_spool_gives_the_keeper_no_group)
+{
+	char want[64];
+	pid_t pid, keeper;
+	int fd;
+
+	ck_assert(symlink("../spool", in_base("home/box")) == 0);
+	fd = start_puppet("%h/box/alice", &pid);
+	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	snprintf(want, sizeof(want), "%u\t%u\t%u\t%u", user_id, user_id,
+	    user_id, user_id);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_NONE);
+	ck_assert_str_eq(status_of(keeper, "Gid"), want);
+	close(fd);
+	ck_assert(all_ended(5000));
+	/* by the way that is meant, it has it */
+	fd = start_puppet(in_base("spool/%%u"), &pid);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	close(fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* ---- As root: mailboxes ---- */
+
+#if defined(__linux__)
+static char leased[PATH_MAX];
+
+static void
+hold_lease(void)
+{
+	int fd = open(leased, O_RDWR);
+
+	signal(SIGIO, SIG_IGN);
+	if (fd == -1 || fcntl(fd, F_SETLEASE, F_WRLCK) == -1)
+		_exit(1);
+	sh->opened = 1;
+	for (;;)
+		pause();
+}
+
+static pid_t
+start_lease(const char *path)
+{
+	long long end = now() + 2000;
+	pid_t pid;
+
+	snprintf(leased, sizeof(leased), "%s", path);
+	pid = start_helper(user_id, hold_lease);
+	while (!sh->opened && now() < end)
+		sleep_ms(2);
+	if (!sh->opened)
+		skip("a lease", "none can be had on this file system");
+	return pid;
+}
+
+/* Who opens such a file waits for 45 seconds, if he is willing to wait. */
+START_TEST(a_lease_on_mailbox_or_lock_holds_nobody_up)
+{
+	static struct client c;
+	pid_t helper, pid;
+	int fd;
+
+	helper = start_lease(in_base("spool/alice"));
+	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	say(&c, login);
+	if (sh->opened)
+		expect_end(&c, 3000);
+	close(c.fd);
+	end_helper(helper);
+	ck_assert(all_ended(5000));
+	sh->opened = 0;
+	make_file(in_base("home/alice.lock"), "1", 1, user_id);
+	helper = start_lease(in_base("home/alice.lock"));
+	fd = start_puppet("%h/alice", &pid);
+	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
+	close(fd);
+	end_helper(helper);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+#endif
+
+/* As much of a mailbox as fits no disk. 0, or -1 where this cannot be. */
+static int
+make_endless(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	int r = write(fd, mail_1, strlen(mail_1)) == -1 ? -1 :
+	    ftruncate(fd, 8LL << 40);
+
+	close(fd);
+	if (r == -1)
+		skip("a mailbox of 8 TB", "no such file can be made here");
+	return r;
+}
+
+static int
+is_locked(const char *path)
+{
+	int fd = open(path, O_RDWR), r;
+	struct flock fl;
+
+	memset(&fl, 0, sizeof(fl));
+	fl.l_type = F_WRLCK;
+	fl.l_whence = SEEK_SET;
+	ck_assert(fd != -1 && fcntl(fd, F_GETLK, &fl) == 0);
+	r = fl.l_type != F_UNLCK;
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
+		r |= 2;
+	close(fd);
+	return r;
+}
+
+/* Its owner can have it scanned for hours; an administrator can end that. */
+START_TEST(a_scan_without_end_can_be_ended_and_leaves_no_lock)
+{
+	static struct client c;
+
+	if (make_endless(in_base("spool/alice")) == -1)
+		return;
+	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	say(&c, login);
+	ck_assert_int_eq(answers(&c, 3, 500), -1);
+	ck_assert(is_locked(in_base("spool/alice")));
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 1);
+	ck_assert(kill(c.pid, SIGKILL) == 0);
+	ck_assert(all_ended(5000));
+	close(c.fd);
+	ck_assert(!is_locked(in_base("spool/alice")));
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
+}
+END_TEST
+
+/* With CHECK_LONG: nobody waits for that long, so it ends by itself. */
+START_TEST(a_scan_that_no_client_waits_for_ends)
+{
+	static struct client c;
+
+	if (make_endless(in_base("spool/alice")) == -1)
+		return;
+	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	say(&c, login);
+	if (answers(&c, 3, 660 * 1000L) == -1) {
+		kill(c.pid, SIGKILL);
+		ck_abort_msg("it is still scanning after 11 minutes");
+	}
+	close(c.fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* ---- As anybody: mailboxes ---- */
+
+enum { LONG = 300000 };
+static char long_mail[LONG];	/* one message */
+
+static void
+make_long_mail(void)
+{
+	size_t i = (size_t)snprintf(long_mail, LONG, "%s",
+	    "From a@b Mon Nov 23 10:00:01 2026\nReceived: y\n\n");
+
+	while (i < LONG - 80)
+		i += (size_t)snprintf(long_mail + i, LONG - i,
+		    "octet %lu of a long message\n", (unsigned long)i);
+}
+
+/* Cut the mailbox and let it grow again, without any lock. */
+static void
+grow_and_shrink(void)
+{
+	static unsigned n;
+	size_t len = strlen(long_mail), at = len / (2 + n++ % 5);
+	int fd = open(in_base("home/alice"), O_WRONLY | O_APPEND);
+	ssize_t k;
+
+	if (fd == -1 || ftruncate(fd, (off_t)at) == -1)
+		_exit(1);
+	while (at < len) {
+		k = write(fd, long_mail + at, len - at < 30011 ? len - at :
+		    30011);
+		if (k <= 0)
+			_exit(1);
+		at += (size_t)k;
+		sched_yield();
+	}
+	close(fd);
+	sleep_ms(n % 3 == 0 ? 60 : 1);
+}
+
+/*
+ * The answer to RETR, from its first octet on: 1 if it is complete, and then
+ * it must be what a file that was cut somewhere has; 0 if it was cut off.
+ */
+static int
+is_whole(const char *text, size_t len)
+{
+	const char *end, *p, *m = strchr(long_mail, '\n') + 1;
+	long octets, n = 0;
+
+	if (sscanf(text, "+OK %ld octets", &octets) != 1 ||
+	    (p = memchr(text, '\n', len)) == NULL || len < 8 ||
+	    memcmp(text + len - 5, "\r\n.\r\n", 5) != 0)
+		return 0;
+	end = text + len - 3;
+	for (p++; p < end; p++) {
+		n++;
+		if (*p == '\r')
+			continue;
+		if (*p == '\n' && p == end - 1 && *m != '\n')
+			continue;	/* the last line had no end */
+		if (*p != *m++)
+			ck_abort_msg("octet %ld is another", n);
+	}
+	ck_assert_int_eq(n, octets);
+	return 1;
+}
+
+START_TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
+{
+	const char *const argv[] = { program, "-p", "-m",
+	    in_base("home/alice"), NULL };
+	static char text[2 * LONG];
+	struct client c;
+	long long end = now() + 20000;
+	size_t len;
+	ssize_t n;
+	pid_t helper;
+	int whole = 0, cut = 0;
+	char *retr;
+
+	make_long_mail();
+	make_file(in_base("home/alice"), long_mail, strlen(long_mail),
+	    user_id);
+	helper = start_helper(user_id, grow_and_shrink);
+	while ((whole < 20 || cut < 20) && now() < end) {
+		start(&c, getuid() == 0 ? become_user : NULL, argv);
+		say(&c, "RETR 1\r\n");
+		shutdown(c.fd, SHUT_WR);
+		for (len = 0; len < sizeof(text) - 1 && (n = read(c.fd,
+		    text + len, sizeof(text) - 1 - len)) > 0; )
+			len += (size_t)n;
+		text[len] = '\0';
+		close(c.fd);
+		ck_assert(waitpid(c.pid, NULL, 0) == c.pid);
+		retr = strchr(text, '\n');
+		if (retr != NULL && retr[1] != '\0' &&
+		    is_whole(retr + 1, len - (size_t)(retr + 1 - text)))
+			whole++;
+		else
+			cut++;
+	}
+	end_helper(helper);
+	ck_assert_msg(whole > 0 && cut > 0, "%d whole, %d cut", whole, cut);
+}
+END_TEST
+
+/* ---- As anybody: limits ---- */
+
+#if defined(__GLIBC__)
+#define RESOURCE	__rlimit_resource_t
+#else
+#define RESOURCE	int
+#endif
+static struct rlimit limit;
+static int resource;
+
+static void
+set_limit(void)
+{
+	if (getuid() == 0)
+		become(user_id);
+	if (setrlimit((RESOURCE)resource, &limit) == -1)
+		_exit(126);
+}
+
+static void
+set_limit_as_root(void)
+{
+	if (setrlimit((RESOURCE)resource, &limit) == -1)
+		_exit(126);
+}
+
+/* A session with a limit: it does what it was told, or says that it did not. */
+static void
+expect_all_or_nothing(void (*prepare)(void), const char *const argv[],
+    const char *dir, const char *text)
+{
+	char path[PATH_MAX];
+	static struct client c;
+	int done, killed;
+
+	snprintf(path, sizeof(path), "%s/alice", dir);
+	make_mailbox(path);
+	session(&c, prepare, argv, text);
+	done = count_ok(&c) == (strcmp(text, dele_quit) == 0 ? 5 : 3);
+	/* who is killed for the time it took may have removed it already */
+	killed = resource == (int)RLIMIT_CPU && !done;
+	ck_assert_msg(has_mail(path, !done) || (killed && has_mail(path, 0)),
+	    "limit %d of %ld: %s%s", resource, (long)limit.rlim_cur, c.text,
+	    has_mail(path, done) ? "which is not true" : "mail was lost");
+	ck_assert_msg(holds(dir, "alice") == 1 && holds(dir, ".") == 2,
+	    "limit %d of %ld: a lock is left", resource,
+	    (long)limit.rlim_cur);
+}
+
+START_TEST(no_limit_on_the_size_of_files_costs_mail)
+{
+	const char *const argv[] = { program, "-p", "-m",
+	    in_base("home/alice"), NULL };
+	size_t n = strlen(mail_1) + strlen(mail_2), i;
+
+	resource = (int)RLIMIT_FSIZE;
+	for (i = 0; i < 2 * n; i += i < 70 ? 23 : 397) {
+		limit.rlim_cur = limit.rlim_max = i;
+		expect_all_or_nothing(set_limit, argv, in_base("home"),
+		    "DELE 1\r\nQUIT\r\n");
+	}
+	ck_assert(has_mail(in_base("home/alice"), 0));
+}
+END_TEST
+
+static const struct {
+	int resource;
+	long value;
+} limits[] = {
+	{ (int)RLIMIT_NOFILE, 1 }, { (int)RLIMIT_NOFILE, 3 },
+	{ (int)RLIMIT_NOFILE, 4 }, { (int)RLIMIT_NOFILE, 5 },
+	{ (int)RLIMIT_NOFILE, 6 }, { (int)RLIMIT_NOFILE, 7 },
+	{ (int)RLIMIT_NOFILE, 8 }, { (int)RLIMIT_NOFILE, 9 },
+	{ (int)RLIMIT_NOFILE, 10 }, { (int)RLIMIT_CPU, 1 },
+	{ (int)RLIMIT_STACK, 65536 }, { (int)RLIMIT_STACK, 262144 },
+	{ (int)RLIMIT_FSIZE, 3000 }, { (int)RLIMIT_DATA, 65536 },
+	{ (int)RLIMIT_DATA, 262144 }, { (int)RLIMIT_AS, 1048576 },
+	{ (int)RLIMIT_AS, 3000000 }, { (int)RLIMIT_AS, 6000000 },
+	{ (int)RLIMIT_AS, 10000000 }, { (int)RLIMIT_FSIZE, 7 },
+	{ (int)RLIMIT_FSIZE, 100 }
+};
+
+/* Started as root: all there are, of 0, and some that are just too small. */
+START_TEST(no_limit_of_the_superservers_costs_mail_or_leaves_a_lock)
+{
+	int i;
+
+#if defined(RLIM_NLIMITS)
+	for (resource = 0; resource < (int)RLIM_NLIMITS; resource++)
+		expect_all_or_nothing(set_limit_as_root,
+		    server(in_base("spool/%%u"), NULL, NULL),
+		    in_base("spool"), dele_quit);
+#endif
+	for (i = 0; i < COUNT(limits); i++) {
+		resource = limits[i].resource;
+		limit.rlim_cur = limit.rlim_max = (rlim_t)limits[i].value;
+		expect_all_or_nothing(set_limit_as_root,
+		    server(in_base("spool/%%u"), NULL, NULL),
+		    in_base("spool"), dele_quit);
+	}
+}
+END_TEST
+
+/* ---- As root: what else a superserver leaves behind ---- */
+
+#if defined(__linux__) && defined(PR_SET_SECUREBITS)
+static unsigned long securebits;
+
+static void
+set_securebits(void)
+{
+	if (prctl(PR_SET_SECUREBITS, securebits, 0, 0, 0) == -1)
+		_exit(126);
+}
+
+/* With these bits of capabilities(7) root's powers may outlive root. */
+START_TEST(a_process_that_would_keep_capabilities_serves_nobody)
+{
+	static const char none[] = "0000000000000000";
+	static struct client c;
+	pid_t child[4];
+	int n;
+
+	securebits = 1UL << _i;
+	start(&c, set_securebits, server(in_base("spool/%%u"), NULL, NULL));
+	if (answers(&c, 1, 5000) == 1) {
+		sleep_ms(50);
+		for (n = find_children(c.pid, child, 4); n > 0; n--)
+			if (strncmp(status_of(child[n - 1], "Uid"), "0\t",
+			    2) != 0) {
+				ck_assert_str_eq(status_of(child[n - 1],
+				    "CapPrm"), none);
+				ck_assert_str_eq(status_of(child[n - 1],
+				    "CapAmb"), none);
+			}
+		say(&c, login);
+		expect(&c, 3);
+		ck_assert_str_eq(status_of(c.pid, "CapPrm"), none);
+		ck_assert_str_eq(status_of(c.pid, "CapEff"), none);
+	} else	/* bits that root without its powers cannot serve with */
+		ck_assert_msg(_i == 0 || _i == 2, "bit %d", _i);
+	close(c.fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+#endif
+
+static void
+shut_signals(void)
+{
+	sigset_t all;
+	int i;
+
+	for (i = 1; i < 32; i++)
+		signal(i, SIG_IGN);
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
+START_TEST(signals_that_were_shut_off_stop_no_clock)
+{
+	static struct client c[2];
+	long long begun = now();
+
+	start(&c[0], shut_signals, server(in_base("spool/%%u"), "-t", "1"));
+	start(&c[1], shut_signals, server(in_base("spool/%%u"), "-t", "1"));
+	say(&c[1], login);
+	expect(&c[1], 3);
+	expect_end(&c[0], 4000);
+	expect_end(&c[1], 4000);
+	ck_assert_int_ge(now() - begun, 900);
+	close(c[0].fd);
+	close(c[1].fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/*
+ * A relative name of the empty directory would be another one once the
+ * mailbox's directory is entered, which may be a user's.
+ */
+START_TEST(a_session_is_never_confined_to_a_users_directory)
+{
+	const char *argv[12];
+	static struct client c;
+	char target[PATH_MAX], path[64];
+	ssize_t n;
+
+	make_dir(in_base("home/empty"), 0755, user_id, user_id);
+	memcpy(argv, server("%h/alice", NULL, NULL), sizeof(argv));
+	argv[6] = "empty";
+	ck_assert(chdir(scratch) == 0);
+	start(&c, NULL, argv);
+	if (answers(&c, 1, 2000) == 1)
+		say(&c, login);
+	if (answers(&c, 3, 2000) == 1) {
+		snprintf(path, sizeof(path), "/proc/%ld/root", (long)c.pid);
+		n = readlink(path, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		ck_assert_msg(strcmp(target, in_base("empty")) == 0,
+		    "the session's root is %s", target);
+	}
+	close(c.fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* ---- As root, in a directory of their own: the log ---- */
+
+static char jail[sizeof(scratch) + 8];
+static struct sockaddr_un log_address;	/* /dev/log in it */
+
+static void
+enter_jail(void)
+{
+	if (chroot(jail) == -1 || chdir("/") == -1)
+		_exit(126);
+}
+
+/*
+ * The program with the libraries it needs, and a /dev/log that is ours alone.
+ * The log's socket, or -1 with a line that says why not.
+ */
+static int
+make_jail(const char *who)
+{
+	static char command[3 * PATH_MAX + 10 * sizeof(jail)];
+	int fd;
+
+	snprintf(jail, sizeof(jail), "%s/jail", scratch);
+	snprintf(command, sizeof(command), "mkdir -p %s/dev %s/spool %s/empty"
+	    " && chmod 777 %s/spool && cp %s %s/pop3d && ldd %s | awk '{ for "
+	    "(i = 1; i <= NF; i++) if ($i ~ /^\\//) print $i }' | while read "
+	    "f; do mkdir -p %s${f%%/*} && cp $f %s$f || exit 1; done", jail,
+	    jail, jail, jail, program, jail, program, jail, jail);
+	memset(&log_address, 0, sizeof(log_address));
+	log_address.sun_family = AF_UNIX;
+	snprintf(log_address.sun_path, sizeof(log_address.sun_path),
+	    "%.90s/dev/log", jail);
+	if (SANITIZED || shell(command) != 0 ||
+	    strlen(jail) > 90) {
+		skip(who, SANITIZED ? "AddressSanitizer needs /proc" :
+		    "no ldd, or the scratch directory's name is too long");
+		return -1;
+	}
+	snprintf(command, sizeof(command), "alice:{PLAIN}s:%u:%u\n", user_id,
+	    user_id);
+	make_file(in_base("jail/accounts"), command, strlen(command), 0);
+	make_mailbox(in_base("jail/spool/alice"));
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ck_assert(bind(fd, (struct sockaddr *)&log_address,
+	    sizeof(log_address)) == 0);
+	ck_assert(chmod(log_address.sun_path, 0666) == 0);
+	ck_assert(fcntl(fd, F_SETFD, FD_CLOEXEC) == 0);
+	return fd;
+}
+
+static const char *const *
+jailed(const char *option, const char *value)
+{
+	static char user[64];
+	static const char *argv[] = { "/pop3d", "-f", "/accounts", "-m",
+	    "/spool/%u", "-e", "/empty", "-u", user, NULL, NULL, NULL };
+
+	snprintf(user, sizeof(user), "%u:%u", dialogue_id, dialogue_id);
+	argv[9] = option;
+	argv[10] = value;
+	return argv;
+}
+
+/* The log as it is now, lines after one another. */
+static const char *
+read_log(int fd)
+{
+	static char text[65536];
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < sizeof(text) - 2 && (n = recv(fd, text + len,
+	    sizeof(text) - 2 - len, MSG_DONTWAIT)) > 0) {
+		len += (size_t)n;
+		text[len++] = '\n';
+	}
+	text[len] = '\0';
+	return text;
+}
+
+static char long_value[60000] = "TCPREMOTEINFO=";
+static char hostile_environment[][80] = {
+	"TCPREMOTEIP=192.0.2.66\nLOGIN, user=evil, ip=[192.0.2.1]",
+	"REMOTE_ADDR=%n%n%n%n%s%s", "REMOTE_HOST=evil.example",
+	"SOCAT_PEERADDR=[[[[[[[::1", "TCPREMOTEADDR=:::::::::::::::",
+	"SSH_CONNECTION=192.0.2.66\n 1 192.0.2.1 22", "SSH_CONNECTION",
+	"TZ=:/accounts", "TZDIR=/", "LANG=../../evil", "LC_ALL=../../evil",
+	"LOCPATH=/", "NLSPATH=/%N", "LANGUAGE=evil", "CHARSET=%s%n",
+	"HOSTALIASES=/accounts", "LOCALDOMAIN=evil.example",
+	"RES_OPTIONS=debug attempts:100", "RESOLV_HOST_CONF=/accounts",
+	"MALLOC_PERTURB_=165", "MALLOC_ARENA_MAX=1", "MALLOC_TRACE=/spool/t",
+	"GLIBC_TUNABLES=glibc.malloc.check=3:x=y::::",
+	"POSIXLY_CORRECT=1", "GETCONF_DIR=/spool", "TMPDIR=/spool",
+	"PATH=/spool", "IFS=/", "HOME=/spool", "USER=evil", "LOGNAME=evil",
+	"LD_LIBRARY_PATH=/spool", "LD_BIND_NOW=1", "GCONV_PATH=/spool",
+	"=", "=x", "x", ""
+};
+
+START_TEST(no_environment_changes_a_session_or_its_log)
+{
+	static struct client c;
+	const char *text, *p;
+	int log = make_jail("no_environment_changes_a_session_or_its_log");
+	char *all[COUNT(hostile_environment) + 2];
+	int lines = 0, i;
+
+	if (log == -1)
+		return;
+	for (i = 0; i < COUNT(hostile_environment); i++)
+		all[i] = hostile_environment[i];
+	memset(long_value + strlen(long_value), 'x', sizeof(long_value) - 16);
+	all[i] = long_value;
+	all[i + 1] = NULL;
+	environment = all;
+	session(&c, enter_jail, jailed(NULL, NULL), dele_quit);
+	environment = NULL;
+	ck_assert_int_eq(count_ok(&c), 5);
+	ck_assert(has_mail(in_base("jail/spool/alice"), 0));
+	ck_assert_int_eq(holds(in_base("jail/spool"), ""), 3);
+	text = read_log(log);
+	for (p = text; *p != '\0'; p++)
+		lines += *p == '\n';
+	ck_assert_msg(lines == 2 &&
+	    strstr(text, ": LOGIN, user=alice, ip=[local]\n") != NULL &&
+	    strstr(text, ": LOGOUT, user=alice, ip=[local], ") != NULL &&
+	    strstr(text, "evil") == NULL, "%s", text);
+}
+END_TEST
+
+/* Fill the log, which nobody reads, to the last line. */
+static void
+fill_log(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0), n = 0;
+
+	ck_assert(connect(fd, (struct sockaddr *)&log_address,
+	    sizeof(log_address)) == 0);
+	while (send(fd, "x", 1, MSG_DONTWAIT) == 1)
+		ck_assert_int_lt(n++, 1000000);
+	close(fd);
+}
+
+/* Who cannot log waits; the mailbox is everybody's meanwhile. */
+START_TEST(no_lock_is_held_while_the_log_is_full)
+{
+	static struct client c;
+	int log = make_jail("no_lock_is_held_while_the_log_is_full");
+	int i;
+
+	if (log == -1)
+		return;
+	start(&c, enter_jail, jailed(NULL, NULL));
+	expect(&c, 1);
+	fill_log();
+	say(&c, dele_quit);
+	if (answers(&c, 3, 300) == -1)
+		for (i = 0; i < 50; i++) {
+			ck_assert_int_eq(is_locked(
+			    in_base("jail/spool/alice")), 0);
+			ck_assert_int_eq(holds(in_base("jail/spool"),
+			    "alice.lock"), 0);
+			sleep_ms(2);
+		}
+	/* as soon as somebody reads, all goes on */
+	while (answers(&c, 5, 20) == -1)
+		read_log(log);
+	ck_assert_int_eq(count_ok(&c), 5);
+	close(c.fd);
+	while (!all_ended(20))
+		read_log(log);
+	ck_assert(has_mail(in_base("jail/spool/alice"), 0));
+}
+END_TEST
+
+START_TEST(a_full_log_does_not_hold_a_session_for_ever)
+{
+	static struct client c;
+	int log = make_jail("a_full_log_does_not_hold_a_session_for_ever");
+
+	if (log == -1)
+		return;
+	start(&c, enter_jail, jailed("-t", "1"));
+	expect(&c, 1);
+	fill_log();
+	say(&c, login);
+	if (answers(&c, 3, 5000) == -1) {
+		kill(c.pid, SIGKILL);
+		ck_abort_msg("no answer, long after the idle time");
+	}
+	close(c.fd);
+	ck_assert(all_ended(5000));
+}
+END_TEST
+
+/* With CHECK_LONG: the verifier waits for its line, for a minute. */
+START_TEST(a_full_log_does_not_hold_a_login_for_ever)
+{
+	static struct client c;
+	int log = make_jail("a_full_log_does_not_hold_a_login_for_ever");
+
+	if (log == -1)
+		return;
+	start(&c, enter_jail, jailed(NULL, NULL));
+	expect(&c, 1);
+	fill_log();
+	say(&c, "USER alice\r\nPASS wrong\r\nNOOP\r\n");
+	ck_assert_msg(answers(&c, 3, 70000) != -1, "no answer: %s", c.text);
+	close(c.fd);
+	ck_assert(all_ended(90000));
+}
+END_TEST
+
+/* ---- All tests ---- */
+
+/* Either of them is a loop over n, or is said to be left out. */
+static void
+add_as_root(TCase *t, const TTest *test, int n)
+{
+	if (geteuid() != 0)
+		skip(test->name, "it needs root");
+	else if (access("/proc/self/status", R_OK) == -1)
+		skip(test->name, "it needs a /proc as Linux has it");
+	else
+		tcase_add_loop_test(t, test, 0, n);
+}
+
+static void
+add_processes(TCase *t)
+{
+	add_as_root(t,
+	    a_dialogue_that_was_taken_over_reaches_no_file_and_no_process, 1);
+	add_as_root(t, an_account_record_cannot_come_from_the_dialogue, 1);
+	add_as_root(t, descriptors_that_a_client_sends_are_not_taken, 1);
+	add_as_root(t, a_session_that_was_taken_over_reaches_one_file, 1);
+	add_as_root(t, a_user_cannot_get_at_the_group_of_his_keeper, 1);
+	add_as_root(t, no_octet_makes_the_keeper_do_more_than_lock, 1);
+	add_as_root(t, a_lock_that_is_asked_for_twice_is_removed_all_the_same,
+	    1);
+	add_as_root(t, a_keeper_that_nobody_listens_to_ends_with_its_session,
+	    1);
+	add_as_root(t, what_a_user_puts_in_the_place_of_the_lock_is_left_alone,
+	    THINGS);
+	add_as_root(t, names_that_the_keeper_would_use_may_be_taken, YOUNG + 1);
+	add_as_root(t,
+	    a_lock_that_changes_all_the_time_leads_the_keeper_nowhere, 1);
+	add_as_root(t,
+	    a_mailbox_that_changes_while_it_is_opened_is_nobody_elses, 1);
+	add_as_root(t,
+	    a_directory_that_changes_is_entered_only_with_the_mailbox, 1);
+	add_as_root(t, a_link_to_the_spool_gives_the_keeper_no_group, 1);
+}
+
+static Suite *
+make_suite(void)
+{
+	Suite *s = suite_create("hostile");
+	TCase *t = tcase_create("processes");
+
+	tcase_add_checked_fixture(t, begin, NULL);
+	tcase_set_timeout(t, 60);
+	add_processes(t);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("mailboxes and limits");
+	tcase_add_checked_fixture(t, begin, NULL);
+	tcase_set_timeout(t, 120);
+#if defined(__linux__)
+	add_as_root(t, a_lease_on_mailbox_or_lock_holds_nobody_up, 1);
+#endif
+	add_as_root(t, a_scan_without_end_can_be_ended_and_leaves_no_lock, 1);
+	tcase_add_test(t,
+	    a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off);
+	tcase_add_test(t, no_limit_on_the_size_of_files_costs_mail);
+	add_as_root(t, no_limit_of_the_superservers_costs_mail_or_leaves_a_lock,
+	    1);
+#if defined(__linux__) && defined(PR_SET_SECUREBITS)
+	add_as_root(t, a_process_that_would_keep_capabilities_serves_nobody,
+	    8);
+#endif
+	add_as_root(t, signals_that_were_shut_off_stop_no_clock, 1);
+	add_as_root(t, a_session_is_never_confined_to_a_users_directory, 1);
+	add_as_root(t, no_environment_changes_a_session_or_its_log, 1);
+	add_as_root(t, no_lock_is_held_while_the_log_is_full, 1);
+	add_as_root(t, a_full_log_does_not_hold_a_session_for_ever, 1);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("long");
+	tcase_add_checked_fixture(t, begin, NULL);
+	tcase_set_timeout(t, 900);
+	if (getenv("CHECK_LONG") != NULL) {
+		add_as_root(t, a_full_log_does_not_hold_a_login_for_ever, 1);
+		add_as_root(t, a_scan_that_no_client_waits_for_ends, 1);
+	}
+	suite_add_tcase(s, t);
+	return s;
+}
+
+int
+main(void)
+{
+	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
+	char path[PATH_MAX], command[PATH_MAX];
+	unsigned id = 200000 + (unsigned)getpid() % 100000 * 10;
+	SRunner *r;
+	int failed;
+
+	snprintf(path, sizeof(path), "%s/check_hostile.XXXXXX",
+	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (sh == MAP_FAILED || mkdtemp(path) == NULL ||
+	    realpath(path, command) == NULL || chmod(path, 0755) == -1 ||
+	    strlen(command) >= sizeof(scratch)) {
+		perror("check_hostile");
+		return 1;
+	}
+	memcpy(scratch, command, strlen(command) + 1);
+	if (realpath(pop3d != NULL ? pop3d : "./pop3d", program) == NULL)
+		perror("pop3d");
+	dialogue_id = id + 1;
+	user_id = getuid() == 0 ? id + 2 : getuid();
+	other_id = getuid() == 0 ? id + 3 : getuid();
+	spool_id = getuid() == 0 ? id + 4 : getgid();
+	r = srunner_create(make_suite());
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
+	return shell(command) != 0 || failed != 0;
+}
