@@ -90,6 +90,10 @@ sanitize:
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
 
+# How much of the sources the tests run, with clang and llvm.
+coverage:
+	sh tests/coverage.sh
+
 # Everybody at once, on one mailbox: longer than check.
 stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh

@@ -649,8 +649,10 @@ auth_start(struct auth *a, int pipe)
 		return a->file == NULL ? "not root, and no -f" : NULL;
 	if (!find_dialogue(a))
 		return "-u: no such account, or it is root's";
-	if (lstat(a->empty, &st) == -1 || !S_ISDIR(st.st_mode) ||
-	    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+	/* not relative: it is entered from the mailbox's directory, too */
+	if (*a->empty != '/' || lstat(a->empty, &st) == -1 ||
+	    !S_ISDIR(st.st_mode) || st.st_uid != 0 ||
+	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return "-e: not a directory that root alone can write";
 	return NULL;
 }

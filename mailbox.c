@@ -311,12 +311,12 @@ dotlock_step(struct dotlock *d, char what)
 	char lock[sizeof(d->name) + 8];
 
 	snprintf(lock, sizeof(lock), "%s.lock", d->name);
-	if (what == DOT_LOCK)
-		return dotlock_take(d, lock);
-	if (what == DOT_UNLOCK)
+	if (what != DOT_TOUCH)		/* not even LOCK may keep an old one */
 		dotlock_release(d, lock);
 	else if (d->fd != -1)
 		futimens(d->fd, NULL);
+	if (what == DOT_LOCK)
+		return dotlock_take(d, lock);
 	return what;
 }
 
@@ -528,6 +528,10 @@ fill(struct mbox *m)
 	if ((off_t)room > m->octets - at)
 		room = (size_t)(m->octets - at);
 	touch(m);
+	if (m->locked && clock_ms() > m->late) {
+		errno = ETIMEDOUT;
+		return -1;
+	}
 	n = room == 0 ? 0 : pread(m->fd, m->data + m->len, room, at);
 	if (n > 0)
 		m->len += (size_t)n;
@@ -873,6 +877,7 @@ scan(struct mbox *m)
 	if (age < 20)		/* let the clock tick: the next change shows */
 		nanosleep(&tick, NULL);
 	m->more = 0;
+	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
 	ids.n = 0;
 	go_to(m, 0);
 	while (!s.end && (step[s.state](&s) || (r = fill(m)) > 0))
@@ -1391,7 +1396,7 @@ copy_window(struct update *u, struct place p, off_t len)
 		saved = EIO;
 	u->size = u->tail;
 	errno = saved;
-	return saved == ENOSPC || saved == EDQUOT || saved == EFBIG ? 2 : -1;
+	return saved == ENOSPC || saved == EDQUOT ? 2 : -1;
 }
 
 /* Move all that stays from p on down to `to`, and cut the file behind it. */

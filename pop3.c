@@ -650,6 +650,7 @@ serve(struct session *s, enum mbox_result r)
 	long long octets;
 	size_t n;
 
+	alarm(s->idle);		/* a log that nobody reads, too */
 	if (s->state == AUTHORIZATION)
 		s->state = TRANSACTION;
 	if (r == MBOX_OK)

@@ -58,6 +58,11 @@ enum {
 #define MESSAGES_MAX	1000000
 #endif
 
+/* Seconds of a scan: behind that no client is waiting any more. */
+#ifndef SCAN_SECONDS
+#define SCAN_SECONDS	600
+#endif
+
 struct md5 {
 	uint32_t state[4];
 	uint64_t octets;
@@ -123,6 +128,7 @@ struct mbox {
 
 	off_t octets;		/* the file as it was scanned; -1: it was not */
 	struct timespec modified, changed;
+	long long late;		/* when a scan must have ended, by clock_ms */
 	int young;		/* it may have changed without a trace since */
 
 	size_t current;		/* the message being read, */
@@ -135,7 +141,7 @@ struct mbox {
 
 struct piece {
 	const unsigned char *p;	/* valid until the next mbox_ call */
-	size_t len;		/* octets, without a line end; PIECE_MAX at most */
+	size_t len;		/* octets without a line end, <= PIECE_MAX */
 	int eol;		/* a line ends behind it */
 };
 

@@ -1070,7 +1070,7 @@ static const int errors[] = { ENOSPC, EDQUOT, EFBIG, EIO };
 static int
 is_full_disk(int error)
 {
-	return error != EIO;
+	return error == ENOSPC || error == EDQUOT;
 }
 
 /* After UPDATE, whatever it said: it told the truth and lost nothing. */

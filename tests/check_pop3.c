@@ -2089,8 +2089,8 @@ START_TEST(mail_that_moves_under_retr_ends_the_connection)
 }
 END_TEST
 
-/* A full disk, as RLIMIT_FSIZE makes one: that is when people must delete. */
-START_TEST(mail_can_be_deleted_on_a_full_disk)
+/* A limit may forbid what UPDATE must write: then it writes nothing. */
+START_TEST(a_limit_for_files_costs_no_mail)
 {
 	const char *dir = make_dir();
 	struct bytes all = mailbox_of(find_sample("large"), 0);
@@ -2100,14 +2100,15 @@ START_TEST(mail_can_be_deleted_on_a_full_disk)
 	write_sample(dir, "large");
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
 	full = limit;
-	full.rlim_cur = (rlim_t)all.len;
+	full.rlim_cur = (rlim_t)all.len / (rlim_t)(_i + 1);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
 	p = start(dir, "-p -m mbox");
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
-	quit(&p);
-	check_sample(dir, "large", 1);
+	ask(&p, "QUIT", "-ERR [SYS/TEMP] *");
+	finish(&p);
+	check_sample(dir, "large", 0);
 	free_bytes(&all);
 }
 END_TEST
@@ -3559,7 +3560,7 @@ add_mail_tests(Suite *suite)
 	    2 * COUNT(samples));
 	tcase_add_test(t, mail_that_another_program_removed_is_no_message);
 	tcase_add_test(t, mail_that_moves_under_retr_ends_the_connection);
-	tcase_add_test(t, mail_can_be_deleted_on_a_full_disk);
+	tcase_add_loop_test(t, a_limit_for_files_costs_no_mail, 0, 3);
 	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
 	tcase_add_loop_test(t,
 	    list_counts_what_is_sent_of_crlf_and_unterminated_mail, 0, 4);
