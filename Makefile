@@ -85,6 +85,10 @@ sanitize:
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
 
+# Other machines and libraries, as far as their compilers are installed.
+machines:
+	sh tests/machines.sh
+
 # Everybody at once, on one mailbox: longer than check.
 stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh
