@@ -94,6 +94,10 @@ sanitize:
 coverage:
 	sh tests/coverage.sh
 
+# Other machines and libraries, as far as their compilers are installed.
+machines:
+	sh tests/machines.sh
+
 # Everybody at once, on one mailbox: longer than check.
 stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh

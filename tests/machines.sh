@@ -1,0 +1,288 @@
+#!/bin/sh
+# Other machines and libraries: builds for them, and the tests on those builds,
+# the foreign ones under qemu-user. All that is made lies in a directory of its
+# own. Ends in `N passed, N failed`, of builds and runs; what is not installed
+# is named and skipped.
+#
+#	sh tests/machines.sh [machine ...]	all of them but powerpc
+#	sh tests/machines.sh fetch		Check for Debian's foreign machines
+
+roots=$(pwd)/tests/machines.tmp
+nobody=65534
+
+# The test programs are linked with Check as Debian builds it for that machine;
+# nothing is installed, and apt's own lists stay as they are.
+fetch() {
+	for arch in s390x armhf i386; do
+		root=$roots/$arch
+		rm -rf "$root"
+		mkdir -p "$root/lists/partial" "$root/archives/partial"
+		: > "$root/status"
+		set -- -q -o APT::Architecture=$arch \
+		    -o APT::Architectures=$arch -o Dir::State="$root" \
+		    -o Dir::State::status="$root/status" \
+		    -o Dir::Cache="$root" -o Acquire::Languages=none \
+		    -o APT::Sandbox::User="$(id -un)"
+		# A list that cannot be had is not fatal, if the packages can.
+		apt-get "$@" update || echo "machines: $arch: incomplete lists"
+		(cd "$root" && apt-get "$@" download check libsubunit-dev \
+		    libcrypt-dev libcrypt1) || return 1
+		for deb in "$root"/*.deb; do
+			dpkg -x "$deb" "$root" || return 1
+		done
+		rm -rf "$root"/lists "$root"/archives "$root"/*.deb \
+		    "$root"/*.bin
+	done
+}
+
+# One line for each build and run; and what went wrong, with it.
+say() {	# machine, what, 0 or 1 for good or bad, text, log
+	echo "machines: $1: $2: $4"
+	if [ "$3" -eq 0 ]; then
+		echo pass >> "$tmp/results"
+	else
+		echo fail >> "$tmp/results"
+		tail -n 40 "$5"
+	fi
+}
+
+has() {	# machine, tools
+	machine=$1
+	shift
+	for tool; do
+		command -v "$tool" > /dev/null && continue
+		echo "skipped: $machine: $tool is not installed"
+		return 1
+	done
+}
+
+# as_it: what runs programs of this machine. qemu shows other things in /proc
+# than a program of the host's would, so foreign ones do not run as root.
+be_nobody() {
+	[ "$(id -u)" -ne 0 ] ||
+	    as_it="setpriv --reuid $nobody --regid $nobody --clear-groups"
+}
+
+# The tree, for one machine.
+prepare() {	# machine, emulator or nothing
+	dir=$tmp/$1
+	mkdir "$dir" && cp -R Makefile ./*.c pop3.h tests "$dir" || exit 1
+	rm -rf "$dir"/tests/*.tmp "$dir"/tests/check_mailbox \
+	    "$dir"/tests/check_small "$dir"/tests/check_auth \
+	    "$dir"/tests/check_pop3 "$dir"/tests/check_crash
+	as_it=
+	[ -z "$2" ] || be_nobody
+	pop3d=$dir/pop3d
+	[ -n "$2" ] || return
+	# Nothing may need binfmt_misc: whoever starts the program starts this.
+	pop3d=$dir/start
+	printf '#!/bin/sh\nexec %s -0 pop3d %s/pop3d "$@"\n' "$2" "$dir" \
+	    > "$pop3d" && chmod 755 "$pop3d"
+}
+
+build() {	# machine, make's arguments
+	machine=$1
+	shift
+	(cd "$dir" && make "$@") > "$dir/log" 2>&1
+	status=$?
+	if [ -n "$as_it" ]; then
+		chown -R $nobody "$dir"
+	fi
+	warned=$(grep -c 'warning: .*\[-W' "$dir/log")
+	kind=$(od -An -tu1 -j4 -N2 "$dir/pop3d" 2>/dev/null | awk '
+	    NF == 2 {	# the ELF header: class and byte order
+		print 32 * $1 " bits, " ($2 == 1 ? "little" : "big") "-endian"
+	    }')
+	say "$machine" build $status "${kind:-nothing}, $warned warnings" \
+	    "$dir/log"
+	return $status
+}
+
+run() {	# machine, emulator or nothing, directory of the test, test
+	(cd "$3" && POP3D=$pop3d TMPDIR=$tmp/tmp $as_it \
+	    ROUNDS=5 timeout 600 ${2:+"$2"} "tests/check_$4") > "$dir/out" 2>&1
+	status=$?
+	figures=$(grep '^[0-9]*%: Checks: ' "$dir/out")
+	skips=$(grep -c '^skip' "$dir/out")
+	[ "$skips" -eq 0 ] || figures="$figures, skipped: $skips"
+	say "$1" "check_$4" $status "${figures:-no figures, status $status}" \
+	    "$dir/out"
+}
+
+# Two messages, the second behind the first 4 GiB, and what is to be seen of
+# them; then the first is deleted, and the second is all that is left.
+beyond_4_gib() {	# machine
+	mkdir "$dir/big"
+	printf 'Date: now\nMessage-ID: <2@example.org>\nReceived: by two\n' \
+	    > "$dir/hashed"
+	id=$(md5sum < "$dir/hashed" |
+	    sed 's/^\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\)\(..\).*/\4\3\2\1\8\7\6\5/')
+	{
+		echo "From b@example.org Mon Nov 23 10:00:01 2026"
+		cat "$dir/hashed"
+		printf '\nbehind\n'
+	} > "$dir/second"
+	printf 'From a@example.org Mon Nov 23 10:00:00 2026\nDate: now\n\nb' \
+	    > "$dir/big/mbox"
+	truncate -s 4294967400 "$dir/big/mbox"
+	{ printf '\n\n'; cat "$dir/second"; } >> "$dir/big/mbox"
+	be_nobody		# -p refuses root
+	[ -z "$as_it" ] || chown -R $nobody "$dir/big"
+	# Without the From line; three lines gain a CR, the last an LF as well.
+	size=$((4294967400 - 44 + 4))
+	{
+		echo "+OK pop3d ready, 2 messages, $((size + 68)) octets"
+		echo "+OK 2 $((size + 68))"
+		printf '+OK list follows\n1 %s\n2 68\n.\n' $size
+		echo "+OK 2 $id"
+		echo "+OK 68 octets"
+		sed 1d "$dir/second"
+		echo .
+		echo "+OK marked for deletion"
+	} > "$dir/wanted"
+	printf 'STAT\nLIST\nUIDL 2\nRETR 2\nDELE 1\nQUIT\n' |
+	    $as_it timeout 600 "$pop3d" -p -m "$dir/big/mbox" |
+	    tr -d '\r' > "$dir/got"
+	if sed '$d' "$dir/got" | diff "$dir/wanted" - > "$dir/out" &&
+	    tail -n 1 "$dir/got" | grep '^+OK' >> "$dir/out" &&
+	    cmp "$dir/second" "$dir/big/mbox" >> "$dir/out" 2>&1; then
+		say "$1" "beyond 4 GiB" 0 "STAT LIST UIDL RETR DELE QUIT"
+	else
+		cat "$dir/got" >> "$dir/out"
+		say "$1" "beyond 4 GiB" 1 "differs" "$dir/out"
+	fi
+	rm -rf "$dir/big"
+}
+
+# Machines that Debian has Check for: all is built and run there.
+with_check() {	# machine, tools' prefix, library directory, emulator, tests
+	machine=$1 cc=$2-gcc lib=$roots/$1/usr/lib/$3 emulator=$4
+	shift 4
+	has "$machine" "$cc" $emulator || return 1
+	if [ ! -e "$lib/libcheck.a" ]; then
+		echo "skipped: $machine: no Check for it, run $0 fetch"
+		return 1
+	fi
+	prepare "$machine" "$emulator"
+	programs=
+	for t; do
+		programs="$programs tests/check_$t"
+	done
+	build "$machine" pop3d $programs CFLAGS=-O1 HARDENING= \
+	    HARDENED_LINK= LDFLAGS=-static LIBS="$lib/libcrypt.a" \
+	    CC="$cc -isystem $roots/$machine/usr/include" CHECK_LIBS="
+	    $lib/libcheck.a $lib/libsubunit.a -lrt -lm -pthread" || return 1
+	for t; do
+		run "$machine" "$emulator" "$dir" "$t"
+	done
+	return 0
+}
+
+# Others: only the program is built, with this host's crypt, and this host's
+# test programs talk to it.
+without_check() {	# machine, compiler, emulator, make's arguments
+	machine=$1 cc=$2 emulator=$3
+	shift 3
+	has "$machine" "${cc%% *}" perl $emulator || return 1
+	prepare "$machine" "$emulator"
+	build "$machine" tests/machines/hostcrypt.o pop3d LIBS=tests/machines/hostcrypt.o HARDENING= \
+	    HARDENED_LINK= LDFLAGS=-static CC="$cc" "$@" || return 1
+	for t in pop3 auth; do
+		run "$machine" "" "$native" "$t"
+	done
+	return 0
+}
+
+# 32-bit x86 with the sanitizers; its loader lies with the cross compiler.
+sanitized_i386() {
+	lib=$roots/i386/usr/lib/i386-linux-gnu
+	cross=/usr/i686-linux-gnu/lib
+	has i386-sanitized i686-linux-gnu-gcc || return 1
+	if [ ! -e "$lib/libcheck.a" ] || [ ! -e $cross/libasan.so.8 ]; then
+		echo "skipped: i386-sanitized: no Check or libasan for it"
+		return 1
+	fi
+	prepare i386-sanitized ""
+	be_nobody
+	sanitize="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+	crypt=$roots/i386/lib/i386-linux-gnu
+	build i386-sanitized pop3d tests/check_mailbox tests/check_auth \
+	    tests/check_pop3 CFLAGS="$sanitize" HARDENING= HARDENED_LINK= \
+	    CC="i686-linux-gnu-gcc -isystem $roots/i386/usr/include" \
+	    CHECK_LIBS="$lib/libcheck.a $lib/libsubunit.a -lrt -lm -pthread" \
+	    LDFLAGS="$sanitize -Wl,-rpath,$cross:$crypt \
+	    -Wl,--dynamic-linker=$cross/ld-linux.so.2" \
+	    LIBS="$crypt/libcrypt.so.1" || return
+	for t in mailbox auth pop3; do
+		run i386-sanitized "" "$dir" "$t"
+	done
+}
+
+machine() {
+	case $1 in
+	s390x)	# big-endian, 64 bits
+		with_check s390x s390x-linux-gnu s390x-linux-gnu \
+		    qemu-s390x-static mailbox auth pop3 ;;
+	armhf)	# little-endian, 32 bits, char is unsigned
+		with_check armhf arm-linux-gnueabihf arm-linux-gnueabihf \
+		    qemu-arm-static mailbox auth pop3 ;;
+	i386)
+		with_check i386 i686-linux-gnu i386-linux-gnu "" \
+		    mailbox auth pop3 crash && beyond_4_gib i386 ;;
+	i386-sanitized)
+		sanitized_i386 ;;
+	mips)	# big-endian, 32 bits, numbers of its own for errors and signals
+		without_check mips "mips-linux-gnu-gcc -Itests/machines" \
+		    qemu-mips-static CFLAGS=-O2 ;;
+	powerpc) # big-endian, 32 bits, char is unsigned; if asked for
+		without_check powerpc "powerpc-linux-gnu-gcc -Itests/machines" \
+		    qemu-ppc-static CFLAGS=-O2 ;;
+	musl)
+		without_check musl musl-gcc "" CFLAGS=-O2 ;;
+	dietlibc)
+		without_check dietlibc "diet gcc" "" LDFLAGS= LIBS=-lcrypt \
+		    CFLAGS="-Os -include tests/machines/dietlibc.h" ;;
+	*)	say "$1" "?" 1 "no such machine" /dev/null ;;
+	esac
+}
+
+if [ "$1" = fetch ]; then
+	fetch
+	exit
+fi
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/pop3d-machines.XXXXXX") || exit 1
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+mkdir "$tmp/tmp" && chmod 755 "$tmp" && chmod 1777 "$tmp/tmp"
+: > "$tmp/results"
+native=$tmp/native
+prepare native ""
+build native pop3d tests/check_pop3 tests/check_auth
+
+# Most of the time is spent waiting for what takes 3 seconds by design: some
+# side by side. What may run as root, and looks at the host's log, is in one
+# row.
+row() {
+	for m; do
+		case " $wanted " in
+		*" all "* | *" $m "*)
+			machine "$m" ;;
+		esac
+	done
+}
+case " $* " in
+*" powerpc "*)	asked=powerpc ;;
+*)	asked= ;;
+esac
+wanted="${*:-all}"
+row s390x i386-sanitized > "$tmp/1" 2>&1 &
+row armhf mips > "$tmp/2" 2>&1 &
+row i386 musl dietlibc $asked > "$tmp/3" 2>&1 &
+wait
+cat "$tmp/1" "$tmp/2" "$tmp/3"
+passed=$(grep -c pass "$tmp/results")
+failed=$(grep -c fail "$tmp/results")
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
