@@ -1596,7 +1596,7 @@ serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 static int
 all_ended(void)
 {
-	long long end = now_ms() + 5000;
+	long long end = now_ms() + 20000;
 	pid_t pid;
 
 	while (now_ms() < end) {
@@ -2364,7 +2364,7 @@ count_logged(const char *what, const char *and)
 static void
 expect_logged(const char *what, const char *and, int n)
 {
-	long long end = now_ms() + 2000;
+	long long end = now_ms() + 20000;
 
 	if (!has_log)
 		return;
