@@ -56,11 +56,7 @@ get_hash(const struct passwd *pw)
 	return sp->sp_pwdp;
 }
 #else
-static const char *
-get_hash(const struct passwd *pw)
-{
-	return pw->pw_passwd;
-}
+#define get_hash(pw)	((pw)->pw_passwd)
 #endif
 
 #if defined(__OpenBSD__)
@@ -69,7 +65,9 @@ get_hash(const struct passwd *pw)
 #define confine_calls()	0
 #endif
 
-static const char magic[8] = "account";
+enum {
+	LINE_OCTETS = 2048	/* octets of a line of -f, with its NUL */
+};
 
 void
 auth_wipe(void *p, size_t len)
@@ -112,88 +110,87 @@ parse_id(const char *p, char end)
 	return *p == end && n < UINT_MAX ? (unsigned)n : 0;
 }
 
-/* One that is too long counts as none, which matters only to %h. */
+/* A home that is too long counts as none, which matters only to %h. */
 static void
-set_home(struct account *who, const char *dir)
+set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
+    const char *home)
 {
-	snprintf(who->home, sizeof(who->home), "%.255s",
-	    strlen(dir) < sizeof(who->home) ? dir : "");
+	struct account *who = &a->account;
+
+	who->uid = uid;
+	who->gid = gid;
+	snprintf(who->name, sizeof(who->name), "%s", name);
+	if (strlen(home) < sizeof(who->home))
+		snprintf(who->home, sizeof(who->home), "%s", home);
 }
 
-/* Take one line of the -f file: 1 if it is the account looked for. */
-static int
-take_entry(const struct auth *a, const char *name, char *line,
-    struct account *who, char hash[256])
+/* Take one line of the -f file: its hash, if it is the account looked for. */
+static const char *
+take_entry(struct auth *a, const char *name, char *line)
 {
-	char *field[7], *p = line;
+	char *field[6];
 	size_t i;
 
-	line[strcspn(line, "\r\n")] = '\0';
-	for (i = 0; i < 7; i++) {
-		field[i] = p;
-		p += strcspn(p, ":");
-		if (*p != '\0')
-			*p++ = '\0';
+	line[strcspn(line, "\r")] = '\0';
+	for (i = 0; i < 6; i++) {
+		field[i] = line;
+		line += strcspn(line, ":");
+		if (*line != '\0')
+			*line++ = '\0';
 	}
-	if (*line == '#' || strcmp(field[0], name) != 0)
-		return 0;
-	who->uid = a->root ? parse_id(field[2], '\0') : getuid();
-	who->gid = a->root ? parse_id(field[3], '\0') : getgid();
-	if (a->root && (who->uid == 0 || who->gid == 0)) {
+	/* a comment's # is in no name */
+	if (strcmp(field[0], name) != 0)
+		return NULL;
+	set_account(a, parse_id(field[2], '\0'), parse_id(field[3], '\0'), name,
+	    field[5]);
+	if (a->root && (a->account.uid == 0 || a->account.gid == 0))
 		syslog(LOG_ERR, "%s: no uid and gid for %s", a->file, name);
-		return 0;
-	}
-	snprintf(who->name, sizeof(who->name), "%s", name);
-	snprintf(hash, 256, "%s", field[1]);
-	set_home(who, field[5]);
-	return strlen(field[1]) < 256;
+	return field[1];
 }
 
-static int
-find_in_file(const struct auth *a, const char *name, struct account *who,
-    char hash[256])
+/* The hash of the first such account, in line; NULL: there is none. */
+static const char *
+find_in_file(struct auth *a, const char *name, char line[LINE_OCTETS])
 {
-	char line[2048], room[4096];
+	char room[4096];
 	struct stat st;
 	FILE *f = fopen(a->file, "r");
-	int whole = 1, found = 0;
+	const char *hash = NULL;
+	size_t len;
+	int c = 0;
 
 	if (f == NULL || fstat(fileno(f), &st) == -1 ||
 	    (st.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
 		syslog(LOG_ERR, "%s: cannot be read, or can be by others",
 		    a->file);
-		if (f != NULL)
-			fclose(f);
-		return 0;
+		c = EOF;
+	} else
+		setvbuf(f, room, _IOFBF, sizeof(room));
+	while (hash == NULL && c != EOF) {
+		for (len = 0; (c = getc(f)) != EOF && c != '\n'; len++)
+			if (len < LINE_OCTETS)
+				line[len] = (char)c;
+		/* one that is too long is none, nor is one with a NUL */
+		line[len < LINE_OCTETS ? len : 0] = '\0';
+		if (strlen(line) == len)
+			hash = take_entry(a, name, line);
 	}
-	setvbuf(f, room, _IOFBF, sizeof(room));
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		/* a line that is too long is none, nor is its end */
-		if (whole && (strchr(line, '\n') != NULL || feof(f)))
-			found = take_entry(a, name, line, who, hash);
-		else
-			whole = strchr(line, '\n') != NULL;
-	}
-	fclose(f);
-	auth_wipe(line, sizeof(line));
+	if (f != NULL)
+		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return found;
+	return hash;
 }
 
 /* The name is the account's own: what was typed may be another spelling. */
-static int
-find_in_system(const char *name, struct account *who, char hash[256])
+static const char *
+find_in_system(struct auth *a, const char *name)
 {
 	const struct passwd *pw = getpwnam(name);
-	const char *h = pw == NULL ? NULL : get_hash(pw);
 
-	if (h == NULL || !is_name(pw->pw_name))
-		return 0;
-	who->uid = pw->pw_uid;
-	who->gid = pw->pw_gid;
-	snprintf(who->name, sizeof(who->name), "%s", pw->pw_name);
-	set_home(who, pw->pw_dir);
-	return snprintf(hash, 256, "%s", h) < 256;
+	if (pw == NULL || !is_name(pw->pw_name))
+		return NULL;
+	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
+	return get_hash(pw);
 }
 
 /* Compare in a time that depends on the lengths alone. */
@@ -241,30 +238,34 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
 }
 
-/* Nothing in t is trusted, not even that its strings end. */
+/*
+ * Whether t is the login of an account: that is in a->account then. Nothing in
+ * t is trusted, not even that its strings end.
+ */
 static int
-verify(const struct auth *a, struct attempt *t, struct account *who)
+verify(struct auth *a, struct attempt *t)
 {
-	char hash[256] = "";
+	const struct account *who = &a->account;
+	const char *hash = NULL;
+	char line[LINE_OCTETS];
 	int ok;
 
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	memset(who, 0, sizeof(*who));
-	ok = is_name(t->user) && (a->file != NULL ?
-	    find_in_file(a, t->user, who, hash) :
-	    find_in_system(t->user, who, hash)) &&
+	memset(&a->account, 0, sizeof(a->account));
+	if (is_name(t->user))
+		hash = a->file != NULL ? find_in_file(a, t->user, line) :
+		    find_in_system(a, t->user);
+	ok = hash != NULL && strlen(hash) <= FIELD_MAX &&
 	    is_secret(a, t, hash) && (!a->root || (who->uid != 0 &&
 	    who->gid != 0 && who->uid != a->uid));
-	auth_wipe(hash, sizeof(hash));
+	auth_wipe(line, sizeof(line));
 	auth_wipe(t->secret, sizeof(t->secret));
 	if (!ok) {
-		who->name[0] = '\0';
+		a->account.name[0] = '\0';
 		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
 		    is_name(t->user) ? t->user : "-", a->ip);
-		return 0;
 	}
-	memcpy(who->magic, magic, sizeof(magic));
-	return 1;
+	return ok;
 }
 
 /* ---- Login ---- */
@@ -290,7 +291,7 @@ auth_try(struct auth *a, struct attempt *t)
 
 	a->tries++;
 	if (!a->root) {
-		if (verify(a, t, &a->account))
+		if (verify(a, t))
 			answer = 'y';
 		else
 			hold_back(begun);
@@ -348,18 +349,18 @@ time_left(const struct auth *a)
 
 /* One login, in a process of its own: answer gets what auth.c's head says. */
 static void
-priv_verify(const struct auth *a, int records, int answer)
+priv_verify(struct auth *a, int records, int answer)
 {
 	struct attempt t;
-	struct account who;
 
 	signal(SIGALRM, SIG_DFL);
 	alarm(time_left(a));
 	if (read(records, &t, sizeof(t)) != sizeof(t))
 		_exit(0);
 	alarm(60);
-	if (write(answer, "b", 1) == 1 && verify(a, &t, &who) &&
-	    write(answer, &who, sizeof(who)) != sizeof(who))
+	if (write(answer, "b", 1) == 1 && verify(a, &t) &&
+	    write(answer, &a->account, sizeof(a->account)) !=
+	    sizeof(a->account))
 		die("verifier");
 	_exit(0);
 }
@@ -391,8 +392,7 @@ priv_try(struct auth *a, int records, int answers)
 	begun = clock_ms();
 	if (n == 1)
 		yes = read(p[0], &a->account, sizeof(a->account)) ==
-		    sizeof(a->account) &&
-		    memcmp(a->account.magic, magic, sizeof(magic)) == 0;
+		    sizeof(a->account);
 	close(p[0]);
 	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 		;
@@ -616,13 +616,8 @@ start_pipe(struct auth *a)
 
 	if (a->root)
 		return "-p is not for root";
-	a->account.uid = getuid();
-	a->account.gid = getgid();
-	if (pw != NULL) {
-		snprintf(a->account.name, sizeof(a->account.name), "%s",
-		    pw->pw_name);
-		set_home(&a->account, pw->pw_dir);
-	}
+	if (pw != NULL)
+		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
 	return expand(a, path);
 }
 

@@ -204,7 +204,6 @@ struct attempt {
 enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
 
 struct account {
-	char magic[8];
 	uid_t uid;
 	gid_t gid;
 	char name[NAME_OCTETS + 1];
