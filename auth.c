@@ -8,8 +8,8 @@
  *          |             reads what a stranger sends. It may ask TRIES_MAX
  *          |             times, with fixed records, and is told yes or no.
  *          +-- verifier  root; one a record, which it reads itself and does not
- *          |             trust. It tells root "begun", then an account or
- *          |             nothing. alarm(2) ends it.
+ *          |             trust. It tells root an account or nothing. alarm(2)
+ *          |             ends it, and while it waits, the dialogue's end does.
  *          +-- keeper    after login: the user, and the group of the spool if
  *          |             that is what locks need; chroot to the mailbox's
  *          |             directory. Single octets from the session: lock,
@@ -238,14 +238,28 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
 }
 
+/* Wait for the next full multiple of TRY_SECONDS behind begun. */
+static void
+hold_back(long long begun)
+{
+	long long step = TRY_SECONDS * 1000;
+	long long ms = step - (clock_ms() - begun) % step;
+	struct timespec t = { (time_t)(ms / 1000), ms % 1000 * 1000000 };
+
+	alarm(0);
+	while (nanosleep(&t, &t) == -1 && errno == EINTR)
+		;
+}
+
 /*
- * Whether t is the login of an account: that is in a->account then. Nothing in
- * t is trusted, not even that its strings end.
+ * Whether t is the login of an account: that is in a->account then. A no
+ * takes its time. Nothing in t is trusted, not even that its strings end.
  */
 static int
 verify(struct auth *a, struct attempt *t)
 {
 	const struct account *who = &a->account;
+	long long begun = clock_ms();
 	const char *hash = NULL;
 	char line[LINE_OCTETS];
 	int ok;
@@ -264,45 +278,27 @@ verify(struct auth *a, struct attempt *t)
 		a->account.name[0] = '\0';
 		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
 		    is_name(t->user) ? t->user : "-", a->ip);
+		hold_back(begun);
 	}
 	return ok;
 }
 
 /* ---- Login ---- */
 
-/* Wait for the next full multiple of TRY_SECONDS behind begun. */
-static void
-hold_back(long long begun)
-{
-	long long step = TRY_SECONDS * 1000;
-	long long ms = step - (clock_ms() - begun) % step;
-	struct timespec t = { (time_t)(ms / 1000), ms % 1000 * 1000000 };
-
-	while (nanosleep(&t, &t) == -1 && errno == EINTR)
-		;
-}
-
 int
 auth_try(struct auth *a, struct attempt *t)
 {
-	long long begun = clock_ms();
 	char answer = 'n';
-	ssize_t n;
 
 	a->tries++;
-	if (!a->root) {
-		if (verify(a, t))
-			answer = 'y';
-		else
-			hold_back(begun);
-	} else {
-		n = write(a->to, t, sizeof(*t));
-		while (n > 0 && (n = read(a->from, &answer, 1)) == -1 &&
-		    errno == EINTR)
-			n = 1;
-		if (n != 1)
+	if (a->root) {
+		/* begun in time, it gets its answer */
+		alarm(0);
+		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
+		    read(a->from, &answer, 1) != 1)
 			_exit(1);
-	}
+	} else if (verify(a, t))
+		answer = 'y';
 	auth_wipe(t, sizeof(*t));
 	return answer == 'y';
 }
@@ -338,49 +334,49 @@ confine(int writes)
 		die("cannot confine a process");
 }
 
-/* Seconds for what is left of AUTHORIZATION, by root's clock. */
-static unsigned
-time_left(const struct auth *a)
-{
-	long long ms = a->deadline - clock_ms();
-
-	return ms > 0 ? (unsigned)(ms / 1000) + 1 : 1;
-}
-
-/* One login, in a process of its own: answer gets what auth.c's head says. */
+/*
+ * One login, in a process of its own. It is what holds a no back. Exit status
+ * 0: it was tried, and answer has the account if it may come in.
+ */
 static void
 priv_verify(struct auth *a, int records, int answer)
 {
+	const struct account *who = &a->account;
 	struct attempt t;
 
-	signal(SIGALRM, SIG_DFL);
-	alarm(time_left(a));
 	if (read(records, &t, sizeof(t)) != sizeof(t))
-		_exit(0);
+		_exit(1);
+	signal(SIGALRM, SIG_DFL);
 	alarm(60);
-	if (write(answer, "b", 1) == 1 && verify(a, &t) &&
-	    write(answer, &a->account, sizeof(a->account)) !=
-	    sizeof(a->account))
+	if (verify(a, &t) && write(answer, who, sizeof(*who)) != sizeof(*who))
 		die("verifier");
 	_exit(0);
 }
 
 /*
- * Have one record verified. 1 and 0: yes and, after its time, no. -1: there is
- * none, the dialogue is over. -2: the system failed.
+ * Wait for a process. When the time is over the dialogue is ended: then the
+ * verifier, too, has nothing more to wait for.
  */
 static int
-priv_try(struct auth *a, int records, int answers)
+priv_wait(pid_t pid, pid_t dialogue)
 {
-	long long begun;
-	char c;
-	int p[2], yes = 0, n;
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		kill(dialogue, SIGKILL);
+	return status;
+}
+
+/* Have one record verified: 1, 0, or -1: the dialogue is over. */
+static int
+priv_try(struct auth *a, int records, int answers, pid_t dialogue)
+{
+	int p[2], yes, status;
 	pid_t pid;
 
 	if (pipe(p) == -1 || (pid = fork()) == -1) {
-		syslog(LOG_ERR, "cannot start the verifier: %s",
-		    strerror(errno));
-		return -2;
+		syslog(LOG_ERR, "no verifier: %s", strerror(errno));
+		return -1;
 	}
 	if (pid == 0) {
 		close(p[0]);
@@ -388,20 +384,19 @@ priv_try(struct auth *a, int records, int answers)
 		priv_verify(a, records, p[1]);
 	}
 	close(p[1]);
-	n = read(p[0], &c, 1) == 1;
-	begun = clock_ms();
-	if (n == 1)
-		yes = read(p[0], &a->account, sizeof(a->account)) ==
-		    sizeof(a->account);
+	status = priv_wait(pid, dialogue);
+	yes = read(p[0], &a->account, sizeof(a->account)) ==
+	    sizeof(a->account);
 	close(p[0]);
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
-	if (n == 1 && !yes)
-		hold_back(begun);
-	return n == 1 ? yes : -1;
+	if (WIFSIGNALED(status))
+		syslog(LOG_NOTICE, "LOGIN FAILED, user=-, ip=[%s]", a->ip);
+	return status == 0 ? yes : -1;
 }
 
-/* Root's side of the login: no octet of the dialogue's is read here. */
+/*
+ * Root's side of the login: no octet of the dialogue's is read here. The
+ * dialogue keeps the time itself; the alarm is for one that does not.
+ */
 static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 {
@@ -409,8 +404,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	pid_t pid;
 
 	if (pipe(to) == -1 || pipe(from) == -1 || (pid = fork()) == -1) {
-		syslog(LOG_ERR, "cannot start the dialogue: %s",
-		    strerror(errno));
+		syslog(LOG_ERR, "no dialogue: %s", strerror(errno));
 		return -1;
 	}
 	if (pid == 0) {
@@ -425,19 +419,17 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	close(to[1]);
 	close(from[0]);
-	a->deadline = clock_ms() + (a->seconds + TRY_SECONDS) * 1000LL;
+	alarm(a->seconds + TRY_SECONDS);
 	while (r == 0 && a->tries++ < TRIES_MAX) {
-		r = priv_try(a, to[0], from[1]);
+		r = priv_try(a, to[0], from[1], pid);
 		if (r >= 0 && write(from[1], r ? "y" : "n", 1) != 1)
 			r = -1;
 	}
 	close(to[0]);
 	close(from[1]);
-	alarm(time_left(a));
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		kill(pid, SIGKILL);
+	priv_wait(pid, pid);
 	alarm(0);
-	return r == -2 ? -1 : r == 1;
+	return r == 1;
 }
 
 int

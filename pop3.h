@@ -225,7 +225,6 @@ struct auth {
 	gid_t gid;
 	int to, from;		/* in the dialogue: records out, answers in */
 	int tries;
-	long long deadline;	/* for the login, by clock_ms */
 	struct account account;	/* who is in */
 };
 
