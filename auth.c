@@ -22,8 +22,8 @@
  * process, which has nothing to give up.
  */
 #include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <grp.h>
@@ -314,11 +314,9 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 	if (setgroups(1, &gid) == -1 || setgid(gid) == -1 || setuid(uid) == -1)
 		die("cannot give up root");
 	if (setuid(0) != -1 || setgid(0) != -1 || getuid() != uid ||
-	    geteuid() != uid)
-		die("root was not given up");
-	if (getgid() != gid || getegid() != gid ||
+	    geteuid() != uid || getgid() != gid || getegid() != gid ||
 	    getgroups(1, &group) != 1 || group != gid)
-		die("the groups were not given up");
+		die("root or its groups were not given up");
 }
 
 /* No more descriptors, no more processes. */
@@ -444,30 +442,21 @@ auth_login(struct auth *a, void (*dialogue)(void *), void *arg)
 /* ---- The session ---- */
 
 /*
- * The lock keeper. Single octets from the session, single octets back; when
- * there are no more, however that came about, the lock goes too.
+ * The lock keeper. Single octets from the session, single octets back, and a
+ * touch when there was none for a while; when there are no more, however that
+ * came about, the lock goes too.
  */
 static void
 keeper_run(struct dotlock *d, int fd)
 {
-	struct timeval t;
-	fd_set set;
 	char what;
+	ssize_t n;
 
-	for (;;) {
-		FD_ZERO(&set);
-		FD_SET(fd, &set);
-		t.tv_sec = REFRESH_SECONDS;
-		t.tv_usec = 0;
-		if (select(fd + 1, &set, NULL, NULL, &t) == 0) {
-			dotlock_step(d, DOT_TOUCH);
-			continue;
-		}
-		if (read(fd, &what, 1) != 1)
-			break;
-		what = dotlock_step(d, what == DOT_LOCK ? DOT_LOCK :
-		    DOT_UNLOCK);
-		if (write(fd, &what, 1) != 1)
+	while ((n = read(fd, &what, 1)) == 1 ||
+	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
+		what = dotlock_step(d, n == -1 ? DOT_TOUCH :
+		    what == DOT_LOCK ? DOT_LOCK : DOT_UNLOCK);
+		if (n == 1 && write(fd, &what, 1) != 1)
 			break;
 	}
 	dotlock_step(d, DOT_UNLOCK);
@@ -484,25 +473,23 @@ static int
 priv_start_keeper(struct auth *a, struct mbox *m)
 {
 	const char *base = strrchr(a->mailbox, '/');
+	struct timeval t = { REFRESH_SECONDS, 0 };
 	gid_t gid = a->account.gid;
 	struct stat st;
 	sigset_t all;
 	int pair[2];
+	pid_t pid;
 
 	if (stat(".", &st) == -1 ||
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
+	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) == -1)
 		return -1;
-	if ((st.st_mode & S_IWGRP) && !(st.st_mode & S_IWOTH) &&
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP &&
 	    st.st_uid != a->account.uid && st.st_gid != 0 && base != NULL &&
 	    memchr(a->mailbox, '%', (size_t)(base - a->mailbox)) == NULL &&
 	    strstr(base, "%h") == NULL)
 		gid = st.st_gid;
-	switch (fork()) {
-	case -1:
-		close(pair[0]);
-		close(pair[1]);
-		return -1;
-	case 0:
+	if ((pid = fork()) == 0) {
 		sigfillset(&all);
 		sigprocmask(SIG_BLOCK, &all, NULL);
 		close(0);
@@ -515,7 +502,7 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	}
 	close(pair[1]);
 	m->keeper = pair[0];
-	return 0;
+	return pid == -1 ? -1 : 0;
 }
 
 /* Open the mailbox once, with the user's ids, and drop everything else. */
