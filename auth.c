@@ -209,7 +209,8 @@ is_equal(const char *a, const char *b)
 static int
 is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 {
-	char digest[33], *crypted;
+	const char *got;
+	char digest[33];
 	struct md5 m;
 	int plain, i;
 
@@ -228,14 +229,11 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 			    (unsigned)m.state[i / 4] >> 8 * (i % 4) & 255);
 		return is_equal(digest, t->secret);
 	}
-	if (t->mechanism != AUTH_PASS)
+	if (t->mechanism != AUTH_PASS || (!plain && strchr("*!", *hash)))
 		return 0;
-	if (plain)
-		return is_equal(hash, t->secret);
-	if (*hash == '*' || *hash == '!')
-		return 0;
-	crypted = crypt(t->secret, hash);
-	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
+	/* what failed, NULL or "*0", is no hash */
+	got = plain ? t->secret : crypt(t->secret, hash);
+	return got != NULL && is_equal(got, hash);
 }
 
 /* Wait for the next full multiple of TRY_SECONDS behind begun. */
@@ -530,39 +528,38 @@ priv_enter(struct auth *a, struct mbox *m, const char *path)
 	return r;
 }
 
-/* Build the mailbox's path from -m. NULL, or what is wrong with it. */
-static const char *
-expand(const struct auth *a, char path[PATH_OCTETS])
+/* Build a mailbox's path from -m. -1: it is unknown, empty or too long. */
+static int
+expand(const char *p, const char *name, const char *home,
+    char path[PATH_OCTETS])
 {
-	const char *p, *add;
+	const char *add;
 	char one[2] = "";
-	size_t len = 0;
+	size_t len = 0, n;
 
-	for (p = a->mailbox; *p != '\0'; p++) {
+	for (; *p != '\0'; p++) {
 		one[0] = *p;
 		add = one;
 		if (*p == '%' && *++p != '%')
-			add = *p == 'u' ? a->account.name :
-			    *p == 'h' ? a->account.home : "";
-		if (*add == '\0')
-			return *p == 'u' || *p == 'h' ? "no such name or home" :
-			    "-m: only %u, %h and %% are known";
-		if (strlen(add) >= PATH_OCTETS - len)
-			return "-m: the path is too long";
-		len += (size_t)snprintf(path + len, PATH_OCTETS - len, "%s",
-		    add);
+			add = *p == 'u' ? name : *p == 'h' ? home : "";
+		n = strlen(add);
+		if (n == 0 || n >= PATH_OCTETS - len)
+			return -1;
+		memcpy(path + len, add, n + 1);
+		len += n;
 	}
-	return len == 0 ? "-m: no path" : NULL;
+	return len == 0 ? -1 : 0;
 }
 
 enum mbox_result
 auth_enter(struct auth *a, struct mbox *m)
 {
-	char path[PATH_OCTETS] = "";
-	const char *why = expand(a, path);
+	const struct account *who = &a->account;
+	char path[PATH_OCTETS];
 
-	if (why != NULL) {
-		syslog(LOG_ERR, "%s, user=%s", why, a->account.name);
+	if (expand(a->mailbox, who->name, who->home, path) == -1) {
+		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
+		    who->name);
 		path[0] = '\0';
 	}
 	return a->root ? priv_enter(a, m, path) : mbox_open(m, path, getuid());
@@ -590,6 +587,7 @@ find_dialogue(struct auth *a)
 static const char *
 start_pipe(struct auth *a)
 {
+	const struct account *who = &a->account;
 	const struct passwd *pw = getpwuid(getuid());
 	char path[PATH_OCTETS];
 
@@ -597,13 +595,13 @@ start_pipe(struct auth *a)
 		return "-p is not for root";
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
-	return expand(a, path);
+	return expand(a->mailbox, who->name, who->home, path) == -1 ?
+	    "-m: no such name or home, or the path is too long" : NULL;
 }
 
 const char *
 auth_start(struct auth *a, int pipe)
 {
-	struct auth probe;
 	char path[PATH_OCTETS];
 	struct stat st;
 
@@ -612,13 +610,10 @@ auth_start(struct auth *a, int pipe)
 		return "a set-id installation is not supported";
 	if (a->challenge != NULL && a->file == NULL)
 		return "-a needs -f";
+	if (expand(a->mailbox, "u", "/", path) == -1)
+		return "-m: no path, or more than %u, %h and %% in it";
 	if (pipe)
 		return start_pipe(a);
-	probe = *a;
-	snprintf(probe.account.name, sizeof(probe.account.name), "u");
-	snprintf(probe.account.home, sizeof(probe.account.home), "/");
-	if (expand(&probe, path) != NULL)
-		return "-m: only %u, %h and %% are known";
 	if (!a->root)
 		return a->file == NULL ? "not root, and no -f" : NULL;
 	if (!find_dialogue(a))
