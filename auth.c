@@ -161,8 +161,7 @@ find_in_file(struct auth *a, const char *name, char line[LINE_OCTETS])
 
 	if (f == NULL || fstat(fileno(f), &st) == -1 ||
 	    (st.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
-		syslog(LOG_ERR, "%s: cannot be read, or can be by others",
-		    a->file);
+		syslog(LOG_ERR, "%s: not readable, or by others too", a->file);
 		c = EOF;
 	} else
 		setvbuf(f, room, _IOFBF, sizeof(room));
@@ -567,59 +566,51 @@ auth_enter(struct auth *a, struct mbox *m)
 
 /* ---- Start ---- */
 
-/* -u: a name, or uid:gid where there is no passwd file. 0: nobody's. */
-static int
-find_dialogue(struct auth *a)
+/* -u is a name, or uid:gid where there is no passwd file. */
+static const char *
+start_root(struct auth *a)
 {
 	const char *colon = strchr(a->user, ':');
-	const struct passwd *pw = colon == NULL ? getpwnam(a->user) : NULL;
+	const struct passwd *pw = getpwnam(a->user);
+	struct stat st;
 
-	if (colon != NULL) {
-		a->uid = parse_id(a->user, ':');
-		a->gid = parse_id(colon + 1, '\0');
-	} else if (pw != NULL) {
+	if (pw != NULL) {
 		a->uid = pw->pw_uid;
 		a->gid = pw->pw_gid;
+	} else if (colon != NULL) {
+		a->uid = parse_id(a->user, ':');
+		a->gid = parse_id(colon + 1, '\0');
 	}
-	return a->uid != 0 && a->gid != 0;
-}
-
-static const char *
-start_pipe(struct auth *a)
-{
-	const struct account *who = &a->account;
-	const struct passwd *pw = getpwuid(getuid());
-	char path[PATH_OCTETS];
-
-	if (a->root)
-		return "-p is not for root";
-	if (pw != NULL)
-		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
-	return expand(a->mailbox, who->name, who->home, path) == -1 ?
-	    "-m: no such name or home, or the path is too long" : NULL;
+	if (a->uid == 0 || a->gid == 0)
+		return "-u: no such account, or it is root's";
+	if (lstat(a->empty, &st) == -1 || !S_ISDIR(st.st_mode) ||
+	    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+		return "-e: not a directory that root alone can write";
+	return NULL;
 }
 
 const char *
 auth_start(struct auth *a, int pipe)
 {
+	const struct passwd *pw = pipe ? getpwuid(getuid()) : NULL;
 	char path[PATH_OCTETS];
-	struct stat st;
 
 	a->root = geteuid() == 0;
 	if (getuid() != geteuid() || getgid() != getegid())
 		return "a set-id installation is not supported";
 	if (a->challenge != NULL && a->file == NULL)
 		return "-a needs -f";
-	if (expand(a->mailbox, "u", "/", path) == -1)
-		return "-m: no path, or more than %u, %h and %% in it";
+	if (pipe && a->root)
+		return "-p is not for root";
+	if (pw != NULL)
+		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
+	/* before the login any name will do to try -m */
+	if (expand(a->mailbox, pipe ? a->account.name : "u",
+	    pipe ? a->account.home : "/", path) == -1)
+		return "-m: unknown %, no name or home for it, or too long";
 	if (pipe)
-		return start_pipe(a);
-	if (!a->root)
-		return a->file == NULL ? "not root, and no -f" : NULL;
-	if (!find_dialogue(a))
-		return "-u: no such account, or it is root's";
-	if (lstat(a->empty, &st) == -1 || !S_ISDIR(st.st_mode) ||
-	    st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return "-e: not a directory that root alone can write";
-	return NULL;
+		return NULL;
+	if (a->root)
+		return start_root(a);
+	return a->file == NULL ? "not root, and no -f" : NULL;
 }
