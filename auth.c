@@ -65,9 +65,7 @@ get_hash(const struct passwd *pw)
 #define confine_calls()	0
 #endif
 
-enum {
-	LINE_OCTETS = 2048	/* octets of a line of -f, with its NUL */
-};
+#define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
 
 void
 auth_wipe(void *p, size_t len)
@@ -120,8 +118,8 @@ set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
 	who->uid = uid;
 	who->gid = gid;
 	snprintf(who->name, sizeof(who->name), "%s", name);
-	if (strlen(home) < sizeof(who->home))
-		snprintf(who->home, sizeof(who->home), "%s", home);
+	snprintf(who->home, sizeof(who->home), "%s",
+	    strlen(home) < sizeof(who->home) ? home : "");
 }
 
 /* Take one line of the -f file: its hash, if it is the account looked for. */
@@ -230,7 +228,7 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 	}
 	if (t->mechanism != AUTH_PASS || (!plain && strchr("*!", *hash)))
 		return 0;
-	/* what failed, NULL or "*0", is no hash */
+	/* crypt's failures, NULL and "*0", equal no hash that is tried */
 	got = plain ? t->secret : crypt(t->secret, hash);
 	return got != NULL && is_equal(got, hash);
 }
@@ -262,7 +260,6 @@ verify(struct auth *a, struct attempt *t)
 	int ok;
 
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	memset(&a->account, 0, sizeof(a->account));
 	if (is_name(t->user))
 		hash = a->file != NULL ? find_in_file(a, t->user, line) :
 		    find_in_system(a, t->user);
@@ -272,7 +269,7 @@ verify(struct auth *a, struct attempt *t)
 	auth_wipe(line, sizeof(line));
 	auth_wipe(t->secret, sizeof(t->secret));
 	if (!ok) {
-		a->account.name[0] = '\0';
+		memset(&a->account, 0, sizeof(a->account));
 		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
 		    is_name(t->user) ? t->user : "-", a->ip);
 		hold_back(begun);
@@ -289,7 +286,7 @@ auth_try(struct auth *a, struct attempt *t)
 
 	a->tries++;
 	if (a->root) {
-		/* begun in time, it gets its answer */
+		/* what was begun in time is answered */
 		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
