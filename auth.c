@@ -31,7 +31,7 @@
 
 #include "pop3.h"
 
-/* What systems have beyond POSIX: shadow passwords, and pledge. */
+/* What systems have beyond POSIX: shadow passwords, pledge, prctl. */
 #if defined(__GLIBC__) || defined(__sun)
 #include <crypt.h>
 #endif
@@ -59,10 +59,15 @@ get_hash(const struct passwd *pw)
 #define get_hash(pw)	((pw)->pw_passwd)
 #endif
 
+/* A dialogue ends with root; a session does not with the superserver. */
 #if defined(__OpenBSD__)
-#define confine_calls()	pledge("stdio flock", NULL)
+#define confine_more(writes)	pledge("stdio flock", NULL)
+#elif defined(__linux__)
+#include <sys/prctl.h>
+#define confine_more(writes)	\
+	prctl(PR_SET_PDEATHSIG, (writes) ? 0UL : SIGKILL)
 #else
-#define confine_calls()	0
+#define confine_more(writes)	0
 #endif
 
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
@@ -322,7 +327,7 @@ confine(int writes)
 	if (setrlimit(RLIMIT_NOFILE, &none) == -1 ||
 	    setrlimit(RLIMIT_NPROC, &none) == -1 ||
 	    (!writes && setrlimit(RLIMIT_FSIZE, &none) == -1) ||
-	    confine_calls() == -1)
+	    confine_more(writes) == -1)
 		die("cannot confine a process");
 }
 
