@@ -8,8 +8,8 @@
  *          |             reads what a stranger sends. It may ask TRIES_MAX
  *          |             times, with fixed records, and is told yes or no.
  *          +-- verifier  root; one a record, which it reads itself and does not
- *          |             trust. It tells root "begun", then an account or
- *          |             nothing. alarm(2) ends it.
+ *          |             trust. It tells root an account or nothing. alarm(2)
+ *          |             ends it, and while it waits, the dialogue's end does.
  *          +-- keeper    after login: the user, and the group of the spool if
  *          |             that is what locks need; chroot to the mailbox's
  *          |             directory. Single octets from the session: lock,
@@ -22,8 +22,8 @@
  * process, which has nothing to give up.
  */
 #include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <grp.h>
@@ -31,7 +31,7 @@
 
 #include "pop3.h"
 
-/* What systems have beyond POSIX: shadow passwords, and pledge. */
+/* What systems have beyond POSIX: shadow passwords, pledge, prctl. */
 #if defined(__GLIBC__) || defined(__sun)
 #include <crypt.h>
 #endif
@@ -56,20 +56,21 @@ get_hash(const struct passwd *pw)
 	return sp->sp_pwdp;
 }
 #else
-static const char *
-get_hash(const struct passwd *pw)
-{
-	return pw->pw_passwd;
-}
+#define get_hash(pw)	((pw)->pw_passwd)
 #endif
 
+/* A dialogue ends with root; a session does not with the superserver. */
 #if defined(__OpenBSD__)
-#define confine_calls()	pledge("stdio flock", NULL)
+#define confine_more(writes)	pledge("stdio flock", NULL)
+#elif defined(__linux__)
+#include <sys/prctl.h>
+#define confine_more(writes)	\
+	prctl(PR_SET_PDEATHSIG, (writes) ? 0UL : SIGKILL)
 #else
-#define confine_calls()	0
+#define confine_more(writes)	0
 #endif
 
-static const char magic[8] = "account";
+#define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
 
 void
 auth_wipe(void *p, size_t len)
@@ -112,88 +113,86 @@ parse_id(const char *p, char end)
 	return *p == end && n < UINT_MAX ? (unsigned)n : 0;
 }
 
-/* One that is too long counts as none, which matters only to %h. */
+/* A home that is too long counts as none, which matters only to %h. */
 static void
-set_home(struct account *who, const char *dir)
+set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
+    const char *home)
 {
-	snprintf(who->home, sizeof(who->home), "%.255s",
-	    strlen(dir) < sizeof(who->home) ? dir : "");
+	struct account *who = &a->account;
+
+	who->uid = uid;
+	who->gid = gid;
+	snprintf(who->name, sizeof(who->name), "%s", name);
+	snprintf(who->home, sizeof(who->home), "%s",
+	    strlen(home) < sizeof(who->home) ? home : "");
 }
 
-/* Take one line of the -f file: 1 if it is the account looked for. */
-static int
-take_entry(const struct auth *a, const char *name, char *line,
-    struct account *who, char hash[256])
+/* Take one line of the -f file: its hash, if it is the account looked for. */
+static const char *
+take_entry(struct auth *a, const char *name, char *line)
 {
-	char *field[7], *p = line;
+	char *field[6];
 	size_t i;
 
-	line[strcspn(line, "\r\n")] = '\0';
-	for (i = 0; i < 7; i++) {
-		field[i] = p;
-		p += strcspn(p, ":");
-		if (*p != '\0')
-			*p++ = '\0';
+	line[strcspn(line, "\r")] = '\0';
+	for (i = 0; i < 6; i++) {
+		field[i] = line;
+		line += strcspn(line, ":");
+		if (*line != '\0')
+			*line++ = '\0';
 	}
-	if (*line == '#' || strcmp(field[0], name) != 0)
-		return 0;
-	who->uid = a->root ? parse_id(field[2], '\0') : getuid();
-	who->gid = a->root ? parse_id(field[3], '\0') : getgid();
-	if (a->root && (who->uid == 0 || who->gid == 0)) {
+	/* a comment's # is in no name */
+	if (strcmp(field[0], name) != 0)
+		return NULL;
+	set_account(a, parse_id(field[2], '\0'), parse_id(field[3], '\0'), name,
+	    field[5]);
+	if (a->root && (a->account.uid == 0 || a->account.gid == 0))
 		syslog(LOG_ERR, "%s: no uid and gid for %s", a->file, name);
-		return 0;
-	}
-	snprintf(who->name, sizeof(who->name), "%s", name);
-	snprintf(hash, 256, "%s", field[1]);
-	set_home(who, field[5]);
-	return strlen(field[1]) < 256;
+	return field[1];
 }
 
-static int
-find_in_file(const struct auth *a, const char *name, struct account *who,
-    char hash[256])
+/* The hash of the first such account, in line; NULL: there is none. */
+static const char *
+find_in_file(struct auth *a, const char *name, char line[LINE_OCTETS])
 {
-	char line[2048], room[4096];
+	char room[4096];
 	struct stat st;
 	FILE *f = fopen(a->file, "r");
-	int whole = 1, found = 0;
+	const char *hash = NULL;
+	size_t len;
+	int c = 0;
 
 	if (f == NULL || fstat(fileno(f), &st) == -1 ||
 	    (st.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
-		syslog(LOG_ERR, "%s: cannot be read, or can be by others",
-		    a->file);
-		if (f != NULL)
-			fclose(f);
-		return 0;
+		syslog(LOG_ERR, "%s: not readable, or by others too", a->file);
+		c = EOF;
+	} else
+		setvbuf(f, room, _IOFBF, sizeof(room));
+	while (hash == NULL && c != EOF) {
+		for (len = 0; (c = getc(f)) != EOF && c != '\n'; len++)
+			if (len < LINE_OCTETS)
+				line[len] = (char)c;
+		/* one that is too long is none, nor is one with a NUL */
+		line[len < LINE_OCTETS ? len : 0] = '\0';
+		if (strlen(line) == len)
+			hash = take_entry(a, name, line);
 	}
-	setvbuf(f, room, _IOFBF, sizeof(room));
-	while (!found && fgets(line, sizeof(line), f) != NULL) {
-		/* a line that is too long is none, nor is its end */
-		if (whole && (strchr(line, '\n') != NULL || feof(f)))
-			found = take_entry(a, name, line, who, hash);
-		else
-			whole = strchr(line, '\n') != NULL;
-	}
-	fclose(f);
-	auth_wipe(line, sizeof(line));
+	if (f != NULL)
+		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return found;
+	return hash;
 }
 
 /* The name is the account's own: what was typed may be another spelling. */
-static int
-find_in_system(const char *name, struct account *who, char hash[256])
+static const char *
+find_in_system(struct auth *a, const char *name)
 {
 	const struct passwd *pw = getpwnam(name);
-	const char *h = pw == NULL ? NULL : get_hash(pw);
 
-	if (h == NULL || !is_name(pw->pw_name))
-		return 0;
-	who->uid = pw->pw_uid;
-	who->gid = pw->pw_gid;
-	snprintf(who->name, sizeof(who->name), "%s", pw->pw_name);
-	set_home(who, pw->pw_dir);
-	return snprintf(hash, 256, "%s", h) < 256;
+	if (pw == NULL || !is_name(pw->pw_name))
+		return NULL;
+	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
+	return get_hash(pw);
 }
 
 /* Compare in a time that depends on the lengths alone. */
@@ -212,7 +211,8 @@ is_equal(const char *a, const char *b)
 static int
 is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 {
-	char digest[33], *crypted;
+	const char *got;
+	char digest[33];
 	struct md5 m;
 	int plain, i;
 
@@ -231,43 +231,12 @@ is_secret(const struct auth *a, const struct attempt *t, const char *hash)
 			    (unsigned)m.state[i / 4] >> 8 * (i % 4) & 255);
 		return is_equal(digest, t->secret);
 	}
-	if (t->mechanism != AUTH_PASS)
+	if (t->mechanism != AUTH_PASS || (!plain && strchr("*!", *hash)))
 		return 0;
-	if (plain)
-		return is_equal(hash, t->secret);
-	if (*hash == '*' || *hash == '!')
-		return 0;
-	crypted = crypt(t->secret, hash);
-	return crypted != NULL && *crypted != '*' && is_equal(crypted, hash);
+	/* crypt's failures, NULL and "*0", equal no hash that is tried */
+	got = plain ? t->secret : crypt(t->secret, hash);
+	return got != NULL && is_equal(got, hash);
 }
-
-/* Nothing in t is trusted, not even that its strings end. */
-static int
-verify(const struct auth *a, struct attempt *t, struct account *who)
-{
-	char hash[256] = "";
-	int ok;
-
-	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	memset(who, 0, sizeof(*who));
-	ok = is_name(t->user) && (a->file != NULL ?
-	    find_in_file(a, t->user, who, hash) :
-	    find_in_system(t->user, who, hash)) &&
-	    is_secret(a, t, hash) && (!a->root || (who->uid != 0 &&
-	    who->gid != 0 && who->uid != a->uid));
-	auth_wipe(hash, sizeof(hash));
-	auth_wipe(t->secret, sizeof(t->secret));
-	if (!ok) {
-		who->name[0] = '\0';
-		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
-		    is_name(t->user) ? t->user : "-", a->ip);
-		return 0;
-	}
-	memcpy(who->magic, magic, sizeof(magic));
-	return 1;
-}
-
-/* ---- Login ---- */
 
 /* Wait for the next full multiple of TRY_SECONDS behind begun. */
 static void
@@ -277,31 +246,58 @@ hold_back(long long begun)
 	long long ms = step - (clock_ms() - begun) % step;
 	struct timespec t = { (time_t)(ms / 1000), ms % 1000 * 1000000 };
 
+	alarm(0);
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;
 }
 
+/*
+ * Whether t is the login of an account: that is in a->account then. A no
+ * takes its time. Nothing in t is trusted, not even that its strings end.
+ */
+static int
+verify(struct auth *a, struct attempt *t)
+{
+	const struct account *who = &a->account;
+	long long begun = clock_ms();
+	const char *hash = NULL;
+	char line[LINE_OCTETS];
+	int ok;
+
+	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
+	if (is_name(t->user))
+		hash = a->file != NULL ? find_in_file(a, t->user, line) :
+		    find_in_system(a, t->user);
+	ok = hash != NULL && strlen(hash) <= FIELD_MAX &&
+	    is_secret(a, t, hash) && (!a->root || (who->uid != 0 &&
+	    who->gid != 0 && who->uid != a->uid));
+	auth_wipe(line, sizeof(line));
+	auth_wipe(t->secret, sizeof(t->secret));
+	if (!ok) {
+		memset(&a->account, 0, sizeof(a->account));
+		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
+		    is_name(t->user) ? t->user : "-", a->ip);
+		hold_back(begun);
+	}
+	return ok;
+}
+
+/* ---- Login ---- */
+
 int
 auth_try(struct auth *a, struct attempt *t)
 {
-	long long begun = clock_ms();
 	char answer = 'n';
-	ssize_t n;
 
 	a->tries++;
-	if (!a->root) {
-		if (verify(a, t, &a->account))
-			answer = 'y';
-		else
-			hold_back(begun);
-	} else {
-		n = write(a->to, t, sizeof(*t));
-		while (n > 0 && (n = read(a->from, &answer, 1)) == -1 &&
-		    errno == EINTR)
-			n = 1;
-		if (n != 1)
+	if (a->root) {
+		/* what was begun in time is answered */
+		alarm(0);
+		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
+		    read(a->from, &answer, 1) != 1)
 			_exit(1);
-	}
+	} else if (verify(a, t))
+		answer = 'y';
 	auth_wipe(t, sizeof(*t));
 	return answer == 'y';
 }
@@ -317,11 +313,9 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 	if (setgroups(1, &gid) == -1 || setgid(gid) == -1 || setuid(uid) == -1)
 		die("cannot give up root");
 	if (setuid(0) != -1 || setgid(0) != -1 || getuid() != uid ||
-	    geteuid() != uid)
-		die("root was not given up");
-	if (getgid() != gid || getegid() != gid ||
+	    geteuid() != uid || getgid() != gid || getegid() != gid ||
 	    getgroups(1, &group) != 1 || group != gid)
-		die("the groups were not given up");
+		die("root or its groups were not given up");
 }
 
 /* No more descriptors, no more processes. */
@@ -333,53 +327,53 @@ confine(int writes)
 	if (setrlimit(RLIMIT_NOFILE, &none) == -1 ||
 	    setrlimit(RLIMIT_NPROC, &none) == -1 ||
 	    (!writes && setrlimit(RLIMIT_FSIZE, &none) == -1) ||
-	    confine_calls() == -1)
+	    confine_more(writes) == -1)
 		die("cannot confine a process");
 }
 
-/* Seconds for what is left of AUTHORIZATION, by root's clock. */
-static unsigned
-time_left(const struct auth *a)
-{
-	long long ms = a->deadline - clock_ms();
-
-	return ms > 0 ? (unsigned)(ms / 1000) + 1 : 1;
-}
-
-/* One login, in a process of its own: answer gets what auth.c's head says. */
+/*
+ * One login, in a process of its own. It is what holds a no back. Exit status
+ * 0: it was tried, and answer has the account if it may come in.
+ */
 static void
-priv_verify(const struct auth *a, int records, int answer)
+priv_verify(struct auth *a, int records, int answer)
 {
+	const struct account *who = &a->account;
 	struct attempt t;
-	struct account who;
 
-	signal(SIGALRM, SIG_DFL);
-	alarm(time_left(a));
 	if (read(records, &t, sizeof(t)) != sizeof(t))
-		_exit(0);
+		_exit(1);
+	signal(SIGALRM, SIG_DFL);
 	alarm(60);
-	if (write(answer, "b", 1) == 1 && verify(a, &t, &who) &&
-	    write(answer, &who, sizeof(who)) != sizeof(who))
+	if (verify(a, &t) && write(answer, who, sizeof(*who)) != sizeof(*who))
 		die("verifier");
 	_exit(0);
 }
 
 /*
- * Have one record verified. 1 and 0: yes and, after its time, no. -1: there is
- * none, the dialogue is over. -2: the system failed.
+ * Wait for a process. When the time is over the dialogue is ended: then the
+ * verifier, too, has nothing more to wait for.
  */
 static int
-priv_try(struct auth *a, int records, int answers)
+priv_wait(pid_t pid, pid_t dialogue)
 {
-	long long begun;
-	char c;
-	int p[2], yes = 0, n;
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		kill(dialogue, SIGKILL);
+	return status;
+}
+
+/* Have one record verified: 1, 0, or -1: the dialogue is over. */
+static int
+priv_try(struct auth *a, int records, int answers, pid_t dialogue)
+{
+	int p[2], yes, status;
 	pid_t pid;
 
 	if (pipe(p) == -1 || (pid = fork()) == -1) {
-		syslog(LOG_ERR, "cannot start the verifier: %s",
-		    strerror(errno));
-		return -2;
+		syslog(LOG_ERR, "no verifier: %s", strerror(errno));
+		return -1;
 	}
 	if (pid == 0) {
 		close(p[0]);
@@ -387,21 +381,19 @@ priv_try(struct auth *a, int records, int answers)
 		priv_verify(a, records, p[1]);
 	}
 	close(p[1]);
-	n = read(p[0], &c, 1) == 1;
-	begun = clock_ms();
-	if (n == 1)
-		yes = read(p[0], &a->account, sizeof(a->account)) ==
-		    sizeof(a->account) &&
-		    memcmp(a->account.magic, magic, sizeof(magic)) == 0;
+	status = priv_wait(pid, dialogue);
+	yes = read(p[0], &a->account, sizeof(a->account)) ==
+	    sizeof(a->account);
 	close(p[0]);
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		;
-	if (n == 1 && !yes)
-		hold_back(begun);
-	return n == 1 ? yes : -1;
+	if (WIFSIGNALED(status))
+		syslog(LOG_NOTICE, "LOGIN FAILED, user=-, ip=[%s]", a->ip);
+	return status == 0 ? yes : -1;
 }
 
-/* Root's side of the login: no octet of the dialogue's is read here. */
+/*
+ * Root's side of the login: no octet of the dialogue's is read here. The
+ * dialogue keeps the time itself; the alarm is for one that does not.
+ */
 static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 {
@@ -409,8 +401,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	pid_t pid;
 
 	if (pipe(to) == -1 || pipe(from) == -1 || (pid = fork()) == -1) {
-		syslog(LOG_ERR, "cannot start the dialogue: %s",
-		    strerror(errno));
+		syslog(LOG_ERR, "no dialogue: %s", strerror(errno));
 		return -1;
 	}
 	if (pid == 0) {
@@ -425,19 +416,17 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	close(to[1]);
 	close(from[0]);
-	a->deadline = clock_ms() + (a->seconds + TRY_SECONDS) * 1000LL;
+	alarm(a->seconds + TRY_SECONDS);
 	while (r == 0 && a->tries++ < TRIES_MAX) {
-		r = priv_try(a, to[0], from[1]);
+		r = priv_try(a, to[0], from[1], pid);
 		if (r >= 0 && write(from[1], r ? "y" : "n", 1) != 1)
 			r = -1;
 	}
 	close(to[0]);
 	close(from[1]);
-	alarm(time_left(a));
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-		kill(pid, SIGKILL);
+	priv_wait(pid, pid);
 	alarm(0);
-	return r == -2 ? -1 : r == 1;
+	return r == 1;
 }
 
 int
@@ -452,30 +441,21 @@ auth_login(struct auth *a, void (*dialogue)(void *), void *arg)
 /* ---- The session ---- */
 
 /*
- * The lock keeper. Single octets from the session, single octets back; when
- * there are no more, however that came about, the lock goes too.
+ * The lock keeper. Single octets from the session, single octets back, and a
+ * touch when there was none for a while; when there are no more, however that
+ * came about, the lock goes too.
  */
 static void
 keeper_run(struct dotlock *d, int fd)
 {
-	struct timeval t;
-	fd_set set;
 	char what;
+	ssize_t n;
 
-	for (;;) {
-		FD_ZERO(&set);
-		FD_SET(fd, &set);
-		t.tv_sec = REFRESH_SECONDS;
-		t.tv_usec = 0;
-		if (select(fd + 1, &set, NULL, NULL, &t) == 0) {
-			dotlock_step(d, DOT_TOUCH);
-			continue;
-		}
-		if (read(fd, &what, 1) != 1)
-			break;
-		what = dotlock_step(d, what == DOT_LOCK ? DOT_LOCK :
-		    DOT_UNLOCK);
-		if (write(fd, &what, 1) != 1)
+	while ((n = read(fd, &what, 1)) == 1 ||
+	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
+		what = dotlock_step(d, n == -1 ? DOT_TOUCH :
+		    what == DOT_LOCK ? DOT_LOCK : DOT_UNLOCK);
+		if (n == 1 && write(fd, &what, 1) != 1)
 			break;
 	}
 	dotlock_step(d, DOT_UNLOCK);
@@ -492,25 +472,23 @@ static int
 priv_start_keeper(struct auth *a, struct mbox *m)
 {
 	const char *base = strrchr(a->mailbox, '/');
+	struct timeval t = { REFRESH_SECONDS, 0 };
 	gid_t gid = a->account.gid;
 	struct stat st;
 	sigset_t all;
 	int pair[2];
+	pid_t pid;
 
 	if (stat(".", &st) == -1 ||
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
+	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) == -1)
 		return -1;
-	if ((st.st_mode & S_IWGRP) && !(st.st_mode & S_IWOTH) &&
+	if ((st.st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP &&
 	    st.st_uid != a->account.uid && st.st_gid != 0 && base != NULL &&
 	    memchr(a->mailbox, '%', (size_t)(base - a->mailbox)) == NULL &&
 	    strstr(base, "%h") == NULL)
 		gid = st.st_gid;
-	switch (fork()) {
-	case -1:
-		close(pair[0]);
-		close(pair[1]);
-		return -1;
-	case 0:
+	if ((pid = fork()) == 0) {
 		sigfillset(&all);
 		sigprocmask(SIG_BLOCK, &all, NULL);
 		close(0);
@@ -523,7 +501,7 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	}
 	close(pair[1]);
 	m->keeper = pair[0];
-	return 0;
+	return pid == -1 ? -1 : 0;
 }
 
 /* Open the mailbox once, with the user's ids, and drop everything else. */
@@ -551,39 +529,38 @@ priv_enter(struct auth *a, struct mbox *m, const char *path)
 	return r;
 }
 
-/* Build the mailbox's path from -m. NULL, or what is wrong with it. */
-static const char *
-expand(const struct auth *a, char path[PATH_OCTETS])
+/* Build a mailbox's path from -m. -1: it is unknown, empty or too long. */
+static int
+expand(const char *p, const char *name, const char *home,
+    char path[PATH_OCTETS])
 {
-	const char *p, *add;
+	const char *add;
 	char one[2] = "";
-	size_t len = 0;
+	size_t len = 0, n;
 
-	for (p = a->mailbox; *p != '\0'; p++) {
+	for (; *p != '\0'; p++) {
 		one[0] = *p;
 		add = one;
 		if (*p == '%' && *++p != '%')
-			add = *p == 'u' ? a->account.name :
-			    *p == 'h' ? a->account.home : "";
-		if (*add == '\0')
-			return *p == 'u' || *p == 'h' ? "no such name or home" :
-			    "-m: only %u, %h and %% are known";
-		if (strlen(add) >= PATH_OCTETS - len)
-			return "-m: the path is too long";
-		len += (size_t)snprintf(path + len, PATH_OCTETS - len, "%s",
-		    add);
+			add = *p == 'u' ? name : *p == 'h' ? home : "";
+		n = strlen(add);
+		if (n == 0 || n >= PATH_OCTETS - len)
+			return -1;
+		memcpy(path + len, add, n + 1);
+		len += n;
 	}
-	return len == 0 ? "-m: no path" : NULL;
+	return len == 0 ? -1 : 0;
 }
 
 enum mbox_result
 auth_enter(struct auth *a, struct mbox *m)
 {
-	char path[PATH_OCTETS] = "";
-	const char *why = expand(a, path);
+	const struct account *who = &a->account;
+	char path[PATH_OCTETS];
 
-	if (why != NULL) {
-		syslog(LOG_ERR, "%s, user=%s", why, a->account.name);
+	if (expand(a->mailbox, who->name, who->home, path) == -1) {
+		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
+		    who->name);
 		path[0] = '\0';
 	}
 	return a->root ? priv_enter(a, m, path) : mbox_open(m, path, getuid());
@@ -591,63 +568,22 @@ auth_enter(struct auth *a, struct mbox *m)
 
 /* ---- Start ---- */
 
-/* -u: a name, or uid:gid where there is no passwd file. 0: nobody's. */
-static int
-find_dialogue(struct auth *a)
+/* -u is a name, or uid:gid where there is no passwd file. */
+static const char *
+start_root(struct auth *a)
 {
 	const char *colon = strchr(a->user, ':');
-	const struct passwd *pw = colon == NULL ? getpwnam(a->user) : NULL;
-
-	if (colon != NULL) {
-		a->uid = parse_id(a->user, ':');
-		a->gid = parse_id(colon + 1, '\0');
-	} else if (pw != NULL) {
-		a->uid = pw->pw_uid;
-		a->gid = pw->pw_gid;
-	}
-	return a->uid != 0 && a->gid != 0;
-}
-
-static const char *
-start_pipe(struct auth *a)
-{
-	const struct passwd *pw = getpwuid(getuid());
-	char path[PATH_OCTETS];
-
-	if (a->root)
-		return "-p is not for root";
-	a->account.uid = getuid();
-	a->account.gid = getgid();
-	if (pw != NULL) {
-		snprintf(a->account.name, sizeof(a->account.name), "%s",
-		    pw->pw_name);
-		set_home(&a->account, pw->pw_dir);
-	}
-	return expand(a, path);
-}
-
-const char *
-auth_start(struct auth *a, int pipe)
-{
-	struct auth probe;
-	char path[PATH_OCTETS];
+	const struct passwd *pw = getpwnam(a->user);
 	struct stat st;
 
-	a->root = geteuid() == 0;
-	if (getuid() != geteuid() || getgid() != getegid())
-		return "a set-id installation is not supported";
-	if (a->challenge != NULL && a->file == NULL)
-		return "-a needs -f";
-	if (pipe)
-		return start_pipe(a);
-	probe = *a;
-	snprintf(probe.account.name, sizeof(probe.account.name), "u");
-	snprintf(probe.account.home, sizeof(probe.account.home), "/");
-	if (expand(&probe, path) != NULL)
-		return "-m: only %u, %h and %% are known";
-	if (!a->root)
-		return a->file == NULL ? "not root, and no -f" : NULL;
-	if (!find_dialogue(a))
+	if (pw != NULL) {
+		a->uid = pw->pw_uid;
+		a->gid = pw->pw_gid;
+	} else if (colon != NULL) {
+		a->uid = parse_id(a->user, ':');
+		a->gid = parse_id(colon + 1, '\0');
+	}
+	if (a->uid == 0 || a->gid == 0)
 		return "-u: no such account, or it is root's";
 	/* not relative: it is entered from the mailbox's directory, too */
 	if (*a->empty != '/' || lstat(a->empty, &st) == -1 ||
@@ -655,4 +591,30 @@ auth_start(struct auth *a, int pipe)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return "-e: not a directory that root alone can write";
 	return NULL;
+}
+
+const char *
+auth_start(struct auth *a, int pipe)
+{
+	const struct passwd *pw = pipe ? getpwuid(getuid()) : NULL;
+	char path[PATH_OCTETS];
+
+	a->root = geteuid() == 0;
+	if (getuid() != geteuid() || getgid() != getegid())
+		return "a set-id installation is not supported";
+	if (a->challenge != NULL && a->file == NULL)
+		return "-a needs -f";
+	if (pipe && a->root)
+		return "-p is not for root";
+	if (pw != NULL)
+		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
+	/* before the login any name will do to try -m */
+	if (expand(a->mailbox, pipe ? a->account.name : "u",
+	    pipe ? a->account.home : "/", path) == -1)
+		return "-m: unknown %, no name or home for it, or too long";
+	if (pipe)
+		return NULL;
+	if (a->root)
+		return start_root(a);
+	return a->file == NULL ? "not root, and no -f" : NULL;
 }

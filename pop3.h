@@ -210,7 +210,6 @@ struct attempt {
 enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
 
 struct account {
-	char magic[8];
 	uid_t uid;
 	gid_t gid;
 	char name[NAME_OCTETS + 1];
@@ -232,7 +231,6 @@ struct auth {
 	gid_t gid;
 	int to, from;		/* in the dialogue: records out, answers in */
 	int tries;
-	long long deadline;	/* for the login, by clock_ms */
 	struct account account;	/* who is in */
 };
 
