@@ -773,7 +773,6 @@ forging_dialogue(void *arg)
 	int fd, shift = a->tries;	/* is 0 in all but this test */
 
 	memset(&who, 0, sizeof(who));
-	memcpy(who.magic, "account", 8);
 	who.uid = user_id;
 	who.gid = user_id;
 	memcpy(who.name, "alice", 6);
