@@ -29,19 +29,32 @@ CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
 	tests/check_pop3 tests/check_crash tests/check_hostile
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
+# Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
+FUZZERS = tests/fuzz/scan.fuzz tests/fuzz/session.fuzz \
+	tests/fuzz/update.fuzz tests/fuzz/accounts.fuzz \
+	tests/fuzz/plain.fuzz tests/fuzz/record.fuzz
+REPLAYS = tests/fuzz/scan.replay tests/fuzz/session.replay \
+	tests/fuzz/update.replay tests/fuzz/accounts.replay \
+	tests/fuzz/plain.replay tests/fuzz/record.replay
+FUZZ_OBJECTS = tests/fuzz/tools.o tests/fuzz/reference.o
+FUZZ_CC = clang
+FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all
+SECONDS_EACH = 60
+
 all: pop3d
 
 pop3d: $(OBJECTS)
 	$(CC) $(FLAGS) $(LINK) -o $@ $(OBJECTS) $(LIBS)
 
-.SUFFIXES: .c .o
+.SUFFIXES: .c .o .replay .fuzz
 .c.o:
 	$(CC) $(FLAGS) -c -o $@ $<
 
 $(OBJECTS): pop3.h Makefile
 
 # Tests: one program for each source file, and the transcripts.
-check: pop3d $(CHECKS)
+check: pop3d $(CHECKS) $(REPLAYS)
 	sh tests/run.sh
 
 tests/check_mailbox: tests/check_mailbox.c mailbox.c pop3.h Makefile
@@ -68,6 +81,25 @@ tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
+.c.replay:
+	$(CC) $(FLAGS) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
+	    $(CHECK_LIBS) -lm
+
+.c.fuzz:
+	$(FUZZ_CC) $(LANGUAGE) $(WARNINGS) $(FUZZ_FLAGS) -o $@ $< \
+	    $(FUZZ_OBJECTS) -lm
+
+$(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h Makefile
+
+$(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
+	tests/fuzz/stand_ins.h $(FUZZ_OBJECTS) Makefile
+
+$(REPLAYS): tests/fuzz/replay.o
+
+# Random inputs, SECONDS_EACH for each target; needs clang.
+fuzz: $(FUZZERS)
+	sh tests/fuzz.sh $(SECONDS_EACH) $(FUZZERS)
+
 # A mailbox of its own, and a session on it.
 demo: pop3d
 	sh tests/demo.sh ./pop3d
@@ -86,6 +118,9 @@ sanitize:
 	cp -R Makefile *.c pop3.h tests/sanitize.tmp
 	mkdir tests/sanitize.tmp/tests
 	cp -R tests/*.c tests/*.sh tests/sessions tests/sanitize.tmp/tests
+	mkdir tests/sanitize.tmp/tests/fuzz
+	cp -R tests/fuzz/*.c tests/fuzz/*.h tests/fuzz/corpus \
+	    tests/sanitize.tmp/tests/fuzz
 	cd tests/sanitize.tmp && $(MAKE) check CC="$(CC)" HARDENING= \
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
@@ -134,4 +169,5 @@ uninstall:
 
 clean:
 	rm -f pop3d pop3d.8 $(OBJECTS) $(CHECKS) tests/stress_tool
+	rm -f $(REPLAYS) $(FUZZERS) tests/fuzz/*.o
 	rm -rf tests/*.tmp

@@ -10,15 +10,23 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 passed=0 failed=0 skipped=0
-for name in mailbox small auth pop3 crash hostile; do
-	program=tests/check_$name
-	if [ "$name" = crash ] && [ ! -e "$program" ]; then
+for program in tests/check_mailbox tests/check_small tests/check_auth \
+    tests/check_pop3 tests/check_crash tests/check_hostile \
+    tests/fuzz/scan.replay tests/fuzz/session.replay \
+    tests/fuzz/update.replay tests/fuzz/accounts.replay \
+    tests/fuzz/plain.replay tests/fuzz/record.replay; do
+	if [ "$program" = tests/check_crash ] && [ ! -e "$program" ]; then
 		continue
+	fi
+	set -- "$program"
+	if [ "$program" != "${program%.replay}" ]; then
+		name=$(basename "$program" .replay)
+		set -- env TMPDIR="$out" "$program" "tests/fuzz/corpus/$name"/*
 	fi
 	echo "== $program"
 	# tee, so that the output can be watched; the status is tee's, so the
 	# program's own takes another way.
-	{ "$program" 2>&1; echo $? >"$out/status"; } | tee "$out/text"
+	{ "$@" 2>&1; echo $? >"$out/status"; } | tee "$out/text"
 	status=$(cat "$out/status")
 	figures=$(awk '/^[0-9]+%: Checks: / {
 		gsub(",", ""); run += $3; bad += $5 + $7

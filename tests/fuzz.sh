@@ -1,0 +1,51 @@
+#!/bin/sh
+# Run fuzz targets, each for some seconds: "make fuzz" calls this from the top
+# directory. Inputs that reach something new are kept in tests/fuzz.tmp, and so
+# is one that shows a fault. "merge" for the seconds takes over into the corpus
+# what of the former reaches more than the corpus does.
+#
+#	sh tests/fuzz.sh seconds|merge tests/fuzz/scan.fuzz ...
+
+seconds=$1
+shift
+found=$PWD/tests/fuzz.tmp
+mkdir -p "$found" || exit 1
+# Mailboxes are written all the time: in memory, if that can be.
+if [ -z "$TMPDIR" ] && [ -w /dev/shm ]; then
+	TMPDIR=/dev/shm
+	export TMPDIR
+fi
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+passed=0 failed=0
+for program in "$@"; do
+	name=${program##*/}
+	name=${name%.fuzz}
+	# Full names: a target leaves the directory.
+	corpus=$PWD/tests/fuzz/corpus/$name
+	mkdir -p "$found/$name"
+	if [ "$seconds" = merge ]; then
+		set -- -merge=1 "$corpus" "$found/$name"
+	else
+		set -- -max_total_time="$seconds" \
+		    -dict="$PWD/tests/fuzz/$name.dict" \
+		    "$found/$name" "$corpus"
+	fi
+	echo "== $program"
+	if TMPDIR=$work "$PWD/$program" -timeout=10 -max_len=4096 \
+	    -artifact_prefix="$found/$name-" -print_final_stats=1 "$@" \
+	    >"$work/log" 2>&1; then
+		passed=$((passed + 1))
+		grep -E 'DONE|number_of_executed|MERGE-OUTER: [0-9]+ new' \
+		    "$work/log"
+	else
+		failed=$((failed + 1))
+		tail -n 60 "$work/log"
+	fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

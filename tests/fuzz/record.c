@@ -1,0 +1,223 @@
+/*
+ * The record between the dialogue and the verifier: a dialogue that was taken
+ * over may write anything. Whatever it writes, the verifier reads one record
+ * and no more, says a whole account or nothing, which takes its time; and it says
+ * yes only to a name and a secret that are right as strings that end in their
+ * fields.
+ *
+ * Input: a number: 0, the octets are what is in the pipe, as they are; 1, they
+ * are written over a record full of a's; 2, they are a record that auth_try
+ * sends, with the answer yes; 3, with no; 4, with none. The octets.
+ *
+ * Of auth.c: priv_verify.
+ */
+#include <setjmp.h>
+
+#include "../../pop3.h"
+#include "fuzz.h"
+
+enum { UID = 1001, GID = 1002 };
+
+static const char ours[] = "alice:{PLAIN}secret:1001:1002::/home/alice:\n"
+    "bob:{MD5}$1$word:1001:1002:::\n";
+
+static jmp_buf ended;
+static int exit_status;
+static unsigned alarms, nwaits;
+
+static void hook_exit(int) __attribute__((__noreturn__));
+
+static void
+hook_exit(int status)
+{
+	exit_status = status;
+	longjmp(ended, 1);
+}
+
+static unsigned
+hook_alarm(unsigned seconds)
+{
+	alarms += seconds > 0;
+	return 0;
+}
+
+static void
+hook_syslog(int level, const char *format, ...)
+{
+	(void)level, (void)format;
+}
+
+static int
+hook_wait(const struct timespec *t)
+{
+	CHECK(t->tv_sec <= 3);
+	nwaits++;
+	return 0;
+}
+
+#define _exit(status)		hook_exit(status)
+#define alarm(n)		hook_alarm(n)
+#define signal(sig, what)	((void)(sig), (void)(what))
+#define syslog			hook_syslog
+#define nanosleep(t, rest)	hook_wait(t)
+#define crypt			fake_crypt
+#include "../../auth.c"
+#undef _exit
+#undef alarm
+#undef signal
+#undef syslog
+#undef nanosleep
+#undef crypt
+#include "stand_ins.h"
+
+static void
+open_pipe(int p[2])
+{
+	CHECK(pipe(p) == 0);
+	CHECK(fcntl(p[0], F_SETFL, O_NONBLOCK) == 0);
+}
+
+/* What is in a pipe, at most room octets. */
+static size_t
+drain(int fd, void *to, size_t room)
+{
+	ssize_t n = read(fd, to, room);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* The account of the file that a record is right for, or NULL. */
+static const char *
+right_for(const struct attempt *t)
+{
+	static const char *const pairs[][2] = { { "alice", "secret" },
+	    { "bob", "word" } };
+	size_t i;
+
+	for (i = 0; i < 2; i++)
+		if (t->mechanism == AUTH_PASS &&
+		    memcmp(t->user, pairs[i][0], strlen(pairs[i][0]) + 1) == 0
+		    && memcmp(t->secret, pairs[i][1],
+		    strlen(pairs[i][1]) + 1) == 0)
+			return pairs[i][0];
+	return NULL;
+}
+
+static void
+run_verifier(const struct auth *a, int records, int answers)
+{
+	struct auth own = *a;
+
+	alarms = 0;
+	exit_status = -1;
+	if (setjmp(ended) == 0)
+		priv_verify(&own, records, answers);
+}
+
+/* The verifier, with these octets in its pipe. */
+static void
+check_verifier(const struct auth *set_up, const uint8_t *data, size_t size)
+{
+	struct attempt t;
+	struct account who;
+	uint8_t said[sizeof(who) + 16], rest[4096];
+	int records[2], answers[2];
+	const char *name = NULL;
+	size_t n, left;
+
+	open_pipe(records);
+	open_pipe(answers);
+	CHECK(write(records[1], data, size) == (ssize_t)size);
+	close(records[1]);
+	run_verifier(set_up, records[0], answers[1]);
+	n = drain(answers[0], said, sizeof(said));
+	left = drain(records[0], rest, sizeof(rest));
+	if (size < sizeof(t))
+		CHECK(n == 0 && left == 0 && exit_status == 1 && nwaits == 0);
+	else {
+		memcpy(&t, data, sizeof(t));
+		name = right_for(&t);
+		CHECK(exit_status == 0 && alarms == 1);
+		CHECK(left == size - sizeof(t) &&
+		    memcmp(rest, data + sizeof(t), left) == 0);
+		CHECK(n == (name == NULL ? 0 : sizeof(who)));
+		CHECK(nwaits == (name == NULL));
+	}
+	if (name != NULL) {
+		memcpy(&who, said, sizeof(who));
+		CHECK(who.uid == UID && who.gid == GID);
+		CHECK(strcmp(who.name, name) == 0);
+		CHECK(strcmp(who.home, *name == 'a' ? "/home/alice" : "") == 0);
+	}
+	close(records[0]);
+	close(answers[0]);
+	close(answers[1]);
+}
+
+/* The dialogue's side: one record, one answer, and the secret is gone. */
+static void
+send_record(struct auth *a, const struct attempt *record, const char *answer,
+    uint8_t sent[sizeof(struct attempt)])
+{
+	struct attempt t = *record;
+	uint8_t more;
+	size_t i;
+	int to[2], from[2];
+	volatile int said = -1;
+
+	open_pipe(to);
+	open_pipe(from);
+	CHECK(write(from[1], answer, strlen(answer)) ==
+	    (ssize_t)strlen(answer));
+	close(from[1]);
+	a->to = to[1];
+	a->from = from[0];
+	exit_status = -1;
+	if (setjmp(ended) == 0)
+		said = auth_try(a, &t);
+	CHECK(*answer == '\0' ? exit_status == 1 && said == -1 :
+	    exit_status == -1 && said == (*answer == 'y'));
+	CHECK(nwaits == 0);	/* root does that */
+	for (i = 0; said != -1 && i < sizeof(t); i++)
+		CHECK(((char *)&t)[i] == '\0');
+	CHECK(drain(to[0], sent, sizeof(t)) == sizeof(t));
+	CHECK(memcmp(sent, record, sizeof(t)) == 0);
+	CHECK(drain(to[0], &more, 1) == 0);
+	CHECK(a->account.name[0] == '\0');
+	close(to[0]);
+	close(to[1]);
+	close(from[0]);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const answers[] = { "y", "n", "" };
+	unsigned how = take_number(&data, &size) % 5;
+	uint8_t octets[sizeof(struct attempt)];
+	struct attempt t;
+	struct auth a;
+	char file[600];
+
+	if (size > 4096)
+		return 0;
+	write_whole(path_of("passwd"), ours, sizeof(ours) - 1);
+	snprintf(file, sizeof(file), "%s", path_of("passwd"));
+	memset(&a, 0, sizeof(a));
+	a.file = file;
+	a.ip = "local";
+	a.root = 1;
+	a.uid = 777;
+	nwaits = 0;
+	if (how == 0) {
+		check_verifier(&a, data, size);
+		return 0;
+	}
+	memset(&t, how == 1 ? 'a' : 0, sizeof(t));
+	memcpy(&t, data, size < sizeof(t) ? size : sizeof(t));
+	memcpy(octets, &t, sizeof(t));
+	if (how > 1)
+		send_record(&a, &t, answers[how - 2], octets);
+	check_verifier(&a, octets, sizeof(octets));
+	return 0;
+}
