@@ -129,6 +129,19 @@ sanitize:
 coverage:
 	sh tests/coverage.sh
 
+# What breaks without a test that fails: hours, or a sample of the mutants.
+# RESULTS keeps what was found; with it, make mutate goes on where it was.
+SAMPLE = 0
+SEED = 1
+JOBS = 2
+MINIMUM = 90
+MUTATE =
+RESULTS = tests/mutate.tmp/results
+mutate:
+	mkdir -p tests/mutate.tmp
+	python3 tests/mutate.py -j $(JOBS) -n $(SAMPLE) -s $(SEED) \
+	    -m $(MINIMUM) -o $(RESULTS) $(MUTATE)
+
 # Other machines and libraries, as far as their compilers are installed.
 machines:
 	sh tests/machines.sh

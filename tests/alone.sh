@@ -1,0 +1,35 @@
+#!/bin/sh
+# Run a command where it can do no harm and nothing disturbs it: processes of
+# its own, which all end with it; a /dev with nothing but the usual devices, so
+# that /dev/log is free; a copy of /etc, so that accounts can be made; a TMPDIR
+# in memory. Without root, or where unshare(1) does not work, it is just run.
+
+if [ "$1" = --inside ]; then
+	room=$2
+	shift 2
+	mount -t tmpfs -o mode=755,size=2g tmpfs "$room" || exit 125
+	mkdir "$room/dev" "$room/dev/shm" "$room/dev/pts" "$room/tmp" &&
+	    chmod 1777 "$room/tmp" || exit 125
+	for f in null zero full random urandom tty; do
+		: > "$room/dev/$f"
+		mount --bind /dev/$f "$room/dev/$f" || exit 125
+	done
+	for d in shm pts; do
+		[ ! -d /dev/$d ] || mount --bind /dev/$d "$room/dev/$d"
+	done
+	ln -s pts/ptmx "$room/dev/ptmx"
+	ln -s /proc/self/fd "$room/dev/fd"
+	cp -a /etc "$room/etc" && mount --bind "$room/etc" /etc &&
+	    mount --rbind "$room/dev" /dev || exit 125
+	TMPDIR=$room/tmp "$@"
+	exit
+fi
+
+room=$(mktemp -d) && chmod 755 "$room" || exit 125
+trap 'rmdir "$room"' EXIT
+trap 'exit 143' TERM
+if [ "$(id -u)" -eq 0 ] && unshare -pfm --mount-proc true 2>/dev/null; then
+	unshare -pfm --mount-proc --kill-child sh "$0" --inside "$room" "$@"
+else
+	"$@"
+fi
