@@ -21,6 +21,14 @@
  * What may run as root is called priv_. Started by an ordinary user all is one
  * process, which has nothing to give up.
  */
+/* Beyond POSIX: setgroups, chroot, crypt, getspnam, pledge. */
+#define _DEFAULT_SOURCE 1	/* glibc, musl */
+#define _BSD_SOURCE 1		/* OpenBSD */
+#define _NETBSD_SOURCE 1
+#define __BSD_VISIBLE 1		/* FreeBSD, DragonFly */
+#define __EXTENSIONS__ 1	/* illumos, Solaris */
+#define _ALL_SOURCE 1		/* AIX */
+
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -243,8 +251,8 @@ static void
 hold_back(long long begun)
 {
 	long long step = TRY_SECONDS * 1000;
-	long long ms = step - (clock_ms() - begun) % step;
-	struct timespec t = { (time_t)(ms / 1000), ms % 1000 * 1000000 };
+	long ms = (long)(step - (clock_ms() - begun) % step);
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
 	alarm(0);
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
@@ -453,8 +461,9 @@ keeper_run(struct dotlock *d, int fd)
 
 	while ((n = read(fd, &what, 1)) == 1 ||
 	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
-		what = dotlock_step(d, n == -1 ? DOT_TOUCH :
-		    what == DOT_LOCK ? DOT_LOCK : DOT_UNLOCK);
+		if (n == -1 || what != DOT_LOCK)
+			what = n == -1 ? DOT_TOUCH : DOT_UNLOCK;
+		what = dotlock_step(d, what);
 		if (n == 1 && write(fd, &what, 1) != 1)
 			break;
 	}

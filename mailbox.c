@@ -5,13 +5,15 @@
  * writing goes through one buffer in struct mbox; the only memory from the heap
  * is the list of messages and, for a moment, an index to sort it.
  */
-#include <sys/file.h>
+#define _XOPEN_SOURCE 700	/* lockf */
 
 #include <ctype.h>
 
 #include "pop3.h"
 
+/* What Linux has beyond POSIX: flock and statfs. */
 #if defined(__linux__)
+#include <sys/file.h>
 #include <sys/vfs.h>
 
 /*
@@ -26,8 +28,10 @@ is_local(int fd)
 
 	return fstatfs(fd, &s) == 0 && s.f_type != 0x6969;	/* NFS */
 }
+#define bsd_lock(fd, how)	(is_local(fd) ? flock(fd, how) : 0)
 #else
 #define is_local(fd)	((void)(fd), 0)
+#define bsd_lock(fd, how)	0
 #endif
 
 /* ---- MD5: RFC 1321 ---- */
@@ -353,9 +357,9 @@ ask_dotlock(struct mbox *m, char what)
 static void
 unlock(struct mbox *m)
 {
-	lockf(m->fd, F_ULOCK, 0);
-	if (is_local(m->fd))
-		flock(m->fd, LOCK_UN);
+	while (lockf(m->fd, F_ULOCK, 0) == -1 && errno == EINTR)
+		;
+	(void)bsd_lock(m->fd, LOCK_UN);
 	ask_dotlock(m, DOT_UNLOCK);
 	m->locked = 0;
 	sigprocmask(SIG_SETMASK, &m->mask, NULL);
@@ -384,8 +388,8 @@ try_lock(struct mbox *m)
 	else if (dot == DOT_ERROR)
 		r = fail(m, MBOX_TEMP, "dotlock cannot be made");
 	else if (dot != DOT_BUSY) {
-		if (lockf(m->fd, F_TLOCK, 0) == 0 && (!is_local(m->fd) ||
-		    flock(m->fd, LOCK_EX | LOCK_NB) == 0))
+		if (lockf(m->fd, F_TLOCK, 0) == 0 &&
+		    bsd_lock(m->fd, LOCK_EX | LOCK_NB) == 0)
 			return MBOX_OK;
 		if (errno != EAGAIN && errno != EACCES)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be locked");

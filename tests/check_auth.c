@@ -121,6 +121,7 @@ static struct {
 	int quick;		/* alarms come soon */
 	int lie;		/* a call that says yes and does not do it */
 	int gullible;		/* crypt takes any secret */
+	int endless;		/* the alarm comes before crypt ends */
 #if HAS_SHADOW
 	struct spwd *sp;
 #endif
@@ -472,6 +473,8 @@ fake_crypt(const char *secret, const char *hash)
 
 	if (fake.on)
 		pass_time(fake.crypt_ns);
+	if (fake.endless)
+		raise(SIGALRM);
 	if (!fake.gullible)
 		return crypt(secret, hash);
 	snprintf(same, sizeof(same), "%s", hash);
@@ -885,6 +888,18 @@ START_TEST(a_line_of_the_file_lets_in_whom_it_names)
 {
 	ck_assert_int_eq(try_login(a_file(files[_i].text), files[_i].name,
 	    files[_i].secret), files[_i].in);
+}
+END_TEST
+
+START_TEST(a_line_with_a_nul_is_no_entry_and_hides_no_other)
+{
+	static const char text[] = "a:{PLAIN}s\0t\nb:{PLAIN}u\nc:{PLAIN}v\0";
+	char *path = write_file(in_base("accounts"), text, sizeof(text) - 1,
+	    0600);
+
+	ck_assert_int_eq(try_login(path, "a", "s"), 0);
+	ck_assert_int_eq(try_login(path, "b", "u"), 1);
+	ck_assert_int_eq(try_login(path, "c", "v"), 0);
 }
 END_TEST
 
@@ -1704,6 +1719,20 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->slept, 3000000000LL);
 	ck_assert_int_eq(sh->nlines, 1);
 	assert_logged("LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* Nobody is told that the password was wrong: it was not tried. */
+START_TEST(a_verifier_that_is_killed_is_a_failed_login)
+{
+	struct auth a = an_auth(a_file("a:" HELLO1 ":12001:12001\n"));
+
+	fake.endless = 1;
+	ck_assert_int_eq(login_through(&a, "a", HELLO, 0), 0);
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->answer[0], 0);
+	ck_assert_int_eq(sh->nlines, 1);
+	assert_logged("LOGIN FAILED, user=-, ip=[192.0.2.7]");
 }
 END_TEST
 
@@ -2640,6 +2669,22 @@ START_TEST(before_login_the_dialogue_alone_is_not_root_and_is_confined)
 	ck_assert(kill(dialogue, 0) == -1 && errno == ESRCH);
 	ck_assert(kill(verifier, 0) == -1 && errno == ESRCH);
 	quit(&c);
+}
+END_TEST
+
+START_TEST(dialogue_and_verifier_end_when_root_is_killed)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+	pid_t child[8];
+
+	start(&c, with(file, template, NULL));
+	expect(&c, "+OK");
+	wait_children(c.pid, child, 2);
+	ck_assert(kill(c.pid, SIGKILL) == 0);
+	ck_assert(all_ended());
+	expect_end(&c);
+	close(c.fd);
 }
 END_TEST
 
@@ -3846,6 +3891,7 @@ make_root_case(void)
 	tcase_set_timeout(t, 60);
 	add_as_root(t,
 	    before_login_the_dialogue_alone_is_not_root_and_is_confined, 2);
+	add_as_root(t, dialogue_and_verifier_end_when_root_is_killed, 1);
 	add_as_root(t,
 	    a_session_and_its_keeper_hold_what_they_need_and_no_more, 2);
 	add_as_root(t, without_a_mailbox_there_is_no_keeper, 1);
@@ -3890,6 +3936,7 @@ make_suite(void)
 	tcase_add_test(t, the_attempt_is_wiped_and_its_account_forgotten);
 	tcase_add_loop_test(t, a_line_of_the_file_lets_in_whom_it_names, 0,
 	    COUNT(files));
+	tcase_add_test(t, a_line_with_a_nul_is_no_entry_and_hides_no_other);
 	tcase_add_test(t, a_locked_or_empty_hash_is_not_even_tried);
 	tcase_add_test(t, secrets_of_all_lengths_are_compared_whole);
 	tcase_add_test(t, a_secret_of_255_octets_is_hashed_whole);
@@ -3931,6 +3978,7 @@ make_suite(void)
 	tcase_add_loop_test(t, an_entry_needs_ids_that_are_not_roots, 0,
 	    COUNT(ids));
 	tcase_add_test(t, a_login_leads_through_all_processes);
+	tcase_add_test(t, a_verifier_that_is_killed_is_a_failed_login);
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
 	tcase_add_loop_test(t,
 	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);

@@ -26,8 +26,8 @@ has() {
 
 # The goal is 2,000 lines, 1,400 of them code. It is not reached; until it is,
 # these ceilings may only be lowered.
-max_lines=3252
-max_code=2541
+max_lines=3244
+max_code=2512
 lines=$(cat $all | wc -l)
 echo "lint: $lines lines (ceiling $max_lines, goal 2000)"
 : > "$tmp/out"
@@ -91,13 +91,16 @@ fi
 #  implicit-widening	constants of some thousands, and 2 octets for CRLF
 #  macro-parentheses	arguments that are names of arrays and functions
 #  not-null-terminated	lines end in CRLF
+#  reserved-identifier,	the macros that ask for what lies beyond POSIX have
+#  dcl37, dcl51		such names
 if has clang-tidy; then
 	clang-tidy --quiet --checks="-*,bugprone-*,cert-*,clang-analyzer-*,\
 misc-*,performance-*,portability-*,readability-redundant-*,\
 readability-suspicious-call-argument,readability-misleading-indentation,\
 -cert-err33-c,-cert-err34-c,-bugprone-easily-swappable-parameters,\
 -bugprone-implicit-widening-of-multiplication-result,\
--bugprone-macro-parentheses,-bugprone-not-null-terminated-result" \
+-bugprone-macro-parentheses,-bugprone-not-null-terminated-result,\
+-bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp" \
 	    $sources -- $(make -s print-flags CFLAGS=-O2 HARDENING=) \
 	    2>/dev/null | grep -vE '^[0-9]+ warnings' > "$tmp/out"
 	report "clang-tidy" "$tmp/out"
