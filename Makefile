@@ -150,6 +150,10 @@ mutate:
 machines:
 	sh tests/machines.sh
 
+# Memory that nobody set: what the sanitizers do not see.
+valgrind: pop3d tests/check_mailbox tests/check_auth tests/check_pop3
+	sh tests/valgrind.sh
+
 # Everybody at once, on one mailbox: longer than check.
 stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh

@@ -2,11 +2,12 @@
  * What dietlibc lacks of POSIX.1-2008, for `diet gcc -include` of this file:
  * struct stat with whole times, futimens and dprintf. For Linux alone.
  */
+#include <time.h>
+
 #include <sys/stat.h>
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <time.h>
 
 struct posix_stat {
 	dev_t st_dev;
