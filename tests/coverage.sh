@@ -99,10 +99,10 @@ start(void)
 END
 clang -O1 -c -o "$dir/forked.o" "$dir/forked.c" || exit 1
 
-# %p: by process; %c: mapped.
+# %m: the file is closed once it is mapped; %p: by process; %c: mapped.
 if ! sh tests/alone.sh make check CC=clang LDFLAGS="$dir/forked.o" \
     CFLAGS="-O1 -g -Wno-unused-command-line-argument -fcoverage-mapping \
-    -fprofile-instr-generate=$dir/counters/%p%c.profraw \
+    -fprofile-instr-generate=$dir/counters/%m-%p%c.profraw \
     -fprofile-update=atomic -mllvm -runtime-counter-relocation" \
     >"$dir/log" 2>&1 </dev/null; then
 	cat "$dir/log"
