@@ -43,7 +43,7 @@ FUZZ_OBJECTS = tests/fuzz/tools.o tests/fuzz/reference.o
 FUZZ_CC = clang
 FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all
-SECONDS_EACH = 60
+FUZZ_SECONDS = 60
 
 all: pop3d
 
@@ -100,9 +100,9 @@ $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
 
 $(REPLAYS): tests/fuzz/replay.o
 
-# Random inputs, SECONDS_EACH for each target; needs clang.
+# Random inputs, FUZZ_SECONDS for each target; needs clang.
 fuzz: $(FUZZERS)
-	sh tests/fuzz.sh $(SECONDS_EACH) $(FUZZERS)
+	sh tests/fuzz.sh $(FUZZ_SECONDS) $(FUZZERS)
 
 # A mailbox of its own, and a session on it.
 demo: pop3d
