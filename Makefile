@@ -60,19 +60,21 @@ $(OBJECTS): pop3.h Makefile
 check: pop3d $(CHECKS) $(REPLAYS)
 	sh tests/run.sh
 
-tests/check_mailbox: tests/check_mailbox.c mailbox.c pop3.h Makefile
+tests/check_mailbox: tests/check_mailbox.c tests/md5.h mailbox.c pop3.h Makefile
 	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
 # The same with a buffer that lines and headers do not fit into.
-tests/check_small: tests/check_mailbox.c mailbox.c pop3.h Makefile
+tests/check_small: tests/check_mailbox.c tests/md5.h mailbox.c pop3.h Makefile
 	$(CC) $(TEST_FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 $(LINK) -o $@ \
 	    tests/check_mailbox.c $(CHECK_LIBS)
 
-tests/check_auth: tests/check_auth.c auth.c mailbox.c pop3.h Makefile
+tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.c pop3.h \
+	Makefile
 	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
-tests/check_pop3: tests/check_pop3.c pop3.c auth.c mailbox.c pop3.h Makefile
+tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.c mailbox.c \
+	pop3.h Makefile
 	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
@@ -121,7 +123,7 @@ sanitize:
 	rm -rf tests/sanitize.tmp && mkdir tests/sanitize.tmp
 	cp -R Makefile *.c pop3.h tests/sanitize.tmp
 	mkdir tests/sanitize.tmp/tests
-	cp -R tests/*.c tests/*.sh tests/sessions tests/sanitize.tmp/tests
+	cp -R tests/*.[ch] tests/*.sh tests/sessions tests/sanitize.tmp/tests
 	mkdir tests/sanitize.tmp/tests/fuzz
 	cp -R tests/fuzz/*.c tests/fuzz/*.h tests/fuzz/corpus \
 	    tests/sanitize.tmp/tests/fuzz

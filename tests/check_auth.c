@@ -38,16 +38,7 @@
 #include <check.h>
 
 #include "../pop3.h"
-
-static void
-md5_final(struct md5 *m, unsigned char d[16])
-{
-	int i;
-
-	md5_finish(m, 1);
-	for (i = 0; i < 16; i++)
-		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
-}
+#include "md5.h"
 
 #if defined(__GLIBC__) || defined(__sun)
 #include <crypt.h>

@@ -366,16 +366,7 @@ hook_fstatfs(int fd, struct statfs *s)
 #define time(t)			hook_time(t)
 
 #include "../mailbox.c"
-
-static void
-md5_final(struct md5 *m, unsigned char d[16])
-{
-	int i;
-
-	md5_finish(m, 1);
-	for (i = 0; i < 16; i++)
-		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
-}
+#include "md5.h"
 
 #undef fstatfs
 #undef open

@@ -12,16 +12,7 @@
 #define main pop3_main
 int pop3_main(int, char **);
 #include "../pop3.c"
-
-static void
-md5_final(struct md5 *m, unsigned char d[16])
-{
-	int i;
-
-	md5_finish(m, 1);
-	for (i = 0; i < 16; i++)
-		d[i] = (unsigned char)(m->state[i / 4] >> 8 * (i % 4));
-}
+#include "md5.h"
 #undef main
 
 #include <sys/ioctl.h>
