@@ -577,20 +577,20 @@ auth_enter(struct auth *a, struct mbox *m)
 
 /* ---- Start ---- */
 
-/* -u is a name, or uid:gid where there is no passwd file. */
+/* -u is uid:gid, so that nothing need be looked up, or a name. */
 static const char *
 start_root(struct auth *a)
 {
 	const char *colon = strchr(a->user, ':');
-	const struct passwd *pw = getpwnam(a->user);
+	const struct passwd *pw;
 	struct stat st;
 
-	if (pw != NULL) {
-		a->uid = pw->pw_uid;
-		a->gid = pw->pw_gid;
-	} else if (colon != NULL) {
+	if (colon != NULL) {
 		a->uid = parse_id(a->user, ':');
 		a->gid = parse_id(colon + 1, '\0');
+	} else if ((pw = getpwnam(a->user)) != NULL) {
+		a->uid = pw->pw_uid;
+		a->gid = pw->pw_gid;
 	}
 	if (a->uid == 0 || a->gid == 0)
 		return "-u: no such account, or it is root's";

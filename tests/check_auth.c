@@ -1364,6 +1364,7 @@ START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
 END_TEST
 
 static char w_pop3d[] = "pop3d", w_root[] = "toor", w_wheel[] = "wheel";
+static char w_numbers[] = "1:1";
 
 static const struct {
 	const char *user;
@@ -1389,7 +1390,7 @@ static const struct {
 
 START_TEST(the_dialogues_account_is_a_name_or_numbers_and_not_roots)
 {
-	struct passwd pw[4];
+	struct passwd pw[5];
 	struct auth a = an_auth(NULL);
 	const char *why;
 
@@ -1401,6 +1402,8 @@ START_TEST(the_dialogues_account_is_a_name_or_numbers_and_not_roots)
 	pw[1].pw_gid = 5;
 	pw[2].pw_name = w_wheel;
 	pw[2].pw_uid = 5;
+	pw[3].pw_name = w_numbers;	/* numbers are not looked up */
+	pw[3].pw_uid = pw[3].pw_gid = 5;
 	fake.pw = pw;
 	a.user = dialogues[_i].user;
 	why = auth_start(&a, 0);
