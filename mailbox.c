@@ -432,7 +432,7 @@ enum {
 };
 
 static const struct {
-	const char *start;
+	const char *start;	/* in the order of their first letters */
 	int what;
 } header_lines[] = {
 	{ "Content-Length:", UNSTABLE },
@@ -449,9 +449,9 @@ static const struct {
 	{ "X-IMAPbase:", UNSTABLE | FOLDER },
 	{ "X-Keywords:", UNSTABLE },
 	{ "X-Status:", UNSTABLE },
-	{ "X-UID:", UNSTABLE },
-	{ NULL, 0 }
+	{ "X-UID:", UNSTABLE }
 };
+#define N_HEADER_LINES	(sizeof(header_lines) / sizeof(*header_lines))
 
 /* Unique-ids to be finished side by side: the list's last n, and one more. */
 struct ids {
@@ -487,12 +487,6 @@ static int
 is_at_end(const struct mbox *m)
 {
 	return m->base + (off_t)(m->len - MBOX_BEFORE) >= m->octets;
-}
-
-static int
-is_full(const struct mbox *m)
-{
-	return m->pos == MBOX_BEFORE && m->len == MBOX_BEFORE + MBOX_BUFFER;
 }
 
 /* Go to an offset with nothing read yet; before it, empty lines are seen. */
@@ -558,16 +552,16 @@ is_after_empty(const unsigned char *p)
 static int
 is_from(const unsigned char *p)
 {
-	const unsigned char *t, *end = p + FROM_MAX;
+	const unsigned char *t, *end;
 
 	if (strncmp((const char *)p, "From ", 5) != 0)
 		return 0;
-	for (p += 5; p < end && *p != '\n'; p++) {
-		if (*p != ' ' || !isdigit(p[1]))
-			continue;
+	if ((end = memchr(p, '\n', FROM_MAX)) == NULL)
+		end = p + FROM_MAX;
+	for (p += 5; (p = memchr(p, ' ', (size_t)(end - p))) != NULL; p++) {
 		t = isdigit(p[2]) ? p + 3 : p + 2;
-		if (t[0] == ':' && isdigit(t[1]) && isdigit(t[2]) &&
-		    t + 2 < end)
+		if (isdigit(p[1]) && *t == ':' && isdigit(t[1]) &&
+		    isdigit(t[2]) && t + 2 < end)
 			return 1;
 	}
 	return 0;
@@ -575,49 +569,53 @@ is_from(const unsigned char *p)
 
 /*
  * Count the line ends without CR in n octets, at most STRIDE, and see whether
- * an F stands where a message may start. Written for compilers' vectors: sums
- * of 8 bits side by side, ones and zeros as their comparisons give them, and no
- * exits.
+ * an F may stand where a message starts: two octets behind a line end. Written
+ * for compilers' vectors, with few loads: sums of 8 bits side by side, two
+ * octets late, and no exits. Where there is a CR, all is looked at again.
  */
 enum { STRIDE = 64 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
-#define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
-#define ONES_F(p)	(ONES((p)[0] == 'F') & ONES((p)[-1] == '\n') &	\
-			    ONES((p)[-2] <= '\r'))
+#define LOOK(p, i)							\
+	(ends[i] = (unsigned char)(ends[i] + ((p)[-2] == '\n')),	\
+	cr[i] |= ONES((p)[-2] == '\r'),					\
+	f[i] |= ONES((p)[0] == 'F') & ONES((p)[-2] == '\n'))
 
 static unsigned
 count_ends(const unsigned char *p, size_t n, int *has_f)
 {
-	unsigned char ends[LANES] = { 0 }, f[LANES] = { 0 };
-	unsigned sum = 0;
+	unsigned char ends[LANES] = { 0 }, cr[LANES] = { 0 }, f[LANES] = { 0 };
+	const unsigned char *c = p - 1, *last = p + n - 1;
+	int has_cr = last[-1] == '\r';
+	int sum = (last[-1] == '\n') + (*last == '\n') - (p[-1] == '\n') -
+	    (p[-2] == '\n');
 	size_t i;
 
 	for (; n >= LANES; n -= LANES, p += LANES)
-		for (i = 0; i < LANES; i++) {
-			ends[i] = (unsigned char)(ends[i] - ONES_END(p + i));
-			f[i] |= ONES_F(p + i);
-		}
-	for (i = 0; i < n; i++) {
-		ends[i] = (unsigned char)(ends[i] - ONES_END(p + i));
-		f[i] |= ONES_F(p + i);
-	}
-	for (*has_f = 0, i = 0; i < LANES; i++) {
+		for (i = 0; i < LANES; i++)
+			LOOK(p + i, i);
+	for (i = 0; i < n; i++)
+		LOOK(p + i, i);
+	for (i = 0; i < LANES; i++) {
 		sum += ends[i];
-		*has_f |= f[i];
+		has_cr |= cr[i];
+		f[0] |= f[i];
 	}
-	return sum;
+	*has_f = f[0] | has_cr;
+	while (has_cr && (c = memchr(c, '\r', (size_t)(last - c))) != NULL)
+		sum -= *++c == '\n';
+	return (unsigned)sum;
 }
 
 /* What the header line at p is; a line end stops it, at the latest. */
 static int
 classify(const unsigned char *p)
 {
-	const char *line = (const char *)p;
-	int i, first = toupper(*p);
+	int first = toupper(*p);
+	size_t i;
 
-	for (i = 0; header_lines[i].start != NULL; i++)
+	for (i = 0; i < N_HEADER_LINES && *header_lines[i].start <= first; i++)
 		if (*header_lines[i].start == first &&
-		    strncasecmp(line, header_lines[i].start,
+		    strncasecmp((const char *)p, header_lines[i].start,
 		    strlen(header_lines[i].start)) == 0)
 			return header_lines[i].what;
 	return 0;
@@ -782,7 +780,7 @@ scan_line(struct scan *s)
 	int starts, empty;
 
 	lf = memchr(p, '\n', len);
-	if (len == 0 || (lf == NULL && !is_at_end(m) && !is_full(m)))
+	if (len == 0 || (lf == NULL && !is_at_end(m) && len < MBOX_BUFFER))
 		return 0;
 	if (lf != NULL)
 		len = (size_t)(lf + 1 - p);
@@ -1127,7 +1125,6 @@ mbox_close(struct mbox *m)
 	free(m->msg);
 	m->fd = m->keeper = -1;
 	m->msg = NULL;
-	m->n = m->room = 0;
 }
 
 enum mbox_result

@@ -205,8 +205,6 @@ wrong(struct session *s, const char *text)
  * RFC 2449, section 8.1.1; RFC 3206. fetchmail takes "wait" and "lock" for
  * trouble that passes.
  */
-static const char busy[] =
-    "-ERR [IN-USE] the mailbox is locked, wait and try again";
 static const char unreadable[] =
     "-ERR [SYS/TEMP] the mailbox cannot be read now, wait and try again";
 
@@ -220,7 +218,8 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 	snprintf(why, sizeof(why), "%s%s%s", s->mbox.why, e != 0 ? ": " : "",
 	    e != 0 ? strerror(e) : "");
 	note(s, why);
-	reply(s, "%s", r == MBOX_BUSY ? busy : text);
+	reply(s, "%s", r != MBOX_BUSY ? text :
+	    "-ERR [IN-USE] the mailbox is locked, wait and try again");
 }
 
 /* ---- AUTHORIZATION: RFC 1939, sections 4 and 7; RFC 5034 ---- */
@@ -429,15 +428,20 @@ cmd_list(struct session *s)
 	}
 }
 
-/* A piece of a message, dot-stuffed: RFC 1939, section 3. */
+/* A piece of a message, dot-stuffed: RFC 1939, section 3. As put, at once. */
 static void
 put_piece(struct session *s, const struct piece *piece, int start)
 {
+	char *to;
+
+	if (s->out_len + piece->len + 3 > sizeof(s->out) - 8)
+		flush(s);
+	to = s->out + s->out_len;
 	if (start && piece->len > 0 && *piece->p == '.')
-		put(s, ".", 1);
-	put(s, piece->p, piece->len);
-	if (piece->eol)
-		put(s, "\r\n", 2);
+		*to++ = '.';
+	memcpy(to, piece->p, piece->len);
+	memcpy(to += piece->len, "\r\n", 2);
+	s->out_len = (size_t)(to - s->out) + 2 * (size_t)piece->eol;
 }
 
 /*
@@ -659,8 +663,7 @@ serve(struct session *s, enum mbox_result r)
 		note(s, "no dotlock can be made here, kernel locks only");
 	if (s->mbox.more)
 		note(s, "mailbox has more messages than are shown");
-	s->done = r != MBOX_OK;
-	if (s->done)
+	if ((s->done = r != MBOX_OK))
 		refuse(s, r, r == MBOX_PERM ?
 		    "-ERR [SYS/PERM] the mailbox cannot be served" :
 		    unreadable);
