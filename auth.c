@@ -126,13 +126,11 @@ static void
 set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
     const char *home)
 {
-	struct account *who = &a->account;
-
-	who->uid = uid;
-	who->gid = gid;
-	snprintf(who->name, sizeof(who->name), "%s", name);
-	snprintf(who->home, sizeof(who->home), "%s",
-	    strlen(home) < sizeof(who->home) ? home : "");
+	a->account.uid = uid;
+	a->account.gid = gid;
+	snprintf(a->account.name, sizeof(a->account.name), "%s", name);
+	snprintf(a->account.home, sizeof(a->account.home), "%s",
+	    strlen(home) < sizeof(a->account.home) ? home : "");
 }
 
 /* Take one line of the -f file: its hash, if it is the account looked for. */
@@ -564,12 +562,11 @@ expand(const char *p, const char *name, const char *home,
 enum mbox_result
 auth_enter(struct auth *a, struct mbox *m)
 {
-	const struct account *who = &a->account;
 	char path[PATH_OCTETS];
 
-	if (expand(a->mailbox, who->name, who->home, path) == -1) {
+	if (expand(a->mailbox, a->account.name, a->account.home, path) == -1) {
 		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
-		    who->name);
+		    a->account.name);
 		path[0] = '\0';
 	}
 	return a->root ? priv_enter(a, m, path) : mbox_open(m, path, getuid());

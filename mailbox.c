@@ -473,6 +473,7 @@ struct scan {
 	off_t data;		/* its header, */
 	off_t body;		/* its body */
 	off_t bare;		/* line ends without a CR behind data */
+	int late;		/* for count_ends */
 	off_t header;		/* octets of the header as sent */
 	struct ids *ids;
 };
@@ -569,40 +570,41 @@ is_from(const unsigned char *p)
 
 /*
  * Count the line ends without CR in n octets, at most STRIDE, and see whether
- * an F may stand where a message starts: two octets behind a line end. Written
- * for compilers' vectors, with few loads: sums of 8 bits side by side, two
- * octets late, and no exits. Where there is a CR, all is looked at again.
+ * an F may stand where a message starts: s->late octets behind an LF, 2 until a
+ * CR is seen in the message, then 1. Written for compilers' vectors, with few
+ * loads: sums of 8 bits side by side, ones and zeros as their comparisons give
+ * them, so late, and no exits.
  */
 enum { STRIDE = 64 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
-#define LOOK(p, i)							\
-	(ends[i] = (unsigned char)(ends[i] + ((p)[-2] == '\n')),	\
-	cr[i] |= ONES((p)[-2] == '\r'),					\
-	f[i] |= ONES((p)[0] == 'F') & ONES((p)[-2] == '\n'))
+#define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
+#define LOOK(q, p, i)							\
+	(cr[i] |= ONES((q)[-1] == '\r'),				\
+	f[i] |= ONES(*(p) == 'F') & ONES((q)[0] == '\n'),		\
+	ends[i] = (unsigned char)(ends[i] - ONES_END(q)))
 
 static unsigned
-count_ends(const unsigned char *p, size_t n, int *has_f)
+count_ends(struct scan *s, const unsigned char *p, size_t n, int *has_f)
 {
 	unsigned char ends[LANES] = { 0 }, cr[LANES] = { 0 }, f[LANES] = { 0 };
-	const unsigned char *c = p - 1, *last = p + n - 1;
-	int has_cr = last[-1] == '\r';
-	int sum = (last[-1] == '\n') + (*last == '\n') - (p[-1] == '\n') -
-	    (p[-2] == '\n');
-	size_t i;
+	const unsigned char *q = p - s->late;
+	int sum = 0, has_cr = (q + n)[-1] == '\r';
+	size_t at, i;
 
-	for (; n >= LANES; n -= LANES, p += LANES)
+	for (at = 0; at + LANES <= n; at += LANES)
 		for (i = 0; i < LANES; i++)
-			LOOK(p + i, i);
-	for (i = 0; i < n; i++)
-		LOOK(p + i, i);
-	for (i = 0; i < LANES; i++) {
+			LOOK(q + at + i, p + at + i, i);
+	for (i = 0; at + i < n; i++)
+		LOOK(q + at + i, p + at + i, i);
+	for (*has_f = 0, i = 0; i < LANES; i++) {
 		sum += ends[i];
 		has_cr |= cr[i];
-		f[0] |= f[i];
+		*has_f |= f[i];
 	}
-	*has_f = f[0] | has_cr;
-	while (has_cr && (c = memchr(c, '\r', (size_t)(last - c))) != NULL)
-		sum -= *++c == '\n';
+	for (; q < p; q++)
+		sum += (ONES_END(q + n) & 1) - (ONES_END(q) & 1);
+	*has_f |= has_cr && s->late == 2;
+	s->late = has_cr ? 1 : s->late;
 	return (unsigned)sum;
 }
 
@@ -726,6 +728,7 @@ begin_message(struct scan *s)
 	s->seen = s->in_id = 0;
 	s->in_wide = 1;
 	s->bare = 0;
+	s->late = 2;
 	md5_init(&s->ids->id[s->ids->n]);
 	md5_init(&s->ids->wide);
 }
@@ -834,10 +837,10 @@ scan_body(struct scan *s)
 		p = m->data + m->pos;
 		n = m->len - m->pos < stride ? m->len - m->pos : stride;
 		stride = 2 * n < STRIDE ? 2 * n : STRIDE;
-		ends = count_ends(p, n, &has_f);
+		ends = count_ends(s, p, n, &has_f);
 		if (!has_f || (k = find_from(m, p, n, &more)) == n)
 			continue;
-		s->bare += count_ends(p, k, &has_f);
+		s->bare += count_ends(s, p, k, &has_f);
 		m->pos += k;
 		if (!more) {
 			end_message(s);

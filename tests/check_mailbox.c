@@ -1643,6 +1643,31 @@ START_TEST(messages_begin_and_end_where_they_should)
 }
 END_TEST
 
+/*
+ * The scan looks at strides of a body, and sees what starts a message one way
+ * while there was no CR, another way behind one. So the first CR, the LFs and
+ * the F may lie on both sides of every border.
+ */
+START_TEST(the_first_cr_of_a_body_hides_no_message)
+{
+	static const char *const ends[] = { "\n\r\n", "\r\n\r\n", "\r\n\n",
+	    "\n\n", "\r\n\r\nF\r\n\r\n", "x\rx\n\n" };
+	size_t len;
+
+	for (len = 0; len < 2200; len++) {
+		snprintf(where, sizeof(where), "%lu octets",
+		    (unsigned long)len);
+		file.len = 0;
+		put_text(&file, FROM_LINE "a: b\n\n");
+		put_octets(&file, 'x', len);
+		put_text(&file, ends[_i]);
+		put_text(&file, FROM_LINE "c: d\n\ny\n");
+		expect_agreement();
+		ck_assert_int_eq((int)box.n, 2);
+	}
+}
+END_TEST
+
 START_TEST(repeated_ids_are_numbered_in_mailbox_order)
 {
 	static const char *const ends[] = { "", "", "-2", "", "-3", "-2" };
@@ -3934,6 +3959,7 @@ add_scan(Suite *s)
 	    COUNT(plain_mail));
 	tcase_add_loop_test(t, messages_begin_and_end_where_they_should, 0,
 	    COUNT(shapes));
+	tcase_add_loop_test(t, the_first_cr_of_a_body_hides_no_message, 0, 6);
 	tcase_add_test(t, repeated_ids_are_numbered_in_mailbox_order);
 	tcase_add_test(t,
 	    random_mailboxes_are_scanned_and_read_as_the_naive_way_does);
