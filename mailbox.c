@@ -572,8 +572,7 @@ is_from(const unsigned char *p)
  * Count the line ends without CR in n octets, at most STRIDE, and see whether
  * an F may stand where a message starts: s->late octets behind an LF, 2 until a
  * CR is seen in the message, then 1. Written for compilers' vectors, with few
- * loads: sums of 8 bits side by side, ones and zeros as their comparisons give
- * them, so late, and no exits.
+ * loads, sums of 8 bits side by side, comparisons as they come, and no exits.
  */
 enum { STRIDE = 64 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
@@ -1128,6 +1127,7 @@ mbox_close(struct mbox *m)
 	free(m->msg);
 	m->fd = m->keeper = -1;
 	m->msg = NULL;
+	m->n = m->room = 0;
 }
 
 enum mbox_result

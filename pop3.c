@@ -122,16 +122,32 @@ flush(struct session *s)
 }
 
 /*
- * At most PIECE_MAX octets at a time. What is there goes out before and not
- * after they are added, so the end of a message is never alone in a packet.
+ * A piece of a message, dot-stuffed: RFC 1939, section 3. What is there goes
+ * out before and not after it is added, so the end of a message is never alone
+ * in a packet.
  */
+static void
+put_piece(struct session *s, const struct piece *piece, int start)
+{
+	char *to;
+
+	if (s->out_len + piece->len + 3 > sizeof(s->out) - 8)
+		flush(s);
+	to = s->out + s->out_len;
+	if (start && piece->len > 0 && *piece->p == '.')
+		*to++ = '.';
+	memcpy(to, piece->p, piece->len);
+	memcpy(to += piece->len, "\r\n", 2);
+	s->out_len = (size_t)(to - s->out) + 2 * (size_t)piece->eol;
+}
+
+/* At most PIECE_MAX octets at a time. */
 static void
 put(struct session *s, const void *p, size_t len)
 {
-	if (s->out_len + len > sizeof(s->out) - 8)
-		flush(s);
-	memcpy(s->out + s->out_len, p, len);
-	s->out_len += len;
+	struct piece piece = { .p = p, .len = len };
+
+	put_piece(s, &piece, 0);
 }
 
 static void
@@ -426,22 +442,6 @@ cmd_list(struct session *s)
 				put_entry(s, "", i);
 		reply(s, ".");
 	}
-}
-
-/* A piece of a message, dot-stuffed: RFC 1939, section 3. As put, at once. */
-static void
-put_piece(struct session *s, const struct piece *piece, int start)
-{
-	char *to;
-
-	if (s->out_len + piece->len + 3 > sizeof(s->out) - 8)
-		flush(s);
-	to = s->out + s->out_len;
-	if (start && piece->len > 0 && *piece->p == '.')
-		*to++ = '.';
-	memcpy(to, piece->p, piece->len);
-	memcpy(to += piece->len, "\r\n", 2);
-	s->out_len = (size_t)(to - s->out) + 2 * (size_t)piece->eol;
 }
 
 /*

@@ -27,7 +27,7 @@ has() {
 # The goal is 2,000 lines, 1,400 of them code. It is not reached; until it is,
 # these ceilings may only be lowered.
 max_lines=3244
-max_code=2512
+max_code=2511
 lines=$(cat $all | wc -l)
 echo "lint: $lines lines (ceiling $max_lines, goal 2000)"
 : > "$tmp/out"
