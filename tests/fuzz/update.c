@@ -45,8 +45,8 @@ struct stretch {
 	int is_mail;		/* an empty line stands in front of it */
 };
 
-static struct stretch kept[2 * MESSAGES_MAX + 4];
-static size_t nkept;
+static struct stretch kept[4 * MESSAGES_MAX + 8];
+static size_t nkept, nkept_later;	/* later: when the stranger wrote */
 
 static void
 append(const struct bytes *b)
@@ -148,8 +148,7 @@ hook_fstat(int fd, struct stat *st)
 	if (updating && fd == box.fd && ++looks == plan.stranger) {
 		append(&unlocked);
 		writing = 1;
-		kept[nkept].octets = unlocked;
-		kept[nkept++].is_mail = 0;
+		nkept = nkept_later;
 	}
 	return fstat(fd, st);
 }
@@ -227,21 +226,58 @@ match(const struct maildrop *was, const struct maildrop *is, size_t *to)
 	}
 }
 
+/* Mark where a list's messages begin and end, and which octets are to go. */
 static void
-keep(const unsigned char *p, size_t len, int is_mail)
+mark(const struct maildrop *is, const size_t *to, size_t n, char *border,
+    char *dead)
 {
-	memset(&kept[nkept], 0, sizeof(kept[nkept]));
-	add(&kept[nkept].octets, p, len);
-	kept[nkept++].is_mail = is_mail;
+	const struct mail *m;
+	size_t k;
+
+	for (k = 0; k < n; k++) {
+		if (to[k] == is->n)
+			continue;
+		m = &is->mail[to[k]];
+		border[m->start] = border[m->end] = 1;
+		if (is_set(plan.deleted, k))
+			memset(dead + m->start, 1, m->end - m->start);
+	}
+}
+
+/*
+ * Remember what must stay: whatever stands between the borders of messages,
+ * the stranger's octets, from len on, apart. Whether these come before the scan
+ * or after it is not known yet: what goes in one of the two cases is left out.
+ */
+static void
+note_kept(const struct bytes *file, size_t len, const char *border,
+    const char *dead)
+{
+	size_t from, to;
+
+	for (nkept_later = from = 0; from < file->len; from = to) {
+		if (from == len)
+			nkept = nkept_later;
+		for (to = from + 1; to < file->len && to != len &&
+		    !border[to]; to++)
+			;
+		if (dead[from])
+			continue;
+		memset(&kept[nkept_later], 0, sizeof(*kept));
+		add(&kept[nkept_later].octets, file->p + from, to - from);
+		kept[nkept_later++].is_mail = from != len && from > 0;
+	}
+	if (len == file->len)
+		nkept = nkept_later;
 }
 
 /*
  * What must be left of a file when the messages that `to` leads to and that
- * were deleted are gone; with note each stretch of it is remembered.
+ * were deleted are gone.
  */
 static struct bytes
 remove_deleted(const struct bytes *file, const struct maildrop *is,
-    const size_t *to, size_t n, int note)
+    const size_t *to, size_t n)
 {
 	struct bytes left = { NULL, 0, 0 };
 	size_t i, k, at = 0, start, end;
@@ -259,12 +295,8 @@ remove_deleted(const struct bytes *file, const struct maildrop *is,
 		if (i < is->n && !known)
 			continue;	/* part of what lies between */
 		add(&left, file->p + at, start - at);
-		if (note && start > at)
-			keep(file->p + at, start - at, at > 0);
 		if (!dead)
 			add(&left, file->p + start, end - start);
-		if (note && !dead && end > start)
-			keep(file->p + start, end - start, 1);
 		at = end;
 	}
 	return left;
@@ -353,6 +385,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	struct maildrop is = parse(now->p, now->len, MESSAGES_MAX), later;
 	struct bytes left, with, longer = { NULL, 0, 0 };
 	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i;
+	char *border, *dead;
 	enum mbox_result r;
 
 	match(was, &is, to);
@@ -369,21 +402,27 @@ run_update(const struct bytes *now, const struct maildrop *was)
 		drop_maildrop(&is);
 		return;
 	}
-	left = remove_deleted(now, &is, to, was->n, 1);
+	left = remove_deleted(now, &is, to, was->n);
 	/* the stranger may also come before the scan */
 	add(&longer, now->p, now->len);
 	add(&longer, unlocked.p, unlocked.len);
 	later = parse(longer.p, longer.len, MESSAGES_MAX);
 	match(was, &later, to_later);
-	with = remove_deleted(&longer, &later, to_later, was->n, 0);
+	with = remove_deleted(&longer, &later, to_later, was->n);
+	border = calloc(2, longer.len + 1);
+	CHECK(border != NULL);
+	dead = border + longer.len + 1;
+	mark(&is, to, was->n, border, dead);
+	mark(&later, to_later, was->n, border, dead);
+	note_kept(&longer, now->len, border, dead);
+	free(border);
 	looks = calls = 0;
 	failed = writing = 0;
 	updating = 1;
 	r = mbox_update(&box);
 	check_result(r, &left, &with);
-	for (i = 0; i < nkept; i++)
-		if (kept[i].octets.p != unlocked.p)
-			drop(&kept[i].octets);
+	for (i = 0; i < nkept_later; i++)
+		drop(&kept[i].octets);
 	drop(&left);
 	drop(&with);
 	drop(&longer);
