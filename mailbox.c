@@ -572,15 +572,20 @@ is_from(const unsigned char *p)
  * Count the line ends without CR in n octets, at most STRIDE, and see whether
  * an F may stand where a message starts: s->late octets behind an LF, 2 until a
  * CR is seen in the message, then 1. Written for compilers' vectors, with few
- * loads, sums of 8 bits side by side, comparisons as they come, and no exits.
+ * loads, sums of 8 bits side by side, and no exits; of one loop instead of two
+ * not all of them make vectors.
  */
 enum { STRIDE = 64 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
 #define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
-#define LOOK(q, p, i)							\
-	(cr[i] |= ONES((q)[-1] == '\r'),				\
-	f[i] |= ONES(*(p) == 'F') & ONES((q)[0] == '\n'),		\
-	ends[i] = (unsigned char)(ends[i] - ONES_END(q)))
+#define LOOK(octets) {							\
+	for (i = 0; i < (octets); i++) {				\
+		cr[i] |= ONES(q[at + i - 1] == '\r');			\
+		f[i] |= ONES(p[at + i] == 'F') & ONES(q[at + i] == '\n'); \
+	}								\
+	for (i = 0; i < (octets); i++)					\
+		ends[i] = (unsigned char)(ends[i] - ONES_END(q + at + i)); \
+}
 
 static unsigned
 count_ends(struct scan *s, const unsigned char *p, size_t n, int *has_f)
@@ -591,10 +596,8 @@ count_ends(struct scan *s, const unsigned char *p, size_t n, int *has_f)
 	size_t at, i;
 
 	for (at = 0; at + LANES <= n; at += LANES)
-		for (i = 0; i < LANES; i++)
-			LOOK(q + at + i, p + at + i, i);
-	for (i = 0; at + i < n; i++)
-		LOOK(q + at + i, p + at + i, i);
+		LOOK(LANES)
+	LOOK(n - at)
 	for (*has_f = 0, i = 0; i < LANES; i++) {
 		sum += ends[i];
 		has_cr |= cr[i];
@@ -981,8 +984,7 @@ static void
 match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 {
 	size_t i, known = 0, next = 0;
-	struct message *to;
-	const struct message *from;
+	struct message *to, *from;
 
 	for (; next < n && index[next] < old; next++)
 		known += !msg[index[next]].gone;
@@ -1007,13 +1009,12 @@ match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 static enum mbox_result
 rescan(struct mbox *m)
 {
-	enum mbox_result r;
 	size_t old = m->n, all, i, k;
+	enum mbox_result r = scan(m);
 	uint32_t *index;
 	struct message *msg;
 	off_t at = 0;
 
-	r = scan(m);
 	all = m->n;
 	m->n = old;
 	if (r != MBOX_OK)
@@ -1052,14 +1053,12 @@ is_unchanged(const struct mbox *m)
 static enum mbox_result
 renew(struct mbox *m)
 {
-	enum mbox_result r;
+	enum mbox_result r = MBOX_OK;
 
-	if (is_unchanged(m))
-		return MBOX_OK;
-	if ((r = lock(m)) != MBOX_OK)
-		return r;
-	r = rescan(m);
-	unlock(m);
+	if (!is_unchanged(m) && (r = lock(m)) == MBOX_OK) {
+		r = rescan(m);
+		unlock(m);
+	}
 	return r;
 }
 
