@@ -116,6 +116,7 @@ static struct {
 	int lie;		/* a call that says yes and does not do it */
 	int gullible;		/* crypt takes any secret */
 	int endless;		/* the alarm comes before crypt ends */
+	int mute;		/* the verifier's answer cannot be written */
 #if HAS_SHADOW
 	struct spwd *sp;
 #endif
@@ -481,6 +482,15 @@ fake_crypt(const char *secret, const char *hash)
 	return same;
 }
 
+static ssize_t
+fake_write(int fd, const void *p, size_t n)
+{
+	if (!fake.mute || fake.role != 2)
+		return write(fd, p, n);
+	errno = EIO;
+	return -1;
+}
+
 #if defined(__linux__)
 /* Elsewhere no process ends with its parent: so none does here either. */
 static int
@@ -516,6 +526,7 @@ fake_prctl(int what, unsigned long signal)
 #define getpwnam	fake_getpwnam
 #define getpwuid	fake_getpwuid
 #define crypt		fake_crypt
+#define write		fake_write
 /* the resource is an enum in some headers, and an int in others */
 #define setrlimit(what, limit) (fake.on ? fake_setrlimit((int)(what), limit) : \
 	(setrlimit)(what, limit))
@@ -546,6 +557,7 @@ fake_prctl(int what, unsigned long signal)
 #undef getpwuid
 #undef getspnam
 #undef crypt
+#undef write
 #undef setrlimit
 #undef prctl
 
@@ -1759,6 +1771,20 @@ START_TEST(a_verifier_that_is_killed_is_a_failed_login)
 	ck_assert_int_eq(sh->answer[0], 0);
 	ck_assert_int_eq(sh->nlines, 1);
 	assert_logged("LOGIN FAILED, user=-, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* The password was right: nobody may be told anything else. */
+START_TEST(a_verifier_that_cannot_answer_ends_the_dialogue)
+{
+	struct auth a = a_mailbox();
+
+	fake.mute = 1;
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->answer[0], 0);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert(strncmp(sh->line[0], "verifier: ", 10) == 0);
 }
 END_TEST
 
@@ -4011,6 +4037,7 @@ make_suite(void)
 	    COUNT(ids));
 	tcase_add_test(t, a_login_leads_through_all_processes);
 	tcase_add_test(t, a_verifier_that_is_killed_is_a_failed_login);
+	tcase_add_test(t, a_verifier_that_cannot_answer_ends_the_dialogue);
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
 	tcase_add_loop_test(t,
 	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);
