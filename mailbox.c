@@ -580,7 +580,7 @@ enum { STRIDE = 64 * LANES };
 #define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
 #define LOOK(octets) {							\
 	for (i = 0; i < (octets); i++) {				\
-		cr[i] |= ONES(q[at + i - 1] == '\r');			\
+		cr[i] |= ONES((q + at + i)[-1] == '\r');		\
 		f[i] |= ONES(p[at + i] == 'F') & ONES(q[at + i] == '\n'); \
 	}								\
 	for (i = 0; i < (octets); i++)					\
