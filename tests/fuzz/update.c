@@ -45,8 +45,13 @@ struct stretch {
 	int is_mail;		/* an empty line stands in front of it */
 };
 
-static struct stretch kept[4 * MESSAGES_MAX + 8];
-static size_t nkept, nkept_later;	/* later: when the stranger wrote */
+/* By the list of messages: without what the stranger wrote, and with it. */
+static struct kept {
+	struct stretch stretch[2 * MESSAGES_MAX + 4];
+	size_t n;
+} kept[2];
+static off_t longer_len;	/* octets of the file with it */
+static int scanned;		/* the scan has seen it: the second list */
 
 static void
 append(const struct bytes *b)
@@ -88,11 +93,15 @@ static void
 check_nothing_is_lost(void)
 {
 	static struct bytes file;
+	const struct kept *k;
 	size_t i, lost = 0;
 
+	/* nothing is moved before the scan, and then both lists hold */
+	scanned |= writing && box.octets == longer_len;
+	k = &kept[scanned];
 	read_whole(path_of("alice"), &file);
-	for (i = 0; i < nkept; i++)
-		lost += !is_whole(&kept[i], &file);
+	for (i = 0; i < k->n; i++)
+		lost += !is_whole(&k->stretch[i], &file);
 	CHECK(lost <= (box.no_copy ? 1 : 0));
 }
 
@@ -148,7 +157,8 @@ hook_fstat(int fd, struct stat *st)
 	if (updating && fd == box.fd && ++looks == plan.stranger) {
 		append(&unlocked);
 		writing = 1;
-		nkept = nkept_later;
+		kept[0].stretch[kept[0].n].octets = unlocked;
+		kept[0].stretch[kept[0].n++].is_mail = 0;
 	}
 	return fstat(fd, st);
 }
@@ -226,58 +236,23 @@ match(const struct maildrop *was, const struct maildrop *is, size_t *to)
 	}
 }
 
-/* Mark where a list's messages begin and end, and which octets are to go. */
 static void
-mark(const struct maildrop *is, const size_t *to, size_t n, char *border,
-    char *dead)
+keep(struct kept *k, const unsigned char *p, size_t len, int is_mail)
 {
-	const struct mail *m;
-	size_t k;
+	struct stretch *s = &k->stretch[k->n++];
 
-	for (k = 0; k < n; k++) {
-		if (to[k] == is->n)
-			continue;
-		m = &is->mail[to[k]];
-		border[m->start] = border[m->end] = 1;
-		if (is_set(plan.deleted, k))
-			memset(dead + m->start, 1, m->end - m->start);
-	}
-}
-
-/*
- * Remember what must stay: whatever stands between the borders of messages,
- * the stranger's octets, from len on, apart. Whether these come before the scan
- * or after it is not known yet: what goes in one of the two cases is left out.
- */
-static void
-note_kept(const struct bytes *file, size_t len, const char *border,
-    const char *dead)
-{
-	size_t from, to;
-
-	for (nkept_later = from = 0; from < file->len; from = to) {
-		if (from == len)
-			nkept = nkept_later;
-		for (to = from + 1; to < file->len && to != len &&
-		    !border[to]; to++)
-			;
-		if (dead[from])
-			continue;
-		memset(&kept[nkept_later], 0, sizeof(*kept));
-		add(&kept[nkept_later].octets, file->p + from, to - from);
-		kept[nkept_later++].is_mail = from != len && from > 0;
-	}
-	if (len == file->len)
-		nkept = nkept_later;
+	memset(s, 0, sizeof(*s));
+	add(&s->octets, p, len);
+	s->is_mail = is_mail;
 }
 
 /*
  * What must be left of a file when the messages that `to` leads to and that
- * were deleted are gone.
+ * were deleted are gone; each stretch of it is remembered.
  */
 static struct bytes
 remove_deleted(const struct bytes *file, const struct maildrop *is,
-    const size_t *to, size_t n)
+    const size_t *to, size_t n, struct kept *stays)
 {
 	struct bytes left = { NULL, 0, 0 };
 	size_t i, k, at = 0, start, end;
@@ -295,8 +270,12 @@ remove_deleted(const struct bytes *file, const struct maildrop *is,
 		if (i < is->n && !known)
 			continue;	/* part of what lies between */
 		add(&left, file->p + at, start - at);
+		if (start > at)
+			keep(stays, file->p + at, start - at, at > 0);
 		if (!dead)
 			add(&left, file->p + start, end - start);
+		if (!dead && end > start)
+			keep(stays, file->p + start, end - start, 1);
 		at = end;
 	}
 	return left;
@@ -384,8 +363,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 {
 	struct maildrop is = parse(now->p, now->len, MESSAGES_MAX), later;
 	struct bytes left, with, longer = { NULL, 0, 0 };
-	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i;
-	char *border, *dead;
+	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i, k;
 	enum mbox_result r;
 
 	match(was, &is, to);
@@ -402,27 +380,23 @@ run_update(const struct bytes *now, const struct maildrop *was)
 		drop_maildrop(&is);
 		return;
 	}
-	left = remove_deleted(now, &is, to, was->n);
+	left = remove_deleted(now, &is, to, was->n, &kept[0]);
 	/* the stranger may also come before the scan */
 	add(&longer, now->p, now->len);
 	add(&longer, unlocked.p, unlocked.len);
 	later = parse(longer.p, longer.len, MESSAGES_MAX);
 	match(was, &later, to_later);
-	with = remove_deleted(&longer, &later, to_later, was->n);
-	border = calloc(2, longer.len + 1);
-	CHECK(border != NULL);
-	dead = border + longer.len + 1;
-	mark(&is, to, was->n, border, dead);
-	mark(&later, to_later, was->n, border, dead);
-	note_kept(&longer, now->len, border, dead);
-	free(border);
+	with = remove_deleted(&longer, &later, to_later, was->n, &kept[1]);
+	longer_len = (off_t)longer.len;
 	looks = calls = 0;
-	failed = writing = 0;
+	failed = writing = scanned = 0;
 	updating = 1;
 	r = mbox_update(&box);
 	check_result(r, &left, &with);
-	for (i = 0; i < nkept_later; i++)
-		drop(&kept[i].octets);
+	for (k = 0; k < 2; k++)
+		for (i = 0; i < kept[k].n; i++)
+			if (kept[k].stretch[i].octets.p != unlocked.p)
+				drop(&kept[k].stretch[i].octets);
 	drop(&left);
 	drop(&with);
 	drop(&longer);
@@ -453,7 +427,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct maildrop was;
 
 	updating = 0;
-	nkept = 0;
+	kept[0].n = kept[1].n = 0;
 	take_plan(&data, &size);
 	file = take_field(&data, &size);
 	added = take_field(&data, &size);
