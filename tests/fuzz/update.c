@@ -211,21 +211,24 @@ is_alike(const struct mail *a, const struct mail *b)
  * Find the old messages in the new list: to[i] is the number of i there, or
  * is->n if it is gone. The k-th of some that are alike is the k-th of those;
  * if there are fewer than before all are gone, and so is what went to a place
- * in front of one that was in front of it.
+ * in front of one that was in front of it. What gone names was gone before, and
+ * stays so.
  */
 static void
-match(const struct maildrop *was, const struct maildrop *is, size_t *to)
+match(const struct maildrop *was, const struct maildrop *is, const int *gone,
+    size_t *to)
 {
 	size_t i, k, before, old, new, at = 0;
 
 	for (i = 0; i < was->n; i++) {
 		for (before = old = k = 0; k < was->n; k++)
-			if (is_alike(&was->mail[i], &was->mail[k])) {
+			if (!gone[k] &&
+			    is_alike(&was->mail[i], &was->mail[k])) {
 				before += k < i;
 				old++;
 			}
 		to[i] = is->n;
-		for (new = k = 0; k < is->n; k++)
+		for (new = k = 0; !gone[i] && k < is->n; k++)
 			if (is_alike(&was->mail[i], &is->mail[k]) &&
 			    new++ == before)
 				to[i] = k;
@@ -364,13 +367,17 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	struct maildrop is = parse(now->p, now->len, MESSAGES_MAX), later;
 	struct bytes left, with, longer = { NULL, 0, 0 };
 	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i, k;
+	int gone[MESSAGES_MAX] = { 0 };
 	enum mbox_result r;
 
-	match(was, &is, to);
+	match(was, &is, gone, to);
 	for (i = 0; i < was->n; i++)
 		box.msg[i].deleted = is_set(plan.deleted, i) ? 1 : 0;
-	if (is.is_mbox && plan.old == 2)
+	if (is.is_mbox && plan.old == 2) {
 		check_reading(&is, to, was->n);
+		for (i = 0; i < was->n; i++)
+			gone[i] = to[i] == is.n;
+	}
 	if (!is.is_mbox || !is_any_deleted(&is, to, was->n)) {
 		r = mbox_update(&box);
 		CHECK(r == MBOX_OK || !is.is_mbox);
@@ -385,7 +392,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	add(&longer, now->p, now->len);
 	add(&longer, unlocked.p, unlocked.len);
 	later = parse(longer.p, longer.len, MESSAGES_MAX);
-	match(was, &later, to_later);
+	match(was, &later, gone, to_later);
 	with = remove_deleted(&longer, &later, to_later, was->n, &kept[1]);
 	longer_len = (off_t)longer.len;
 	looks = calls = 0;
