@@ -2,7 +2,8 @@
 # Run fuzz targets, each for some seconds: "make fuzz" calls this from the top
 # directory. Inputs that reach something new are kept in tests/fuzz.tmp, and so
 # is one that shows a fault. "merge" for the seconds takes over into the corpus
-# what of the former reaches more than the corpus does.
+# what of the former reaches more than the corpus does. With FUZZ_SEED in the
+# environment the inputs are the same ones each time.
 #
 #	sh tests/fuzz.sh seconds|merge tests/fuzz/scan.fuzz ...
 
@@ -37,7 +38,8 @@ for program in "$@"; do
 	fi
 	echo "== $program"
 	if TMPDIR=$work "$PWD/$program" -timeout=10 -max_len=4096 \
-	    -artifact_prefix="$found/$name-" -print_final_stats=1 "$@" \
+	    -artifact_prefix="$found/$name-" -print_final_stats=1 \
+	    -seed="${FUZZ_SEED:-0}" "$@" \
 	    >"$work/log" 2>&1; then
 		passed=$((passed + 1))
 		grep -E 'DONE|number_of_executed|MERGE-OUTER: [0-9]+ new' \
