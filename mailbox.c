@@ -626,16 +626,16 @@ classify(const unsigned char *p)
 }
 
 /*
- * Choose what of a header line goes into the unique-id: popa3d's set, so that a
- * site can change over without mail being fetched again; and, as long as it is
- * not known that this set says enough, all that mail readers leave alone.
+ * Choose what of a header or "From " line is in the unique-id: popa3d's set,
+ * so that a site can change over without mail being fetched again; and, as long
+ * as it is not known that this says enough, all that mail readers leave alone.
  */
 static void
 begin_header_line(struct scan *s, const unsigned char *p)
 {
 	int what = 0, received = s->seen & RECEIVED;
 
-	if (*p == ' ' || *p == '\t')
+	if (p[-1] != '\n' || *p == ' ' || *p == '\t')
 		return;		/* as the line it continues */
 	/* behind Received only Delivered-To and X-Delivery-ID still count */
 	if (!received || *p == 'D' || *p == 'd' || *p == 'X')
@@ -727,8 +727,7 @@ begin_message(struct scan *s)
 		s->m->more = s->end = 1;
 	s->state = FROM;
 	s->start = here(s->m);
-	s->seen = s->in_id = 0;
-	s->in_wide = 1;
+	s->seen = 0;
 	s->bare = 0;
 	s->late = 2;
 	md5_init(&s->ids->id[s->ids->n]);
@@ -763,11 +762,11 @@ end_line(struct scan *s, int empty)
 {
 	off_t at = here(s->m);
 
+	s->bare += s->m->data[s->m->pos - 2] != '\r';
 	if (s->state == FROM) {
 		s->state = HEADER;
 		s->data = at;
-		s->in_wide = 0;
-		s->bare = 0;
+		s->bare = s->in_wide = 0;
 	} else if (empty) {
 		s->state = BODY;
 		s->body = at;
@@ -775,35 +774,36 @@ end_line(struct scan *s, int empty)
 	}
 }
 
-/* A "From " line or a header line, or as much of it as the buffer holds. */
+/* A "From " line or a header's lines, or as much of one as the buffer holds. */
 static int
 scan_line(struct scan *s)
 {
 	struct mbox *m = s->m;
-	const unsigned char *p = m->data + m->pos, *lf;
-	size_t len = m->len - m->pos;
-	int starts, empty;
+	const unsigned char *p, *lf;
+	size_t len;
+	int empty;
 
-	lf = memchr(p, '\n', len);
-	if (len == 0 || (lf == NULL && !is_at_end(m) && len < MBOX_BUFFER))
-		return 0;
-	if (lf != NULL)
-		len = (size_t)(lf + 1 - p);
-	m->pos += len;
-	starts = s->state == HEADER && p[-1] == '\n';
-	empty = starts && lf != NULL && is_after_empty(lf + 1);
-	if (empty)
-		s->in_id = s->in_wide = 0;
-	else if (starts)
-		begin_header_line(s, p);
-	if (s->in_id)
-		md5_update(&s->ids->id[s->ids->n], p, len);
-	if (s->in_wide)
-		md5_update(&s->ids->wide, p, len);
-	if (lf != NULL) {
-		s->bare += lf[-1] != '\r';
-		end_line(s, empty);
-	}
+	do {	/* a short message has a dozen of them */
+		p = m->data + m->pos;
+		len = m->len - m->pos;
+		if ((lf = memchr(p, '\n', len)) != NULL)
+			len = (size_t)(lf + 1 - p);
+		else if (len == 0 || (!is_at_end(m) && len < MBOX_BUFFER))
+			return 0;
+		m->pos += len;
+		empty = s->state == HEADER && lf != NULL &&
+		    is_after_empty(lf + 1);
+		if (empty)
+			s->in_id = s->in_wide = 0;
+		else
+			begin_header_line(s, p);
+		if (s->in_id)
+			md5_update(&s->ids->id[s->ids->n], p, len);
+		if (s->in_wide)
+			md5_update(&s->ids->wide, p, len);
+		if (lf != NULL)
+			end_line(s, empty);
+	} while (s->state == HEADER);
 	return 1;
 }
 
@@ -838,7 +838,7 @@ scan_body(struct scan *s)
 	for (; m->pos < m->len; m->pos += n, s->bare += ends) {
 		p = m->data + m->pos;
 		n = m->len - m->pos < stride ? m->len - m->pos : stride;
-		stride = 2 * n < STRIDE ? 2 * n : STRIDE;
+		stride = n + 32 < STRIDE ? n + 32 : STRIDE;
 		ends = count_ends(s, p, n, &has_f);
 		if (!has_f || (k = find_from(m, p, n, &more)) == n)
 			continue;
