@@ -178,16 +178,18 @@ def break_constant(tokens, i, line):
     t = tokens[i]
     before = tokens[i - 1].text if i > 0 else ""
     after = tokens[i + 1].text if i + 1 < len(tokens) else ""
+    # the size of an array is none of the program's doing
+    if before == "[" and re.match(r"\s*(static |const |unsigned |struct )*"
+            r"(char|int|long|size_t|uint\d+_t|gid_t)\b", line):
+        return
     if t.kind == "number":
-        # the size of an array is none of the program's doing
-        if before == "[" and re.match(r"\s*(static |const |unsigned |struct )*"
-                r"(char|int|long|size_t|uint\d+_t|gid_t)\b", line):
-            return
         m = re.match(r"(0[xX][0-9a-fA-F]+|\d+)([uUlL]*)$", t.text)
         octal = re.match(r"0[0-7]+$", m.group(1))
         n = int(m.group(1), 8 if octal else 0)
-        yield "const", i, i, ("0%o%s" if octal else "%d%s") % (n + 1,
-            m.group(2))
+        # a 1 that stands alone is true, as 2 would be
+        if n != 1 or before == "-" or after not in (";", ":"):
+            yield "const", i, i, ("0%o%s" if octal else "%d%s") % (n + 1,
+                m.group(2))
         if n == 1 and before != "-":
             yield "const", i, i, "0" + m.group(2)
     elif t.kind == "char":
