@@ -959,20 +959,20 @@ number(struct mbox *m)
 	return 0;
 }
 
-int
+enum mbox_result
 mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 {
 	static const char hex[] = "0123456789abcdef";
 	size_t k;
 
 	if (!m->numbered && number(m) == -1)
-		return -1;
+		return fail(m, MBOX_TEMP, "mailbox is too long");
 	for (k = 0; k < 16; k++)
 		uid[k] = hex[m->msg[i].hash >> (60 - 4 * k) & 15];
 	uid[16] = '\0';
 	if (m->msg[i].ordinal > 1)
 		snprintf(uid + 16, UID_OCTETS - 16, "-%u", m->msg[i].ordinal);
-	return 0;
+	return MBOX_OK;
 }
 
 /*

@@ -420,7 +420,7 @@ put_entry(struct session *s, const char *status, size_t i)
 	if (s->command->name[0] == 'L')
 		reply(s, "%s%lu %lld", status, (unsigned long)i + 1,
 		    (long long)s->mbox.msg[i].size);
-	else if (mbox_uid(&s->mbox, i, uid) == 0)
+	else if (mbox_uid(&s->mbox, i, uid) == MBOX_OK)
 		reply(s, "%s%lu %s", status, (unsigned long)i + 1, uid);
 }
 
@@ -431,7 +431,7 @@ cmd_list(struct session *s)
 	size_t i;
 
 	if (s->command->name[0] == 'U' && s->mbox.n > 0 &&
-	    mbox_uid(&s->mbox, 0, uid) == -1)
+	    mbox_uid(&s->mbox, 0, uid) != MBOX_OK)
 		refuse(s, MBOX_TEMP, unreadable);
 	else if (s->message < s->mbox.n)
 		put_entry(s, "+OK ", s->message);

@@ -176,10 +176,10 @@ enum mbox_result mbox_seek(struct mbox *m, size_t i);
 int mbox_line(struct mbox *m, struct piece *out);
 
 /*
- * The unique-id of message i: RFC 1939, section 7. 0, or -1 without memory for
+ * The unique-id of message i: RFC 1939, section 7. MBOX_TEMP without memory for
  * the search for repeats (8 octets a message).
  */
-int mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
+enum mbox_result mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
 
 /*
  * Remove what is marked deleted: RFC 1939, section 6. MBOX_OK: none of it is

@@ -3925,7 +3925,8 @@ START_TEST(without_memory_there_is_no_unique_id)
 	load_text(MSG("a") MSG("a"));
 	hook.call = C_MALLOC;
 	hook.at = 1;
-	ck_assert_int_eq(mbox_uid(&box, 1, uid), -1);
+	ck_assert_int_eq(mbox_uid(&box, 1, uid), MBOX_TEMP);
+	ck_assert_str_eq(box.why, "mailbox is too long");
 	ck_assert_int_eq(mbox_uid(&box, 1, uid), 0);
 	ck_assert_str_eq(uid + 16, "-2");
 }

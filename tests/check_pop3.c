@@ -9,11 +9,33 @@
  *
  * With MBOX_DIR in the environment every *.mbox there is served, too.
  */
-#define main pop3_main
+#include <stdarg.h>
+#include <stddef.h>
+#include <syslog.h>
+
+#include "../pop3.h"
+
+static void keep_log(int priority, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static enum mbox_result load_as_told(struct mbox *);
+static enum mbox_result update_as_told(struct mbox *);
+static enum mbox_result uid_as_told(struct mbox *, size_t, char uid[UID_OCTETS]);
+
+/* The program that is run has what is real. */
+#undef syslog
+#define main		pop3_main
+#define syslog		keep_log
+#define mbox_load	load_as_told
+#define mbox_update	update_as_told
+#define mbox_uid	uid_as_told
 int pop3_main(int, char **);
 #include "../pop3.c"
 #include "md5.h"
 #undef main
+#undef syslog
+#undef mbox_load
+#undef mbox_update
+#undef mbox_uid
 
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -874,6 +896,45 @@ START_TEST(name)							\
 END_TEST								\
 static void								\
 name##_job(const void *unused)
+
+/* ---- What the statics call ---- */
+
+static char logged[1000];		/* lines of the log */
+static enum mbox_result told;		/* what the mailbox's calls answer */
+static int out_of_memory;		/* for unique-ids */
+
+static void
+keep_log(int priority, const char *format, ...)
+{
+	size_t len = strlen(logged);
+	va_list ap;
+
+	ck_assert_int_eq(priority, LOG_INFO);
+	va_start(ap, format);
+	vsnprintf(logged + len, sizeof(logged) - len - 1, format, ap);
+	va_end(ap);
+	strcat(logged, "\n");
+}
+
+static enum mbox_result
+load_as_told(struct mbox *m)
+{
+	m->why = told == MBOX_OK ? "" : "because";
+	return told;
+}
+
+static enum mbox_result
+update_as_told(struct mbox *m)
+{
+	return load_as_told(m);
+}
+
+static enum mbox_result
+uid_as_told(struct mbox *m, size_t i, char uid[UID_OCTETS])
+{
+	m->why = out_of_memory ? "because" : m->why;
+	return out_of_memory ? MBOX_TEMP : mbox_uid(m, i, uid);
+}
 
 /* ---- Statics ---- */
 
@@ -2824,6 +2885,152 @@ START_TEST(an_answer_behind_a_full_buffer_flushes_it)
 }
 END_TEST
 
+/* A session with a mailbox of so many messages, one octet each. */
+static void
+begin_unit(size_t n)
+{
+	static struct message msg[4];
+	size_t i;
+
+	memset(&unit, 0, sizeof(unit));
+	memset(msg, 0, sizeof(msg));
+	for (i = 0; i < n; i++) {
+		msg[i].size = msg[i].length = 1;
+		msg[i].hash = i;
+	}
+	unit.mbox.fd = unit.mbox.keeper = -1;
+	unit.mbox.msg = msg;
+	unit.mbox.n = n;
+	unit.mbox.why = "";
+	unit.idle = 60;
+	unit.state = TRANSACTION;
+	snprintf(unit.ip, sizeof(unit.ip), "192.0.2.7");
+	snprintf(unit.auth.account.name, sizeof(unit.auth.account.name),
+	    "alice");
+	logged[0] = '\0';
+	told = MBOX_OK;
+	errno = 0;
+}
+
+static void
+check_unit(const char *out, const char *log)
+{
+	alarm(0);
+	unit.out[unit.out_len] = '\0';
+	ck_assert_str_eq(unit.out, out);
+	ck_assert_str_eq(logged, log);
+}
+
+#define OF_ALICE ", user=alice, ip=[192.0.2.7]\n"
+
+static const struct {
+	enum mbox_result r;
+	int no_copy, error;
+	const char *out, *log;
+} ends[] = {
+	{ MBOX_OK, 0, 0, "+OK bye\r\n", "LOGOUT, user=alice, ip=[192.0.2.7], "
+	    "top=1, retr=2, del=2, left=1, time=0\n" },
+	{ MBOX_OK, 1, 0, "+OK bye\r\n",
+	    "mailbox was rewritten without a copy, disk full" OF_ALICE
+	    "LOGOUT, user=alice, ip=[192.0.2.7], "
+	    "top=1, retr=2, del=2, left=1, time=0\n" },
+	{ MBOX_TEMP, 0, EIO, "-ERR [SYS/TEMP] some deleted messages not "
+	    "removed, wait and try again\r\n", "because: Input/output error"
+	    OF_ALICE "LOGOUT, user=alice, ip=[192.0.2.7], "
+	    "top=1, retr=2, del=0, left=1, time=0\n" },
+	{ MBOX_BUSY, 0, EIO, "-ERR [IN-USE] the mailbox is locked, wait and "
+	    "try again\r\n", "because" OF_ALICE
+	    "LOGOUT, user=alice, ip=[192.0.2.7], "
+	    "top=1, retr=2, del=0, left=1, time=0\n" }
+};
+
+START_TEST(quit_tells_client_and_log_what_became_of_the_mail)
+{
+	begin_unit(3);
+	unit.mbox.msg[0].deleted = unit.mbox.msg[2].deleted = 1;
+	unit.mbox.no_copy = ends[_i].no_copy;
+	unit.top = 1;
+	unit.retr = 2;
+	unit.start = clock_ms();
+	told = ends[_i].r;
+	errno = ends[_i].error;
+	cmd_quit(&unit);
+	ck_assert_int_eq(unit.done, 1);
+	check_unit(ends[_i].out, ends[_i].log);
+}
+END_TEST
+
+static const struct {
+	enum mbox_result entered, loaded;
+	int bare, more;
+	const char *out, *log;
+} begins[] = {
+	{ MBOX_OK, MBOX_OK, 0, 0, "+OK pop3d ready, 2 messages, 2 octets\r\n"
+	    "+OK bye\r\n", "LOGIN" OF_ALICE },
+	{ MBOX_OK, MBOX_OK, 1, 1, "+OK pop3d ready, 2 messages, 2 octets\r\n"
+	    "+OK bye\r\n", "no dotlock can be made here, kernel locks only"
+	    OF_ALICE "mailbox has more messages than are shown" OF_ALICE
+	    "LOGIN" OF_ALICE },
+	{ MBOX_OK, MBOX_TEMP, 0, 0, "-ERR [SYS/TEMP] the mailbox cannot be "
+	    "read now, wait and try again\r\n", "because" OF_ALICE },
+	{ MBOX_OK, MBOX_BUSY, 0, 0, "-ERR [IN-USE] the mailbox is locked, "
+	    "wait and try again\r\n", "because" OF_ALICE },
+	{ MBOX_PERM, MBOX_OK, 0, 0, "-ERR [SYS/PERM] the mailbox cannot be "
+	    "served\r\n", "because" OF_ALICE }
+};
+
+START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
+{
+	static const char quit[] = "QUIT\r\n";
+	int out = dup(1);
+	size_t len = strlen(begins[_i].log), served;
+	char sent[200];
+	int pipes[2];
+
+	ck_assert(out != -1 && pipe(pipes) == 0);
+	begin_unit(2);
+	memcpy(unit.in, quit, sizeof(quit));
+	unit.in_len = sizeof(quit) - 1;
+	unit.mbox.bare = begins[_i].bare;
+	unit.mbox.more = begins[_i].more;
+	unit.mbox.why = begins[_i].entered == MBOX_OK ? "" : "because";
+	told = begins[_i].loaded;
+	unit.start = clock_ms();
+	fflush(stdout);
+	ck_assert_int_eq(dup2(pipes[1], 1), 1);
+	serve(&unit, begins[_i].entered);
+	ck_assert_int_eq(dup2(out, 1), 1);
+	alarm(0);
+	served = (size_t)read(pipes[0], sent, sizeof(sent) - 1);
+	ck_assert_uint_lt(served, sizeof(sent));
+	sent[served] = '\0';
+	ck_assert_str_eq(sent, begins[_i].out);
+	ck_assert_uint_ge(strlen(logged), len);
+	logged[len] = '\0';	/* LOGOUT is not looked at */
+	ck_assert_str_eq(logged, begins[_i].log);
+	close(out);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+END_TEST
+
+/* The one thing UIDL needs memory for. Nothing of a list is sent then. */
+START_TEST(uidl_without_memory_is_refused)
+{
+	begin_unit(2);
+	out_of_memory = 1;
+	unit.message = unit.mbox.n;
+	for (unit.command = commands; unit.command->name[0] != 'U' ||
+	    unit.command->run != cmd_list; unit.command++)
+		;
+	errno = ENOMEM;
+	cmd_list(&unit);
+	out_of_memory = 0;
+	check_unit("-ERR [SYS/TEMP] the mailbox cannot be read now, wait and "
+	    "try again\r\n", "because: Cannot allocate memory" OF_ALICE);
+}
+END_TEST
+
 static const char tls[] = "-ERR plaintext login is refused here, use TLS";
 
 /* Before a secret is sent, whatever the name; and not for the environment. */
@@ -3505,6 +3712,11 @@ add_unit_tests(Suite *suite)
 	    COUNT(peers));
 	tcase_add_test(t, an_old_errno_does_not_make_a_client_local);
 	tcase_add_test(t, an_answer_behind_a_full_buffer_flushes_it);
+	tcase_add_loop_test(t, quit_tells_client_and_log_what_became_of_the_mail,
+	    0, COUNT(ends));
+	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
+	    0, COUNT(begins));
+	tcase_add_test(t, uidl_without_memory_is_refused);
 	suite_add_tcase(suite, t);
 }
 

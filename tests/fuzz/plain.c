@@ -139,11 +139,11 @@ mbox_line(struct mbox *m, struct piece *out)
 	return -1;
 }
 
-int
+enum mbox_result
 mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 {
 	(void)m, (void)i, (void)uid;
-	return -1;
+	return MBOX_TEMP;
 }
 
 enum mbox_result
