@@ -92,6 +92,7 @@ struct shared {
 	char spoiled_name[16];
 	long long slept;		/* ns in nanosleep */
 	int naps, interrupts;
+	struct timeval patience;	/* the keeper's */
 	struct timespec clock;
 	int started, in, entered, loaded, talked;
 	int answer[8];
@@ -111,6 +112,7 @@ static struct {
 	gid_t gid, egid, sgid, groups[4];
 	int ngroups;
 	char jail[PATH_MAX];
+	int keeper_fd;
 	struct passwd *pw;	/* accounts, ended by a NULL name */
 	long long crypt_ns;	/* how long a hash takes */
 	int quick;		/* alarms come soon */
@@ -333,6 +335,12 @@ fake_lstat(const char *path, struct stat *st)
 }
 
 static int
+fake_stat(const char *path, struct stat *st)
+{
+	return fake.on && outcome("stat", 1) == -1 ? -1 : stat(path, st);
+}
+
+static int
 fake_setrlimit(int what, const struct rlimit *limit)
 {
 	(void)what;
@@ -349,8 +357,26 @@ fake_pipe(int p[2])
 static int
 fake_socketpair(int domain, int type, int protocol, int p[2])
 {
-	return fake.on && outcome("socketpair", 1) == -1 ? -1 :
-	    socketpair(domain, type, protocol, p);
+	if (fake.on && outcome("socketpair", 1) == -1)
+		return -1;
+	if (socketpair(domain, type, protocol, p) == -1)
+		return -1;
+	fake.keeper_fd = p[1];
+	return 0;
+}
+
+/* What the keeper waits for the session before it touches the lock. */
+static int
+fake_setsockopt(int fd, int level, int what, const void *value, socklen_t len)
+{
+	const struct timeval *t = value;
+
+	if (fake.on && outcome("setsockopt", 1) == -1)
+		return -1;
+	if (level == SOL_SOCKET && what == SO_RCVTIMEO && len == sizeof(*t) &&
+	    fd == fake.keeper_fd)
+		sh->patience = *t;
+	return setsockopt(fd, level, what, value, len);
 }
 
 /* Children are known by their order: 1 dialogue, 2 verifier, 3 keeper. */
@@ -520,6 +546,8 @@ fake_prctl(int what, unsigned long signal)
 #define lstat		fake_lstat
 #define pipe		fake_pipe
 #define socketpair	fake_socketpair
+#define setsockopt	fake_setsockopt
+#define stat(path, st)	fake_stat(path, st)
 #define fork		fake_fork
 #define clock_ms	fake_clock_ms
 #define nanosleep	fake_nanosleep
@@ -550,6 +578,8 @@ fake_prctl(int what, unsigned long signal)
 #undef lstat
 #undef pipe
 #undef socketpair
+#undef setsockopt
+#undef stat
 #undef fork
 #undef clock_ms
 #undef nanosleep
@@ -1747,6 +1777,8 @@ START_TEST(a_login_leads_through_all_processes)
 	/* the verifier's time was limited, and root's no longer is */
 	ck_assert_uint_eq(sh->alarms[1], 60);
 	ck_assert_uint_eq(sh->alarms[0], 0);
+	ck_assert_int_eq(sh->patience.tv_sec, REFRESH_SECONDS);
+	ck_assert_int_eq(sh->patience.tv_usec, 0);
 	ck_assert_str_eq(sh->account.name, "alice");
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	ck_assert_int_eq(login_through(&a, "alice", "t", 1), 0);
@@ -1794,7 +1826,8 @@ static int
 is_given_up(const char *name)
 {
 	return strcmp(name, "fork") == 0 || strcmp(name, "pipe") == 0 ||
-	    strcmp(name, "socketpair") == 0;
+	    strcmp(name, "stat") == 0 || strcmp(name, "socketpair") == 0 ||
+	    strcmp(name, "setsockopt") == 0;
 }
 
 /*
