@@ -1633,6 +1633,9 @@ START_TEST(messages_begin_and_end_where_they_should)
 	open_box();
 	r = mbox_load(&box);
 	CHECK(r == (s->n == -1 ? MBOX_PERM : MBOX_OK), "loading gave %d", r);
+	CHECK(s->n != -1 || (errno == EINVAL &&
+	    strcmp(box.why, "mailbox is not an mbox") == 0),
+	    "refused for %s: %s", box.why, strerror(errno));
 	CHECK((int)box.n == (s->n == -1 ? 0 : s->n), "%lu messages",
 	    (unsigned long)box.n);
 	CHECK(s->n != -1 || errno != 0, "no errno");
