@@ -1638,7 +1638,6 @@ START_TEST(messages_begin_and_end_where_they_should)
 	    "refused for %s: %s", box.why, strerror(errno));
 	CHECK((int)box.n == (s->n == -1 ? 0 : s->n), "%lu messages",
 	    (unsigned long)box.n);
-	CHECK(s->n != -1 || errno != 0, "no errno");
 	for (i = 0; i < s->n && i < COUNT(s->sent); i++)
 		if (s->sent[i] != NULL)
 			expect_message((size_t)i, s->sent[i]);
