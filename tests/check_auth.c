@@ -93,6 +93,10 @@ struct shared {
 	long long slept;		/* ns in nanosleep */
 	int naps, interrupts;
 	struct timeval patience;	/* the keeper's */
+	uid_t opened_uid, keeper_uid;	/* effective, as the mailbox is opened */
+	gid_t opened_gid, keeper_gid;	/* and when the keeper is started */
+	gid_t opened_group;		/* the only one besides, or 0 */
+	int error;			/* errno after that */
 	struct timespec clock;
 	int started, in, entered, loaded, talked;
 	int answer[8];
@@ -387,12 +391,24 @@ fake_fork(void)
 
 	if (fake.on && outcome("fork", 1) == -1)
 		return -1;
-	fake.forks++;
+	if (++fake.forks == 3) {
+		sh->keeper_uid = fake.euid;
+		sh->keeper_gid = fake.egid;
+	}
 	if ((pid = fork()) == 0) {
 		fake.role = fake.forks;
 		fake.index = 0;
 	}
 	return pid;
+}
+
+static enum mbox_result
+fake_mbox_open(struct mbox *m, const char *path, uid_t owner)
+{
+	sh->opened_uid = fake.euid;
+	sh->opened_gid = fake.egid;
+	sh->opened_group = fake.ngroups == 1 ? fake.groups[0] : 0;
+	return mbox_open(m, path, owner);
 }
 
 static long long
@@ -549,6 +565,7 @@ fake_prctl(int what, unsigned long signal)
 #define setsockopt	fake_setsockopt
 #define stat(path, st)	fake_stat(path, st)
 #define fork		fake_fork
+#define mbox_open	fake_mbox_open
 #define clock_ms	fake_clock_ms
 #define nanosleep	fake_nanosleep
 #define alarm		fake_alarm
@@ -581,6 +598,7 @@ fake_prctl(int what, unsigned long signal)
 #undef setsockopt
 #undef stat
 #undef fork
+#undef mbox_open
 #undef clock_ms
 #undef nanosleep
 #undef alarm
@@ -1655,6 +1673,7 @@ serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 		if (!enter)
 			_exit(0);
 		sh->entered = (int)auth_enter(a, &m);
+		sh->error = errno;
 		if (sh->entered == MBOX_OK)
 			sh->loaded = (int)mbox_load(&m);
 		snprintf(sh->why, sizeof(sh->why), "%s", m.why);
@@ -1780,6 +1799,12 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->patience.tv_sec, REFRESH_SECONDS);
 	ck_assert_int_eq(sh->patience.tv_usec, 0);
 	ck_assert_str_eq(sh->account.name, "alice");
+	/* the mailbox is opened with the user's ids, the keeper begins as root */
+	ck_assert_uint_eq(sh->opened_uid, sh->account.uid);
+	ck_assert_uint_eq(sh->opened_gid, sh->account.gid);
+	ck_assert_uint_eq(sh->opened_group, sh->account.gid);
+	ck_assert_uint_eq(sh->keeper_uid, 0);
+	ck_assert_uint_eq(sh->keeper_gid, 0);
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	ck_assert_int_eq(login_through(&a, "alice", "t", 1), 0);
 	ck_assert_int_eq(sh->in, 0);
@@ -1790,6 +1815,20 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_uint_eq(sh->alarms[1], 0);
 	ck_assert_int_eq(sh->nlines, 1);
 	assert_logged("LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+}
+END_TEST
+
+/* What giving up root leaves in errno is not the reason. */
+START_TEST(the_reason_of_a_refusal_outlives_root)
+{
+	struct auth a = a_mailbox();
+
+	a.mailbox = in_base("spool");
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
+	ck_assert_int_eq(sh->in, 1);
+	ck_assert_int_eq(sh->entered, MBOX_PERM);
+	ck_assert_str_eq(sh->why, "mailbox cannot be opened");
+	ck_assert_int_eq(sh->error, EISDIR);
 }
 END_TEST
 
@@ -1882,7 +1921,8 @@ START_TEST(no_privilege_call_may_come_out_wrong)
 		if (role == 0 && is_given_up(first.call[i].name))
 			FINE(strncmp(sh->line[0], "no verifier: ", 13) == 0 ||
 			    strncmp(sh->line[0], "no dialogue: ", 13) == 0 ||
-			    strcmp(sh->why, "has no lock keeper") == 0);
+			    (sh->entered == MBOX_TEMP &&
+			    strcmp(sh->why, "has no lock keeper") == 0));
 	}
 }
 END_TEST
@@ -4078,6 +4118,7 @@ make_suite(void)
 	tcase_add_loop_test(t, an_entry_needs_ids_that_are_not_roots, 0,
 	    COUNT(ids));
 	tcase_add_test(t, a_login_leads_through_all_processes);
+	tcase_add_test(t, the_reason_of_a_refusal_outlives_root);
 	tcase_add_test(t, a_verifier_that_is_killed_is_a_failed_login);
 	tcase_add_test(t, a_verifier_that_cannot_answer_ends_the_dialogue);
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
