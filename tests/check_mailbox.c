@@ -60,6 +60,7 @@ static struct {
 	const char *host;
 	int64_t slept;		/* nanoseconds that were not waited for */
 	time_t later;		/* seconds the clocks are put forward */
+	time_t still;		/* they stand half a second behind this */
 	size_t asked;		/* octets of memory asked for, the largest */
 } hook;
 
@@ -293,6 +294,10 @@ hook_clock_gettime(clockid_t id, struct timespec *t)
 
 	if (clock_gettime(id, t) == -1)
 		return -1;
+	if (hook.still != 0) {
+		t->tv_sec = hook.still;
+		t->tv_nsec = 500000000;
+	}
 	ns = t->tv_nsec + hook.slept;
 	t->tv_sec += (time_t)(ns / 1000000000) + hook.later;
 	t->tv_nsec = (long)(ns % 1000000000);
@@ -1670,6 +1675,32 @@ START_TEST(the_first_cr_of_a_body_hides_no_message)
 }
 END_TEST
 
+/* By every bit of the hash, and of the body if that is asked for. */
+START_TEST(an_index_is_sorted_and_leaves_what_is_equal_in_order)
+{
+	enum { N = 3 * (64 + 32) };
+	static struct message msg[N];
+	const struct message *a, *b;
+	uint32_t *index;
+	int i;
+
+	for (i = 0; i < N; i++) {
+		msg[i].hash = i % 96 < 64 ? (uint64_t)1 << (63 - i % 96) : 0;
+		msg[i].body = i % 96 < 64 ? (uint32_t)i / 96 :
+		    (uint32_t)1 << (95 - i % 96);
+	}
+	index = sort_index(msg, N, _i);
+	ck_assert(index != NULL);
+	for (i = 1; i < N; i++) {
+		a = &msg[index[i - 1]];
+		b = &msg[index[i]];
+		ck_assert(a->hash < b->hash || (a->hash == b->hash &&
+		    (_i && a->body != b->body ? a->body < b->body : a < b)));
+	}
+	free(index);
+}
+END_TEST
+
 START_TEST(repeated_ids_are_numbered_in_mailbox_order)
 {
 	static const char *const ends[] = { "", "", "-2", "", "-3", "-2" };
@@ -2494,6 +2525,30 @@ START_TEST(a_scan_that_no_client_waits_for_ends)
 }
 END_TEST
 
+static int64_t pass_ns;
+
+static void
+it_takes_so_long(enum call c)
+{
+	if (c == C_PREAD && hook.n[C_PREAD] == 1)
+		hook.slept = pass_ns;
+}
+
+/* The block that is begun in time is read. */
+START_TEST(a_scan_has_its_time_to_the_millisecond)
+{
+	put_text(&file, FROM_LINE "\n");
+	put_octets(&file, 'x', 3 * MBOX_BUFFER);
+	write_mbox();
+	open_box();
+	hook.still = time(NULL) + 60;
+	hook.before = it_takes_so_long;
+	pass_ns = SCAN_SECONDS * (int64_t)1000000000 + _i * 1000000;
+	ck_assert_int_eq(mbox_load(&box), _i == 0 ? MBOX_OK : MBOX_TEMP);
+	ck_assert_int_eq((int)hook.n[C_PREAD], _i == 0 ? 4 : 1);
+}
+END_TEST
+
 START_TEST(a_lock_that_is_held_for_long_is_touched_in_between)
 {
 	put_text(&file, FROM_LINE "\n");
@@ -2897,6 +2952,31 @@ START_TEST(a_scan_waits_for_the_clock_behind_a_change_just_made)
 	load_box();
 	ck_assert_int_eq((int)hook.slept, 0);
 	ck_assert_int_eq(box.young, 0);
+}
+END_TEST
+
+static const struct {
+	int age;		/* ms */
+	int young, nap;
+} ages[] = {
+	{ -60000, 1, 20000000 }, { -1, 1, 20000000 }, { 0, 1, 20000000 },
+	{ 19, 1, 20000000 }, { 20, 1, 0 }, { 700, 1, 0 }, { 1000, 1, 0 },
+	{ 1999, 1, 0 }, { 2000, 0, 0 }, { 2700, 0, 0 }, { 3000, 0, 0 }
+};
+
+START_TEST(a_file_is_young_for_two_seconds)
+{
+	int ms = 500 - ages[_i].age, sec = 0;
+
+	for (; ms < 0; ms += 1000)
+		sec--;
+	write_text(FROM_LINE "\n");
+	hook.still = 100000;
+	hook.frozen = hook.still + sec + ms / 1000;
+	hook.mtim.tv_nsec = hook.ctim.tv_nsec = ms % 1000 * 1000000;
+	load_box();
+	ck_assert_int_eq((int)hook.slept, ages[_i].nap);
+	ck_assert_int_eq(box.young, ages[_i].young);
 }
 END_TEST
 
@@ -3963,6 +4043,8 @@ add_scan(Suite *s)
 	tcase_add_loop_test(t, messages_begin_and_end_where_they_should, 0,
 	    COUNT(shapes));
 	tcase_add_loop_test(t, the_first_cr_of_a_body_hides_no_message, 0, 6);
+	tcase_add_loop_test(t,
+	    an_index_is_sorted_and_leaves_what_is_equal_in_order, 0, 2);
 	tcase_add_test(t, repeated_ids_are_numbered_in_mailbox_order);
 	tcase_add_test(t,
 	    random_mailboxes_are_scanned_and_read_as_the_naive_way_does);
@@ -4038,6 +4120,7 @@ add_dotlock(Suite *s)
 	tcase_add_test(t, unlock_without_a_lock_touches_nothing);
 	tcase_add_test(t, touch_makes_the_lock_young_again);
 	tcase_add_test(t, a_scan_that_no_client_waits_for_ends);
+	tcase_add_loop_test(t, a_scan_has_its_time_to_the_millisecond, 0, 2);
 	tcase_add_test(t, a_lock_that_is_held_for_long_is_touched_in_between);
 }
 
@@ -4070,6 +4153,7 @@ add_change(Suite *s)
 	    COUNT(changes));
 	tcase_add_test(t,
 	    a_scan_waits_for_the_clock_behind_a_change_just_made);
+	tcase_add_loop_test(t, a_file_is_young_for_two_seconds, 0, COUNT(ages));
 	tcase_add_test(t, a_change_without_a_trace_is_seen_at_update);
 	tcase_add_loop_test(t, any_trace_of_a_change_is_enough, 0,
 	    COUNT(traces));
