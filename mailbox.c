@@ -838,7 +838,7 @@ scan_body(struct scan *s)
 	for (; m->pos < m->len; m->pos += n, s->bare += ends) {
 		p = m->data + m->pos;
 		n = m->len - m->pos < stride ? m->len - m->pos : stride;
-		stride = n + 32 < STRIDE ? n + 32 : STRIDE;
+		stride = n < 400 ? n + 32 : STRIDE;
 		ends = count_ends(s, p, n, &has_f);
 		if (!has_f || (k = find_from(m, p, n, &more)) == n)
 			continue;
