@@ -575,7 +575,7 @@ is_from(const unsigned char *p)
  * loads, sums of 8 bits side by side, and no exits; of one loop instead of two
  * not all of them make vectors.
  */
-enum { STRIDE = 64 * LANES };
+enum { STRIDE = 128 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
 #define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
 #define LOOK(octets) {							\
