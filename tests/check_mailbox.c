@@ -2561,6 +2561,30 @@ START_TEST(a_lock_that_is_held_for_long_is_touched_in_between)
 }
 END_TEST
 
+static void
+time_passes_in_update(enum call c)
+{
+	if (c == C_PWRITE)
+		hook.later += REFRESH_SECONDS + 1;
+}
+
+/* A message that is copied, and then moved. */
+START_TEST(a_lock_is_touched_in_a_long_update)
+{
+	put_text(&file, FROM_LINE "\n\n" FROM_LINE "\n");
+	put_octets(&file, 'x', 10 * MBOX_BUFFER);
+	write_mbox();
+	load_box();
+	ck_assert_uint_eq(box.n, 2);
+	box.msg[0].deleted = 1;
+	memset(hook.n, 0, sizeof(hook.n));
+	hook.before = time_passes_in_update;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	ck_assert_int_ge((int)hook.n[C_PWRITE], 20);
+	ck_assert_int_ge((int)hook.n[C_FUTIMENS], 18);
+}
+END_TEST
+
 /* ---- All locks ---- */
 
 #if defined(__linux__)
@@ -4122,6 +4146,7 @@ add_dotlock(Suite *s)
 	tcase_add_test(t, a_scan_that_no_client_waits_for_ends);
 	tcase_add_loop_test(t, a_scan_has_its_time_to_the_millisecond, 0, 2);
 	tcase_add_test(t, a_lock_that_is_held_for_long_is_touched_in_between);
+	tcase_add_test(t, a_lock_is_touched_in_a_long_update);
 }
 
 static void
