@@ -3708,6 +3708,43 @@ START_TEST(a_failed_copy_is_cut_off_again)
 }
 END_TEST
 
+/* Then nobody knows where the copies are: no room is not the reason. */
+START_TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
+{
+	prepare(0);
+	load_plan();
+	hook.room = (off_t)original.len + 1;
+	hook.call = C_FTRUNCATE;
+	hook.at = 1;
+	hook.error = ENOSPC;
+	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
+	ck_assert_int_eq(errno, EIO);
+	ck_assert_int_eq((int)hook.n[C_FTRUNCATE], 1);
+	expect_nothing_lost(MBOX_TEMP);
+}
+END_TEST
+
+static void
+cut_off_one(enum call c)
+{
+	struct stat st;
+
+	if (c == C_FSYNC && hook.n[c] == 1)
+		ck_assert(stat(path, &st) == 0 &&
+		    truncate(path, st.st_size - 1) == 0);
+}
+
+START_TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
+{
+	prepare(0);
+	load_plan();
+	hook.before = cut_off_one;
+	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
+	ck_assert_int_eq(errno, EIO);
+	ck_assert_int_eq((int)hook.n[C_FTRUNCATE], 0);
+}
+END_TEST
+
 /* The file may grow so and so far: a full disk, or a quota. */
 START_TEST(on_a_full_disk_people_can_delete)
 {
@@ -4207,6 +4244,9 @@ add_update(Suite *s)
 	tcase_add_test(t, update_does_what_the_naive_way_does);
 	tcase_add_loop_test(t, whatever_fails_during_update_nothing_is_lost, 0,
 	    COUNT(plans));
+	tcase_add_test(t, a_copy_that_cannot_be_cut_off_ends_the_update);
+	tcase_add_test(t,
+	    a_file_that_somebody_makes_shorter_is_moved_no_further);
 	tcase_add_loop_test(t, a_failed_copy_is_cut_off_again, 0, 6);
 	tcase_add_loop_test(t, on_a_full_disk_people_can_delete, 0,
 	    COUNT(plans));
