@@ -791,8 +791,7 @@ scan_line(struct scan *s)
 		else if (len == 0 || (!is_at_end(m) && len < MBOX_BUFFER))
 			return 0;
 		m->pos += len;
-		empty = s->state == HEADER && lf != NULL &&
-		    is_after_empty(lf + 1);
+		empty = lf != NULL && is_after_empty(lf + 1);
 		if (empty)
 			s->in_id = s->in_wide = 0;
 		else

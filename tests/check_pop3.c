@@ -19,7 +19,9 @@ static void keep_log(int priority, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static enum mbox_result load_as_told(struct mbox *);
 static enum mbox_result update_as_told(struct mbox *);
-static enum mbox_result uid_as_told(struct mbox *, size_t, char uid[UID_OCTETS]);
+static enum mbox_result uid_as_told(struct mbox *, size_t,
+    char uid[UID_OCTETS]);
+static long long clock_as_told(void);
 
 /* The program that is run has what is real. */
 #undef syslog
@@ -28,6 +30,7 @@ static enum mbox_result uid_as_told(struct mbox *, size_t, char uid[UID_OCTETS])
 #define mbox_load	load_as_told
 #define mbox_update	update_as_told
 #define mbox_uid	uid_as_told
+#define clock_ms	clock_as_told
 int pop3_main(int, char **);
 #include "../pop3.c"
 #include "md5.h"
@@ -36,6 +39,7 @@ int pop3_main(int, char **);
 #undef mbox_load
 #undef mbox_update
 #undef mbox_uid
+#undef clock_ms
 
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -902,6 +906,7 @@ name##_job(const void *unused)
 static char logged[1000];		/* lines of the log */
 static enum mbox_result told;		/* what the mailbox's calls answer */
 static int out_of_memory;		/* for unique-ids */
+static long long stopped;		/* the clock, at this; 0: it goes */
 
 static void
 keep_log(int priority, const char *format, ...)
@@ -934,6 +939,12 @@ uid_as_told(struct mbox *m, size_t i, char uid[UID_OCTETS])
 {
 	m->why = out_of_memory ? "because" : m->why;
 	return out_of_memory ? MBOX_TEMP : mbox_uid(m, i, uid);
+}
+
+static long long
+clock_as_told(void)
+{
+	return stopped != 0 ? stopped : clock_ms();
 }
 
 /* ---- Statics ---- */
@@ -2929,19 +2940,19 @@ static const struct {
 	const char *out, *log;
 } ends[] = {
 	{ MBOX_OK, 0, 0, "+OK bye\r\n", "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=2, left=1, time=0\n" },
+	    "top=1, retr=2, del=2, left=1, time=7\n" },
 	{ MBOX_OK, 1, 0, "+OK bye\r\n",
 	    "mailbox was rewritten without a copy, disk full" OF_ALICE
 	    "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=2, left=1, time=0\n" },
+	    "top=1, retr=2, del=2, left=1, time=7\n" },
 	{ MBOX_TEMP, 0, EIO, "-ERR [SYS/TEMP] some deleted messages not "
 	    "removed, wait and try again\r\n", "because: Input/output error"
 	    OF_ALICE "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=0, left=1, time=0\n" },
+	    "top=1, retr=2, del=0, left=1, time=7\n" },
 	{ MBOX_BUSY, 0, EIO, "-ERR [IN-USE] the mailbox is locked, wait and "
 	    "try again\r\n", "because" OF_ALICE
 	    "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=0, left=1, time=0\n" }
+	    "top=1, retr=2, del=0, left=1, time=7\n" }
 };
 
 START_TEST(quit_tells_client_and_log_what_became_of_the_mail)
@@ -2951,10 +2962,12 @@ START_TEST(quit_tells_client_and_log_what_became_of_the_mail)
 	unit.mbox.no_copy = ends[_i].no_copy;
 	unit.top = 1;
 	unit.retr = 2;
-	unit.start = clock_ms();
+	stopped = 100000;
+	unit.start = stopped - 7999;
 	told = ends[_i].r;
 	errno = ends[_i].error;
 	cmd_quit(&unit);
+	stopped = 0;
 	ck_assert_int_eq(unit.done, 1);
 	check_unit(ends[_i].out, ends[_i].log);
 }

@@ -186,8 +186,8 @@ def break_constant(tokens, i, line):
         m = re.match(r"(0[xX][0-9a-fA-F]+|\d+)([uUlL]*)$", t.text)
         octal = re.match(r"0[0-7]+$", m.group(1))
         n = int(m.group(1), 8 if octal else 0)
-        # a 1 that stands alone is true, as 2 would be
-        if n != 1 or before == "-" or after not in (";", ":"):
+        # a 1 that is all that is returned or assigned is true, as 2 would be
+        if n != 1 or after != ";" or before not in ("return", "=", "|="):
             yield "const", i, i, ("0%o%s" if octal else "%d%s") % (n + 1,
                 m.group(2))
         if n == 1 and before != "-":
