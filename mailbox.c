@@ -473,7 +473,6 @@ struct scan {
 	off_t data;		/* its header, */
 	off_t body;		/* its body */
 	off_t bare;		/* line ends without a CR behind data */
-	int late;		/* for count_ends */
 	off_t header;		/* octets of the header as sent */
 	struct ids *ids;
 };
@@ -520,6 +519,8 @@ fill(struct mbox *m)
 	off_t at = here(m) + (off_t)keep;
 	ssize_t n;
 
+	if (room > 8192)	/* whole pages are copied faster */
+		room -= (size_t)(at + (off_t)room) % 4096;
 	memmove(m->data, m->data + m->pos - MBOX_BEFORE, MBOX_BEFORE + keep);
 	m->base = at - (off_t)keep;
 	m->pos = MBOX_BEFORE;
@@ -570,43 +571,49 @@ is_from(const unsigned char *p)
 
 /*
  * Count the line ends without CR in n octets, at most STRIDE, and see whether
- * an F may stand where a message starts: s->late octets behind an LF, 2 until a
- * CR is seen in the message, then 1. Written for compilers' vectors, with few
- * loads, sums of 8 bits side by side, and no exits; of one loop instead of two
- * not all of them make vectors.
+ * an F may stand where a message starts: two octets behind an LF, or near a CR.
+ * Written for compilers' vectors, with few loads, sums of 8 bits side by side,
+ * and no exits; of one loop instead of three not all of them make vectors. Few
+ * mailboxes have CRs, so these are taken off afterwards.
  */
 enum { STRIDE = 128 * LANES };
 #define ONES(is)	((unsigned char)((is) ? 255 : 0))
-#define ONES_END(p)	(ONES((p)[0] == '\n') & ONES((p)[-1] != '\r'))
 #define LOOK(octets) {							\
-	for (i = 0; i < (octets); i++) {				\
-		cr[i] |= ONES((q + at + i)[-1] == '\r');		\
-		f[i] |= ONES(p[at + i] == 'F') & ONES(q[at + i] == '\n'); \
-	}								\
 	for (i = 0; i < (octets); i++)					\
-		ends[i] = (unsigned char)(ends[i] - ONES_END(q + at + i)); \
+		seen[i] |= ONES(p[at + i] == 'F') & ONES(q[at + i] == '\n'); \
+	for (i = 0; i < (octets); i++)					\
+		seen[i] |= ONES(q[at + i] == '\r');			\
+	for (i = 0; i < (octets); i++)					\
+		ends[i] = (unsigned char)(ends[i] - ONES(q[at + i] == '\n')); \
 }
+#define TAKE_OFF(octets)						\
+	for (i = 0; i < (octets); i++)					\
+		ends[i] = (unsigned char)(ends[i] +			\
+		    (ONES(q[at + i] == '\n') & ONES((q + at + i)[-1] == '\r')));
+#define IS_END(p)	((p)[0] == '\n' && (p)[-1] != '\r')
 
 static unsigned
-count_ends(struct scan *s, const unsigned char *p, size_t n, int *has_f)
+count_ends(const unsigned char *p, size_t n, int *has_f)
 {
-	unsigned char ends[LANES] = { 0 }, cr[LANES] = { 0 }, f[LANES] = { 0 };
-	const unsigned char *q = p - s->late;
-	int sum = 0, has_cr = (q + n)[-1] == '\r';
-	size_t at, i;
+	unsigned char ends[LANES] = { 0 }, seen[LANES] = { 0 };
+	const unsigned char *q = p - 2;
+	size_t whole = n - n % LANES, at, i;
+	int sum = 0;
 
-	for (at = 0; at + LANES <= n; at += LANES)
+	for (at = 0; at < whole; at += LANES)
 		LOOK(LANES)
-	LOOK(n - at)
-	for (*has_f = 0, i = 0; i < LANES; i++) {
-		sum += ends[i];
-		has_cr |= cr[i];
-		*has_f |= f[i];
+	LOOK(n - whole)
+	for (*has_f = q[-1] == '\r', i = 0; i < LANES; i++)
+		*has_f |= seen[i];
+	if (*has_f && memchr(q - 1, '\r', n) != NULL) {
+		for (at = 0; at < whole; at += LANES)
+			TAKE_OFF(LANES)
+		TAKE_OFF(n - whole)
 	}
+	for (i = 0; i < LANES; i++)
+		sum += ends[i];
 	for (; q < p; q++)
-		sum += (ONES_END(q + n) & 1) - (ONES_END(q) & 1);
-	*has_f |= has_cr && s->late == 2;
-	s->late = has_cr ? 1 : s->late;
+		sum += IS_END(q + n) - IS_END(q);
 	return (unsigned)sum;
 }
 
@@ -729,7 +736,6 @@ begin_message(struct scan *s)
 	s->start = here(s->m);
 	s->seen = 0;
 	s->bare = 0;
-	s->late = 2;
 	md5_init(&s->ids->id[s->ids->n]);
 	md5_init(&s->ids->wide);
 }
@@ -838,10 +844,10 @@ scan_body(struct scan *s)
 		p = m->data + m->pos;
 		n = m->len - m->pos < stride ? m->len - m->pos : stride;
 		stride = n < 400 ? n + 32 : STRIDE;
-		ends = count_ends(s, p, n, &has_f);
+		ends = count_ends(p, n, &has_f);
 		if (!has_f || (k = find_from(m, p, n, &more)) == n)
 			continue;
-		s->bare += count_ends(s, p, k, &has_f);
+		s->bare += count_ends(p, k, &has_f);
 		m->pos += k;
 		if (!more) {
 			end_message(s);

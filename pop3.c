@@ -141,29 +141,18 @@ put_piece(struct session *s, const struct piece *piece, int start)
 	s->out_len = (size_t)(to - s->out) + 2 * (size_t)piece->eol;
 }
 
-/* At most PIECE_MAX octets at a time. */
-static void
-put(struct session *s, const void *p, size_t len)
-{
-	struct piece piece = { .p = p, .len = len };
-
-	put_piece(s, &piece, 0);
-}
-
 static void
 reply(struct session *s, const char *format, ...)
 {
-	char line[REPLY_MAX];
+	char line[REPLY_MAX - 1];
+	struct piece piece = { (unsigned char *)line, 0, 1 };
 	va_list ap;
-	int n;
 
 	va_start(ap, format);
-	n = vsnprintf(line, sizeof(line) - 2, format, ap);
+	vsnprintf(line, sizeof(line), format, ap);
 	va_end(ap);
-	if (n > REPLY_MAX - 3)
-		n = REPLY_MAX - 3;
-	memcpy(line + n, "\r\n", 2);
-	put(s, line, (size_t)n + 2);
+	piece.len = strlen(line);
+	put_piece(s, &piece, 0);
 }
 
 /*
@@ -356,7 +345,7 @@ cmd_auth(struct session *s)
 		return;
 	}
 	if (line[5] == '\0') {
-		put(s, "+ \r\n", 4);
+		reply(s, "+ ");
 		line = get_line(s, SASL_MAX);
 	} else if (strcmp(line += 6, "=") == 0)
 		*line = '\0';

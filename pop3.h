@@ -7,7 +7,6 @@
 #ifndef POP3_H
 #define POP3_H
 
-#include <sys/types.h>
 #include <sys/stat.h>
 
 #include <errno.h>

@@ -62,6 +62,7 @@ static struct {
 	time_t later;		/* seconds the clocks are put forward */
 	time_t still;		/* they stand half a second behind this */
 	size_t asked;		/* octets of memory asked for, the largest */
+	unsigned uneven;	/* reads that ended within a page */
 } hook;
 
 /* Count a call, let another program have its turn, and say whether it fails. */
@@ -128,6 +129,7 @@ hook_pread(int fd, void *p, size_t n, off_t at)
 		return -1;
 	if (hook.step > 0 && n > hook.step)
 		n = hook.step;
+	hook.uneven += (at + (off_t)n) % 4096 != 0;
 	return pread(fd, p, n, at);
 }
 
@@ -1826,6 +1828,20 @@ START_TEST(a_mailbox_is_read_once_and_in_large_blocks)
 	load_box();
 	ck_assert_int_eq((int)box.n, 1);
 	ck_assert_int_le((int)hook.n[C_PREAD], 22);
+}
+END_TEST
+
+/* But the last one, at the end of the file. */
+START_TEST(reads_end_where_a_page_does)
+{
+	while (file.len < 20 * MBOX_BUFFER)
+		put_text(&file, FROM_LINE "Subject: it\n\nwhat fits\n\n");
+	put_text(&file, "odd");
+	write_mbox();
+	load_box();
+	ck_assert_int_ge((int)hook.n[C_PREAD], 20);
+	ck_assert_int_le((int)hook.n[C_PREAD], 22);
+	ck_assert_int_eq((int)hook.uneven, 1);
 }
 END_TEST
 
@@ -4114,6 +4130,8 @@ add_scan(Suite *s)
 	tcase_add_loop_test(t, a_long_line_may_stand_anywhere, 0, 10);
 	tcase_add_test(t, a_line_of_100_million_octets_needs_no_memory);
 	tcase_add_test(t, a_mailbox_is_read_once_and_in_large_blocks);
+	if (MBOX_BUFFER > 8192)
+		tcase_add_test(t, reads_end_where_a_page_does);
 	tcase_add_test(t, mail_beyond_the_limit_is_kept_for_later);
 }
 

@@ -2873,7 +2873,7 @@ START_TEST(an_old_errno_does_not_make_a_client_local)
 END_TEST
 
 /*
- * The final dot of a message goes into room that put leaves for it. With that
+ * The final dot of a message goes into room that reply leaves for it. With that
  * room in use and the next answer at hand, what is there must go out first.
  */
 START_TEST(an_answer_behind_a_full_buffer_flushes_it)
@@ -2886,13 +2886,28 @@ START_TEST(an_answer_behind_a_full_buffer_flushes_it)
 	for (over = 0; over <= 8; over++) {
 		unit.out_len = most - 8 + over;
 		ck_assert_int_eq(dup2(null, 1), 1);
-		put(&unit, "+OK", 3);
+		reply(&unit, "+OK");
 		ck_assert_int_eq(dup2(out, 1), 1);
-		ck_assert_uint_eq(unit.out_len, 3);
+		ck_assert_uint_eq(unit.out_len, 5);
 	}
 	alarm(0);
 	close(null);
 	close(out);
+}
+END_TEST
+
+/* 512 octets, CRLF and all: RFC 1939, section 3. */
+START_TEST(a_status_line_is_cut_off_where_it_may_not_go_on)
+{
+	size_t len;
+
+	for (len = 508; len < 514; len++) {
+		unit.out_len = 0;
+		reply(&unit, "%*s", (int)len, "x");
+		ck_assert_uint_eq(unit.out_len, len < 510 ? len + 2 : 512);
+		ck_assert_int_eq(unit.out[509] == 'x', len == 510);
+		ck_assert_mem_eq(unit.out + unit.out_len - 2, "\r\n", 2);
+	}
 }
 END_TEST
 
@@ -3725,6 +3740,7 @@ add_unit_tests(Suite *suite)
 	    COUNT(peers));
 	tcase_add_test(t, an_old_errno_does_not_make_a_client_local);
 	tcase_add_test(t, an_answer_behind_a_full_buffer_flushes_it);
+	tcase_add_test(t, a_status_line_is_cut_off_where_it_may_not_go_on);
 	tcase_add_loop_test(t, quit_tells_client_and_log_what_became_of_the_mail,
 	    0, COUNT(ends));
 	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
