@@ -60,11 +60,13 @@ $(OBJECTS): pop3.h Makefile
 check: pop3d $(CHECKS) $(REPLAYS)
 	sh tests/run.sh
 
-tests/check_mailbox: tests/check_mailbox.c tests/md5.h mailbox.c pop3.h Makefile
+tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
+	pop3.h Makefile
 	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
 # The same with a buffer that lines and headers do not fit into.
-tests/check_small: tests/check_mailbox.c tests/md5.h mailbox.c pop3.h Makefile
+tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
+	pop3.h Makefile
 	$(CC) $(TEST_FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 $(LINK) -o $@ \
 	    tests/check_mailbox.c $(CHECK_LIBS)
 
@@ -98,7 +100,7 @@ tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
 $(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h Makefile
 
 $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
-	tests/fuzz/stand_ins.h $(FUZZ_OBJECTS) Makefile
+	tests/fuzz/stand_ins.h tests/lines.h $(FUZZ_OBJECTS) Makefile
 
 $(REPLAYS): tests/fuzz/replay.o
 

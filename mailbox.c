@@ -1129,9 +1129,6 @@ mbox_close(struct mbox *m)
 	if (m->keeper != -1)
 		close(m->keeper);
 	free(m->msg);
-	m->fd = m->keeper = -1;
-	m->msg = NULL;
-	m->n = m->room = 0;
 }
 
 enum mbox_result
@@ -1171,68 +1168,55 @@ read_on(struct mbox *m)
 }
 
 int
-mbox_line(struct mbox *m, struct piece *out)
+mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 {
-	/* read_on leaves all this as it is, or fails */
+	/* read_on leaves this as it is, or fails */
 	off_t end = m->msg[m->current].offset + m->msg[m->current].length;
-	const unsigned char *lf;
-	size_t taken;
 	off_t rest;
+	size_t n;
 
-	if (m->left == 0)
-		return 0;
-	for (;;) {
-		rest = end - here(m);
-		out->p = m->data + m->pos;
-		out->len = m->len - m->pos;
-		if (out->len > PIECE_MAX)
-			out->len = PIECE_MAX;
-		if ((off_t)out->len > rest)
-			out->len = (size_t)rest;
-		lf = memchr(out->p, '\n', out->len);
-		out->eol = lf != NULL || (off_t)out->len == rest;
-		if (out->eol || out->len == PIECE_MAX)
-			break;
+	while ((rest = end - here(m)) > 0) {
+		*p = m->data + m->pos;
+		n = rest < PIECE_MAX ? (size_t)rest : PIECE_MAX;
+		if (n > m->len - m->pos)
+			n = m->len - m->pos;
+		/* a CR may belong to a line end that is not here yet */
+		if (n > 0 && (off_t)n < rest && (*p)[n - 1] == '\r')
+			n--;
+		m->pos += *len = n;
+		if (n > 0)
+			return 0;
 		if (read_on(m) == -1)
 			return -1;
 	}
-	if (lf != NULL)
-		out->len = (size_t)(lf - out->p);
-	taken = out->len + (lf != NULL);
-	/* a CR may belong to the line end, which may not be here yet */
-	if ((lf != NULL || !out->eol) && out->len > 0 &&
-	    out->p[out->len - 1] == '\r') {
-		out->len--;
-		taken -= lf == NULL;
-	}
-	m->pos += taken;
-	m->left -= (off_t)out->len + 2 * out->eol;
-	return m->left < 0 ? -1 : 1;
+	*p = (const unsigned char *)"\n";
+	*len = 1;
+	return 0;
 }
 
 enum mbox_result
 mbox_seek(struct mbox *m, size_t i)
 {
 	enum mbox_result r = renew(m);
-	struct message msg = m->msg[i];
-	struct piece from;
+	const struct message *msg = &m->msg[i];
+	const unsigned char *p, *lf;
+	size_t len;
 
 	if (r != MBOX_OK && r != MBOX_GONE)
 		return r;
-	if (msg.gone)
+	if (msg->gone)
 		return MBOX_GONE;
 	m->current = i;
-	if (msg.offset >= m->base && msg.offset - m->base <=
+	if (msg->offset >= m->base && msg->offset - m->base <=
 	    (off_t)(m->len - MBOX_BEFORE))
-		m->pos = MBOX_BEFORE + (size_t)(msg.offset - m->base);
+		m->pos = MBOX_BEFORE + (size_t)(msg->offset - m->base);
 	else
-		go_to(m, msg.offset);
+		go_to(m, msg->offset);
 	do {
-		m->left = msg.length + 2;
-		if (mbox_line(m, &from) != 1)
+		if (mbox_read(m, &p, &len) == -1)
 			return fail(m, MBOX_TEMP, "message cannot be read");
-	} while (!from.eol);
-	m->left = msg.size;
+	} while ((lf = memchr(p, '\n', len)) == NULL);
+	m->pos -= (size_t)(p + len - (lf + 1));
 	return MBOX_OK;
 }
 

@@ -53,6 +53,8 @@ struct session {
 	char *arg;		/* with its argument; checked, as */
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
 				 * for none */
+	off_t left;		/* octets of a message that are to be sent, */
+	int fresh, body;	/* at a line's start, in its body */
 	long long top, retr;	/* octets sent */
 	long long start;	/* by clock_ms, as is */
 	long long deadline;	/* when the line that is read must be here */
@@ -121,38 +123,22 @@ flush(struct session *s)
 	s->out_len = 0;
 }
 
-/*
- * A piece of a message, dot-stuffed: RFC 1939, section 3. What is there goes
- * out before and not after it is added, so the end of a message is never alone
- * in a packet.
- */
-static void
-put_piece(struct session *s, const struct piece *piece, int start)
-{
-	char *to;
-
-	if (s->out_len + piece->len + 3 > sizeof(s->out) - 8)
-		flush(s);
-	to = s->out + s->out_len;
-	if (start && piece->len > 0 && *piece->p == '.')
-		*to++ = '.';
-	memcpy(to, piece->p, piece->len);
-	memcpy(to += piece->len, "\r\n", 2);
-	s->out_len = (size_t)(to - s->out) + 2 * (size_t)piece->eol;
-}
-
 static void
 reply(struct session *s, const char *format, ...)
 {
-	char line[REPLY_MAX - 1];
-	struct piece piece = { (unsigned char *)line, 0, 1 };
 	va_list ap;
+	int n;
 
+	if (s->out_len + REPLY_MAX > sizeof(s->out) - 8)
+		flush(s);
 	va_start(ap, format);
-	vsnprintf(line, sizeof(line), format, ap);
+	n = vsnprintf(s->out + s->out_len, REPLY_MAX - 1, format, ap);
 	va_end(ap);
-	piece.len = strlen(line);
-	put_piece(s, &piece, 0);
+	if (n > REPLY_MAX - 2)
+		n = REPLY_MAX - 2;
+	s->out_len += n > 0 ? (size_t)n : 0;
+	memcpy(s->out + s->out_len, "\r\n", 2);
+	s->out_len += 2;
 }
 
 /*
@@ -434,6 +420,42 @@ cmd_list(struct session *s)
 }
 
 /*
+ * Some octets of mail, dot-stuffed: RFC 1939, section 3. What is there goes out
+ * before and not after they are added, so that the end of a message is never
+ * alone in a packet. 0: no more are wanted.
+ */
+static int
+put_mail(struct session *s, const unsigned char *p, size_t len)
+{
+	const unsigned char *lf, *end = p + len;
+	char *to;
+	int eol;
+
+	if (s->out_len + 2 * len > sizeof(s->out) - 8)
+		flush(s);
+	for (to = s->out + s->out_len; p < end && s->left > 0; p = lf + eol) {
+		if (s->fresh && s->body && s->lines != ALL_LINES &&
+		    s->lines-- == 0)
+			break;
+		if (s->fresh && *p == '.')
+			*to++ = '.';
+		lf = memchr(p, '\n', (size_t)(end - p));
+		eol = lf != NULL;
+		lf = eol ? lf : end;
+		len = (size_t)(lf - p);
+		len -= eol && len > 0 && lf[-1] == '\r';
+		memcpy(to, p, len);
+		memcpy(to += len, "\r\n", 2);
+		to += 2 * eol;
+		s->left -= (off_t)len + 2 * eol;
+		s->body |= s->fresh && len == 0;
+		s->fresh = eol;
+	}
+	s->out_len = (size_t)(to - s->out);
+	return p == end && s->left > 0;
+}
+
+/*
  * RETR and TOP: a message, or its header and some lines. If it moves while it
  * is sent, the connection ends without the final dot: no client may take a
  * mixture for a message.
@@ -443,24 +465,25 @@ cmd_retr(struct session *s)
 {
 	long long *sent = s->command->name[0] == 'T' ? &s->top : &s->retr;
 	enum mbox_result r = mbox_seek(&s->mbox, s->message);
-	int body = 0, start = 1, more;
-	struct piece piece;
+	const unsigned char *p;
+	size_t len;
+	int ok;
 
 	if (r != MBOX_OK) {
 		refuse(s, r, r == MBOX_GONE ? "-ERR no such message" :
 		    unreadable);
 		return;
 	}
-	reply(s, "+OK %lld octets", (long long)s->mbox.msg[s->message].size);
-	while ((more = mbox_line(&s->mbox, &piece)) == 1) {
-		if (start && body && s->lines != ALL_LINES && s->lines-- == 0)
-			break;
-		body |= start && piece.eol && piece.len == 0;
-		put_piece(s, &piece, start);
-		*sent += (long long)piece.len + 2 * piece.eol;
-		start = piece.eol;
-	}
-	if (more == -1) {
+	s->left = s->mbox.msg[s->message].size;
+	s->fresh = 1;
+	s->body = 0;
+	*sent += s->left;
+	reply(s, "+OK %lld octets", (long long)s->left);
+	while ((ok = mbox_read(&s->mbox, &p, &len)) == 0 &&
+	    put_mail(s, p, len))
+		;
+	*sent -= s->left;
+	if (ok == -1 || s->left < 0) {
 		flush(s);
 		note(s, "mailbox changed under a message");
 		exit(0);
@@ -759,8 +782,8 @@ clean_up(void)
 	for (i = 0; i < 3; i++) {
 		if (i == 2 ? isatty(i) : fcntl(i, F_GETFD) != -1)
 			continue;
-		fd = open_nowhere();
-		if (fd == -1 || (fd != i && dup2(fd, i) == -1))
+		if ((fd = open_nowhere()) == -1 ||
+		    (fd != i && dup2(fd, i) == -1))
 			exit(1);
 		if (fd > 2)
 			close(fd);
@@ -783,10 +806,8 @@ usage(void)
 	static const char text[] = "usage: pop3d [-apsV] [-e dir] [-f file] "
 	    "[-m mailbox] [-t seconds] [-u user]";
 
-	if (isatty(2))
-		dprintf(2, "%s\n", text);
-	else
-		syslog(LOG_ERR, "%s", text);
+	syslog(LOG_ERR, "%s", text);
+	dprintf(2, "%s\n", text);	/* a terminal, or nowhere */
 	exit(2);
 }
 

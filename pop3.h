@@ -25,11 +25,10 @@
 
 #define VERSION		"1.0"
 
-/* Octets of mail that are read or written at a time, and seen as a piece. */
+/* Octets of mail that are read or written at a time. */
 #ifndef MBOX_BUFFER
 #define MBOX_BUFFER	163840
 #endif
-#define PIECE_MAX	(MBOX_BUFFER / 8)
 /* Octets kept in front of them: enough to know an empty CRLF line. */
 #define MBOX_BEFORE	16
 
@@ -41,6 +40,7 @@ enum {
 	FIELD_MAX = 255,	/* octets of a name or secret as received */
 	NAME_OCTETS = 128,	/* octets of an account's name */
 	PATH_OCTETS = 1024,	/* octets of a path, with its NUL */
+	PIECE_MAX = 16384,	/* octets of mail handed on at a time */
 	FROM_MAX = 1000,	/* octets of a "From " line looked at */
 	UID_OCTETS = 32,	/* a unique-id and NUL; at most 70 may be used:
 				 * RFC 1939, section 7 */
@@ -130,18 +130,11 @@ struct mbox {
 	long long late;		/* when a scan must have ended, by clock_ms */
 	int young;		/* it may have changed without a trace since */
 
-	size_t current;		/* the message being read, */
-	off_t left;		/* and how many octets of it are to come */
+	size_t current;		/* the message being read */
 
 	off_t base;		/* offset in the file of data[MBOX_BEFORE] */
 	size_t pos, len;	/* in data: next octet, end of what is there */
 	unsigned char data[MBOX_BEFORE + MBOX_BUFFER + 8];
-};
-
-struct piece {
-	const unsigned char *p;	/* valid until the next mbox_ call */
-	size_t len;		/* octets without a line end, <= PIECE_MAX */
-	int eol;		/* a line ends behind it */
 };
 
 /*
@@ -161,18 +154,19 @@ void mbox_close(struct mbox *m);
 enum mbox_result mbox_load(struct mbox *m);
 
 /*
- * Prepare message i (from 0) for mbox_line. If the mailbox has changed it is
+ * Prepare message i (from 0) for mbox_read. If the mailbox has changed it is
  * scanned and matched again first. MBOX_GONE: the message is not there (any
  * more), and so marked.
  */
 enum mbox_result mbox_seek(struct mbox *m, size_t i);
 
 /*
- * The next piece of that message, never more than a line: 1, or 0 at its end,
- * or -1 if it was moved, changed or cannot be read. The lengths of all pieces
- * and 2 for every eol add up to the message's size.
+ * The next octets of that message as in the file, 1 to PIECE_MAX, valid until
+ * the next mbox_ call. No piece ends within CRLF. Behind the message stand line
+ * ends without end: the caller stops when the lines, with CRLF all, add up
+ * to its size. 0, or -1: it was moved, changed or cannot be read.
  */
-int mbox_line(struct mbox *m, struct piece *out);
+int mbox_read(struct mbox *m, const unsigned char **p, size_t *len);
 
 /*
  * The unique-id of message i: RFC 1939, section 7. MBOX_TEMP without memory for

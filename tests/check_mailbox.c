@@ -373,6 +373,7 @@ hook_fstatfs(int fd, struct statfs *s)
 #define time(t)			hook_time(t)
 
 #include "../mailbox.c"
+#include "lines.h"
 #include "md5.h"
 
 #undef fstatfs
@@ -677,6 +678,8 @@ load_text(const char *text)
 	load_box();
 }
 
+static struct reading reading;	/* of the message that read_message was for */
+
 /*
  * Read what RETR would send of message i, into out: 1, or 0 if it is gone, or
  * -1 if it broke off. With lines, at most so many pieces.
@@ -693,9 +696,8 @@ read_message(size_t i, struct bytes *out, unsigned lines)
 		return 0;
 	if (r != MBOX_OK)
 		return -1;
-	while (lines-- > 0 && (n = mbox_line(&box, &piece)) == 1) {
-		CHECK(piece.len <= PIECE_MAX, "a piece of %lu octets",
-		    (unsigned long)piece.len);
+	reading = (struct reading){ .left = box.msg[i].size };
+	while (lines-- > 0 && (n = next_line(&box, &reading, &piece)) == 1) {
 		put(out, piece.p, piece.len);
 		if (piece.eol)
 			put_text(out, "\r\n");
@@ -1782,8 +1784,8 @@ START_TEST(a_line_of_100_million_octets_needs_no_memory)
 	ck_assert_int_eq((int)box.n, 1);
 	ck_assert_int_eq((long)box.msg[0].size, 17 + hole + 2 + 5);
 	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_OK);
-	while ((r = mbox_line(&box, &piece)) == 1) {
-		ck_assert_int_le((long)piece.len, PIECE_MAX);
+	reading = (struct reading){ .left = box.msg[0].size };
+	while ((r = next_line(&box, &reading, &piece)) == 1) {
 		sum += (off_t)piece.len;
 		ends += piece.eol != 0;
 	}
@@ -3183,7 +3185,7 @@ START_TEST(a_message_that_moves_while_it_is_read_breaks_off)
 	if (in_between[_i].third != NULL)
 		put_text(&file, in_between[_i].third);
 	write_mbox();
-	while ((r = mbox_line(&box, &piece)) == 1) {
+	while ((r = next_line(&box, &reading, &piece)) == 1) {
 		put(&got, piece.p, piece.len);
 		if (piece.eol)
 			put_text(&got, "\r\n");

@@ -19,6 +19,8 @@ static void keep_log(int priority, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static enum mbox_result load_as_told(struct mbox *);
 static enum mbox_result update_as_told(struct mbox *);
+static enum mbox_result seek_as_told(struct mbox *, size_t);
+static int read_as_told(struct mbox *, const unsigned char **, size_t *);
 static enum mbox_result uid_as_told(struct mbox *, size_t,
     char uid[UID_OCTETS]);
 static long long clock_as_told(void);
@@ -29,6 +31,8 @@ static long long clock_as_told(void);
 #define syslog		keep_log
 #define mbox_load	load_as_told
 #define mbox_update	update_as_told
+#define mbox_seek	seek_as_told
+#define mbox_read	read_as_told
 #define mbox_uid	uid_as_told
 #define clock_ms	clock_as_told
 int pop3_main(int, char **);
@@ -38,6 +42,8 @@ int pop3_main(int, char **);
 #undef syslog
 #undef mbox_load
 #undef mbox_update
+#undef mbox_seek
+#undef mbox_read
 #undef mbox_uid
 #undef clock_ms
 
@@ -905,6 +911,8 @@ name##_job(const void *unused)
 
 static char logged[1000];		/* lines of the log */
 static enum mbox_result told;		/* what the mailbox's calls answer */
+static const char *mail;		/* what is read, */
+static size_t mail_at, mail_step;	/* up to here, so many octets at once */
 static int out_of_memory;		/* for unique-ids */
 static long long stopped;		/* the clock, at this; 0: it goes */
 
@@ -932,6 +940,28 @@ static enum mbox_result
 update_as_told(struct mbox *m)
 {
 	return load_as_told(m);
+}
+
+static enum mbox_result
+seek_as_told(struct mbox *m, size_t i)
+{
+	(void)i;
+	mail_at = 0;
+	return load_as_told(m);
+}
+
+static int
+read_as_told(struct mbox *m, const unsigned char **p, size_t *len)
+{
+	(void)m;
+	*p = (const unsigned char *)mail + mail_at;
+	*len = strlen(mail + mail_at);
+	if (*len > mail_step)
+		*len = mail_step;
+	mail_at += *len;
+	if (*len == 0)
+		ck_abort_msg("more is read than is wanted");
+	return 0;
 }
 
 static enum mbox_result
@@ -2883,8 +2913,8 @@ START_TEST(an_answer_behind_a_full_buffer_flushes_it)
 
 	ck_assert(null != -1 && out != -1);
 	unit.idle = 60;
-	for (over = 0; over <= 8; over++) {
-		unit.out_len = most - 8 + over;
+	for (over = 1; over <= REPLY_MAX + 8; over++) {
+		unit.out_len = most - 8 - REPLY_MAX + over;
 		ck_assert_int_eq(dup2(null, 1), 1);
 		reply(&unit, "+OK");
 		ck_assert_int_eq(dup2(out, 1), 1);
@@ -3039,6 +3069,108 @@ START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
 	close(out);
 	close(pipes[0]);
 	close(pipes[1]);
+}
+END_TEST
+
+static const struct {
+	size_t lines;
+	const char *sent;
+} parts[] = {
+	{ ALL_LINES, "Subject: x\r\n\r\n..one\r\n\r\ntwo\r\n" },
+	{ 3, "Subject: x\r\n\r\n..one\r\n\r\ntwo\r\n" },
+	{ 2, "Subject: x\r\n\r\n..one\r\n\r\n" },
+	{ 1, "Subject: x\r\n\r\n..one\r\n" },
+	{ 0, "Subject: x\r\n\r\n" }
+};
+
+/* However few octets are read at a time; what is counted is not stuffed. */
+START_TEST(mail_is_sent_and_counted_up_to_the_line_that_is_wanted)
+{
+	char want[256];
+	int most = parts[_i].lines == ALL_LINES;
+	size_t octets = strlen(parts[_i].sent) - (parts[_i].lines > 0);
+
+	mail = "Subject: x\n\n.one\n\ntwo\n";
+	for (mail_step = 1; mail_step <= strlen(mail); mail_step++) {
+		begin_unit(1);
+		unit.mbox.msg[0].size = 27;
+		unit.lines = parts[_i].lines;
+		unit.command = commands;
+		while (unit.command->run != cmd_retr ||
+		    (unit.command->name[0] == 'T') == most)
+			unit.command++;
+		cmd_retr(&unit);
+		snprintf(want, sizeof(want), "+OK 27 octets\r\n%s.\r\n",
+		    parts[_i].sent);
+		check_unit(want, "");
+		ck_assert_uint_eq((size_t)unit.retr, most ? octets : 0);
+		ck_assert_uint_eq((size_t)unit.top, most ? 0 : octets);
+	}
+}
+END_TEST
+
+/* An octet may become two. The last one that has no room flushes the others. */
+START_TEST(mail_has_room_for_what_is_put_in)
+{
+	static const char *const kinds[] = { "\n", ".\n" };
+	enum { HALF = 10000 };
+	size_t most = sizeof(unit.out) - 8, over;
+	unsigned char twice[HALF];
+	int null = open("/dev/null", O_WRONLY), out = dup(1), r;
+
+	ck_assert(null != -1 && out != -1);
+	for (over = 0; over < HALF; over++)
+		twice[over] = (unsigned char)
+		    kinds[_i][over % strlen(kinds[_i])];
+	for (over = 0; over <= 1; over++) {
+		begin_unit(1);
+		unit.left = 3 * HALF;
+		unit.fresh = unit.body = 1;
+		unit.lines = ALL_LINES;
+		unit.out_len = most - 2 * HALF + over;
+		ck_assert_int_eq(dup2(null, 1), 1);
+		r = put_mail(&unit, twice, HALF);
+		ck_assert_int_eq(dup2(out, 1), 1);
+		ck_assert_int_eq(r, 1);
+		ck_assert(unit.lines == ALL_LINES);
+		ck_assert_uint_eq(unit.out_len, over == 0 ? most : 2 * HALF);
+	}
+	alarm(0);
+	close(null);
+	close(out);
+}
+END_TEST
+
+/* As of a file that changed without a trace: no client may take it for mail. */
+START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
+{
+	char got[256];
+	int pipes[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(pipes), 0);
+	begin_unit(1);
+	unit.mbox.msg[0].size = 12;
+	unit.lines = ALL_LINES;
+	unit.command = commands;
+	while (unit.command->run != cmd_retr)
+		unit.command++;
+	mail = "\na line\nanother\n";
+	mail_step = 9;
+	if ((pid = fork()) == 0) {
+		dup2(pipes[1], 1);
+		cmd_retr(&unit);
+		_exit(9);
+	}
+	close(pipes[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	n = read(pipes[0], got, sizeof(got) - 1);
+	got[n > 0 ? n : 0] = '\0';
+	ck_assert_ptr_eq(strstr(got, "\r\n.\r\n"), NULL);
+	ck_assert_int_eq(strncmp(got, "+OK 1", 5), 0);
+	close(pipes[0]);
 }
 END_TEST
 
@@ -3746,6 +3878,11 @@ add_unit_tests(Suite *suite)
 	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
 	    0, COUNT(begins));
 	tcase_add_test(t, uidl_without_memory_is_refused);
+	tcase_add_loop_test(t,
+	    mail_is_sent_and_counted_up_to_the_line_that_is_wanted, 0,
+	    COUNT(parts));
+	tcase_add_loop_test(t, mail_has_room_for_what_is_put_in, 0, 2);
+	tcase_add_test(t, mail_that_does_not_add_up_to_its_size_breaks_off);
 	suite_add_tcase(suite, t);
 }
 

@@ -133,9 +133,9 @@ mbox_seek(struct mbox *m, size_t i)
 }
 
 int
-mbox_line(struct mbox *m, struct piece *out)
+mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 {
-	(void)m, (void)out;
+	(void)m, (void)p, (void)len;
 	return -1;
 }
 

@@ -26,6 +26,7 @@ short_pread(int fd, void *p, size_t n, off_t at)
 #define pread(fd, p, n, at)	short_pread(fd, p, n, at)
 #define nanosleep(t, rest)	((void)(t), (void)(rest))
 #include "../../mailbox.c"
+#include "../lines.h"
 #undef pread
 #undef nanosleep
 
@@ -35,6 +36,7 @@ static void
 check_message(size_t i, const struct mail *mail)
 {
 	struct bytes got = { NULL, 0, 0 };
+	struct reading reading = { .left = box.msg[i].size };
 	struct piece piece;
 	char uid[UID_OCTETS];
 	int r;
@@ -43,8 +45,7 @@ check_message(size_t i, const struct mail *mail)
 	CHECK(mbox_uid(&box, i, uid) == 0);
 	CHECK(strcmp(uid, mail->id) == 0);
 	CHECK(mbox_seek(&box, i) == MBOX_OK);
-	while ((r = mbox_line(&box, &piece)) == 1) {
-		CHECK(memchr(piece.p, '\n', piece.len) == NULL);
+	while ((r = next_line(&box, &reading, &piece)) == 1) {
 		add(&got, piece.p, piece.len);
 		if (piece.eol)
 			add_text(&got, "\r\n");

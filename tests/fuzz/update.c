@@ -181,6 +181,7 @@ hook_clock_gettime(clockid_t id, struct timespec *t)
 #define clock_gettime(id, t)	hook_clock_gettime(id, t)
 #define nanosleep(t, rest)	((void)(t), (void)(rest))
 #include "../../mailbox.c"
+#include "../lines.h"
 #undef pread
 #undef pwrite
 #undef fsync
@@ -307,6 +308,7 @@ static void
 check_reading(const struct maildrop *is, const size_t *to, size_t n)
 {
 	struct bytes got = { NULL, 0, 0 };
+	struct reading reading;
 	struct piece piece;
 	size_t i;
 
@@ -317,7 +319,8 @@ check_reading(const struct maildrop *is, const size_t *to, size_t n)
 		CHECK(box.msg[i].gone == (to[i] == is->n));
 		if (to[i] == is->n)
 			continue;
-		while (mbox_line(&box, &piece) == 1) {
+		reading = (struct reading){ .left = box.msg[i].size };
+		while (next_line(&box, &reading, &piece) == 1) {
 			add(&got, piece.p, piece.len);
 			if (piece.eol)
 				add_text(&got, "\r\n");
