@@ -626,6 +626,7 @@ classify(const unsigned char *p)
 
 	for (i = 0; i < N_HEADER_LINES && *header_lines[i].start <= first; i++)
 		if (*header_lines[i].start == first &&
+		    (header_lines[i].start[1] | 32) == (p[1] | 32) &&
 		    strncasecmp((const char *)p, header_lines[i].start,
 		    strlen(header_lines[i].start)) == 0)
 			return header_lines[i].what;

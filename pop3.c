@@ -664,7 +664,6 @@ static void
 serve(struct session *s, enum mbox_result r)
 {
 	long long octets;
-	size_t n;
 
 	alarm(s->idle);		/* a log that nobody reads, too */
 	if (s->state == AUTHORIZATION)
@@ -681,9 +680,9 @@ serve(struct session *s, enum mbox_result r)
 		    unreadable);
 	else {
 		note(s, "LOGIN");
-		n = total(s, &octets);
+		total(s, &octets);
 		reply(s, "+OK pop3d ready, %lu messages, %lld octets",
-		    (unsigned long)n, octets);
+		    (unsigned long)s->mbox.n, octets);
 	}
 	while (!s->done)
 		run_command(s);
