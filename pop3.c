@@ -62,7 +62,7 @@ struct session {
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
 	char in[4096];
-	char out[65536];
+	char out[4 * PIECE_MAX];
 };
 
 static volatile sig_atomic_t expired;
@@ -420,9 +420,9 @@ cmd_list(struct session *s)
 }
 
 /*
- * Some octets of mail, dot-stuffed: RFC 1939, section 3. What is there goes out
- * before and not after they are added, so that the end of a message is never
- * alone in a packet. 0: no more are wanted.
+ * PIECE_MAX octets of mail or less, dot-stuffed: RFC 1939, section 3. What is
+ * there goes out before and not after they are added, so that the end of a
+ * message is never alone in a packet. 0: no more are wanted.
  */
 static int
 put_mail(struct session *s, const unsigned char *p, size_t len)
