@@ -1203,7 +1203,7 @@ mbox_seek(struct mbox *m, size_t i)
 	const unsigned char *p, *lf;
 	size_t len;
 
-	if (r != MBOX_OK && r != MBOX_GONE)
+	if (r != MBOX_OK)
 		return r;
 	if (msg->gone)
 		return MBOX_GONE;

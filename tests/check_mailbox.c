@@ -3249,6 +3249,22 @@ START_TEST(a_read_that_fails_breaks_off)
 }
 END_TEST
 
+/* Before anything is said of the message. */
+START_TEST(a_read_that_fails_at_once_is_trouble_that_passes)
+{
+	put_large(&file);
+	write_mbox();
+	load_box();
+	hook.call = C_PREAD;
+	hook.at = hook.n[C_PREAD] + 1;
+	hook.error = EIO;
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_TEMP);
+	ck_assert_int_eq(errno, EIO);
+	ck_assert_str_eq(box.why, "message cannot be read");
+	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_OK);
+}
+END_TEST
+
 /* ---- The same at random, against a model ---- */
 
 enum { ITEMS = 40 };
@@ -4252,6 +4268,7 @@ add_change(Suite *s)
 	tcase_add_loop_test(t,
 	    no_octet_of_a_changed_file_is_taken_for_the_message, 0, 3);
 	tcase_add_loop_test(t, a_read_that_fails_breaks_off, 0, 2);
+	tcase_add_test(t, a_read_that_fails_at_once_is_trouble_that_passes);
 	tcase_add_test(t,
 	    a_session_among_others_loses_nothing_and_deletes_what_it_named);
 }
