@@ -141,7 +141,7 @@ struct mbox {
  * Open a mailbox with the ids the process has and make its directory the
  * working directory. It must be a regular file of owner's with one link. A
  * missing one is an empty maildrop. m needs no preparation; it is owned by the
- * caller and given back with mbox_close, whatever the result. MBOX_OK,
+ * caller and given back, void then, with mbox_close in any case. MBOX_OK,
  * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
  */
 enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);

@@ -909,7 +909,8 @@ name##_job(const void *unused)
 
 /* ---- What the statics call ---- */
 
-static char logged[1000];		/* lines of the log */
+static char logged[1000];		/* lines of the log, */
+static int logged_as = LOG_INFO;	/* all with this priority */
 static enum mbox_result told;		/* what the mailbox's calls answer */
 static const char *mail;		/* what is read, */
 static size_t mail_at, mail_step;	/* up to here, so many octets at once */
@@ -922,7 +923,7 @@ keep_log(int priority, const char *format, ...)
 	size_t len = strlen(logged);
 	va_list ap;
 
-	ck_assert_int_eq(priority, LOG_INFO);
+	ck_assert_int_eq(priority, logged_as);
 	va_start(ap, format);
 	vsnprintf(logged + len, sizeof(logged) - len - 1, format, ap);
 	va_end(ap);
@@ -3174,6 +3175,48 @@ START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 }
 END_TEST
 
+static void
+show_log(void)
+{
+	if (write(1, logged, strlen(logged)) == -1)
+		_exit(9);
+}
+
+/* What descriptor 2 leads to is seen to before. */
+START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
+{
+	char name[] = "pop3d", option[] = "-x", got[1000];
+	char *argv[] = { name, option, NULL };
+	const char *usage_text = "usage: pop3d [-apsV] [-e dir] [-f file] "
+	    "[-m mailbox] [-t seconds] [-u user]\n";
+	int pipes[2], status;
+	size_t len = strlen(usage_text);
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(pipes), 0);
+	begin_unit(0);
+	logged_as = LOG_ERR;
+	if ((pid = fork()) == 0) {
+		dup2(pipes[1], 1);
+		dup2(pipes[1], 2);
+		if (atexit(show_log) == 0)
+			read_options(&unit, 2, argv);
+		_exit(9);
+	}
+	close(pipes[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 2);
+	n = read(pipes[0], got, sizeof(got) - 1);
+	got[n > 0 ? n : 0] = '\0';
+	ck_assert_uint_eq(strlen(got), 2 * len);
+	ck_assert_int_eq(strncmp(got, usage_text, len), 0);
+	ck_assert_str_eq(got + len, usage_text);
+	logged_as = LOG_INFO;
+	close(pipes[0]);
+}
+END_TEST
+
 /* The one thing UIDL needs memory for. Nothing of a list is sent then. */
 START_TEST(uidl_without_memory_is_refused)
 {
@@ -3878,6 +3921,7 @@ add_unit_tests(Suite *suite)
 	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
 	    0, COUNT(begins));
 	tcase_add_test(t, uidl_without_memory_is_refused);
+	tcase_add_test(t, a_wrong_option_is_told_to_descriptor_2_and_the_log);
 	tcase_add_loop_test(t,
 	    mail_is_sent_and_counted_up_to_the_line_that_is_wanted, 0,
 	    COUNT(parts));
