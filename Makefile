@@ -10,10 +10,12 @@ MANDIR = $(PREFIX)/share/man
 DOCDIR = $(PREFIX)/share/doc/pop3d
 EMPTYDIR = /var/empty
 
-# The language and its library; 64-bit offsets and times on 32-bit hosts.
-# What lies beyond is asked for where it is used; the tests use more of it.
-LANGUAGE = -std=c99 -D_POSIX_C_SOURCE=200809L -D_FILE_OFFSET_BITS=64 \
-	-D_TIME_BITS=64
+# The language and its library; 64-bit offsets and times on 32-bit hosts. All
+# that a system has is asked for, as crypt, chroot and setgroups lie beyond
+# POSIX: _DEFAULT_SOURCE on Linux, the next three on the BSDs, and then illumos.
+LANGUAGE = -std=c99 -D_XOPEN_SOURCE=700 -D_DEFAULT_SOURCE -D_BSD_SOURCE \
+	-D__BSD_VISIBLE=1 -D_NETBSD_SOURCE -D__EXTENSIONS__ \
+	-D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual \
 	-Wwrite-strings -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wundef -Wvla
@@ -25,7 +27,6 @@ CHECK_LIBS = `pkg-config --libs check 2>/dev/null || \
 	echo -lcheck_pic -lsubunit -lrt -lm -pthread`
 
 FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(CFLAGS)
-TEST_FLAGS = $(FLAGS) -D_DEFAULT_SOURCE
 LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
@@ -62,39 +63,38 @@ check: pop3d $(CHECKS) $(REPLAYS)
 
 tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	pop3.h Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
 # The same with a buffer that lines and headers do not fit into.
 tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	pop3.h Makefile
-	$(CC) $(TEST_FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 $(LINK) -o $@ \
+	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 $(LINK) -o $@ \
 	    tests/check_mailbox.c $(CHECK_LIBS)
 
 tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.c pop3.h \
 	Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.c mailbox.c \
 	pop3.h Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_crash: tests/check_crash.c mailbox.c pop3.h Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
 
 # What an attacker tries.
 tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 .c.replay:
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
+	$(CC) $(FLAGS) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
 	    $(CHECK_LIBS) -lm
 
 .c.fuzz:
-	$(FUZZ_CC) $(LANGUAGE) -D_DEFAULT_SOURCE $(WARNINGS) \
-	    $(FUZZ_FLAGS) -o $@ $< \
+	$(FUZZ_CC) $(LANGUAGE) $(WARNINGS) $(FUZZ_FLAGS) -o $@ $< \
 	    $(FUZZ_OBJECTS) -lm
 
 $(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h Makefile
@@ -165,7 +165,7 @@ stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh
 
 tests/stress_tool: tests/stress_tool.c Makefile
-	$(CC) $(TEST_FLAGS) $(LINK) -o $@ tests/stress_tool.c
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/stress_tool.c
 
 # Real clients and superservers, as root; what is not installed is named.
 interop: pop3d

@@ -21,14 +21,6 @@
  * What may run as root is called priv_. Started by an ordinary user all is one
  * process, which has nothing to give up.
  */
-/* Beyond POSIX: setgroups, chroot, crypt, getspnam, pledge. */
-#define _DEFAULT_SOURCE 1	/* glibc, musl */
-#define _BSD_SOURCE 1		/* OpenBSD */
-#define _NETBSD_SOURCE 1
-#define __BSD_VISIBLE 1		/* FreeBSD, DragonFly */
-#define __EXTENSIONS__ 1	/* illumos, Solaris */
-#define _ALL_SOURCE 1		/* AIX */
-
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -39,7 +31,7 @@
 
 #include "pop3.h"
 
-/* What systems have beyond POSIX: shadow passwords, pledge, prctl. */
+/* What systems have beyond POSIX: hashes, and ways to confine a process. */
 #if defined(__GLIBC__) || defined(__sun)
 #include <crypt.h>
 #endif
@@ -64,7 +56,14 @@ get_hash(const struct passwd *pw)
 	return sp->sp_pwdp;
 }
 #else
-#define get_hash(pw)	((pw)->pw_passwd)
+/* The same on the BSDs: passwd(5) itself says when an account ends; 0: never. */
+#define get_hash(pw)	((pw)->pw_expire > 0 &&				\
+	(pw)->pw_expire <= time(NULL) ? NULL : (pw)->pw_passwd)
+#endif
+
+/* OpenBSD's getpwnam hides the hash from root, too. */
+#if !defined(__OpenBSD__)
+#define getpwnam_shadow	getpwnam
 #endif
 
 /* A dialogue ends with root; a session does not with the superserver. */
@@ -76,6 +75,23 @@ get_hash(const struct passwd *pw)
 	prctl(PR_SET_PDEATHSIG, (writes) ? 0UL : SIGKILL)
 #else
 #define confine_more(writes)	0
+#endif
+
+/*
+ * illumos has no limit of processes: they lose the privilege to make some, and
+ * three more. Its select is poll, which fails where it may have no descriptor.
+ */
+#if defined(__sun)
+#include <priv.h>
+#define FILES		1
+#define stop_forks(none)						\
+	priv_set(PRIV_OFF, PRIV_ALLSETS, PRIV_PROC_FORK, PRIV_PROC_EXEC,	\
+	    PRIV_PROC_INFO, PRIV_NET_ACCESS, (char *)NULL)
+#elif defined(RLIMIT_NPROC)
+#define FILES		0
+#define stop_forks(none)	setrlimit(RLIMIT_NPROC, none)
+#else
+#error "nothing here keeps a confined process from making others"
 #endif
 
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
@@ -193,7 +209,7 @@ find_in_file(struct auth *a, const char *name, char line[LINE_OCTETS])
 static const char *
 find_in_system(struct auth *a, const char *name)
 {
-	const struct passwd *pw = getpwnam(name);
+	const struct passwd *pw = getpwnam_shadow(name);
 
 	if (pw == NULL || !is_name(pw->pw_name))
 		return NULL;
@@ -328,10 +344,10 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 static void
 confine(int writes)
 {
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = { 0, 0 }, files = { FILES, FILES };
 
-	if (setrlimit(RLIMIT_NOFILE, &none) == -1 ||
-	    setrlimit(RLIMIT_NPROC, &none) == -1 ||
+	if (setrlimit(RLIMIT_NOFILE, &files) == -1 ||
+	    stop_forks(&none) == -1 ||
 	    (!writes && setrlimit(RLIMIT_FSIZE, &none) == -1) ||
 	    confine_more(writes) == -1)
 		die("cannot confine a process");

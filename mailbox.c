@@ -5,8 +5,6 @@
  * writing goes through one buffer in struct mbox; the only memory from the heap
  * is the list of messages and, for a moment, an index to sort it.
  */
-#define _XOPEN_SOURCE 700	/* lockf */
-
 #include <ctype.h>
 
 #include "pop3.h"

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
 
@@ -806,7 +807,7 @@ usage(void)
 	    "[-m mailbox] [-t seconds] [-u user]";
 
 	syslog(LOG_ERR, "%s", text);
-	dprintf(2, "%s\n", text);	/* a terminal, or nowhere */
+	fprintf(stderr, "%s\n", text);	/* a terminal, or nowhere */
 	exit(2);
 }
 
@@ -835,7 +836,7 @@ read_options(struct session *s, int argc, char **argv)
 			break;
 		case 'u': s->auth.user = optarg; break;
 		case 'V':
-			dprintf(1, "pop3d " VERSION "\n");
+			puts("pop3d " VERSION);
 			exit(0);
 		default: usage();
 		}
@@ -875,7 +876,8 @@ main(int argc, char **argv)
 	    (long)getpid(), (long long)t.tv_sec, t.tv_nsec, host);
 	if ((why = auth_start(&s.auth, s.state == PIPE)) != NULL) {
 		syslog(LOG_ERR, "%s", why);
-		dprintf(1, "-ERR [SYS/PERM] the server is not set up\r\n");
+		reply(&s, "-ERR [SYS/PERM] the server is not set up");
+		flush(&s);
 		return 1;
 	}
 	if (s.state != PIPE && (in = auth_login(&s.auth, dialogue, &s)) != 1)

@@ -9,7 +9,7 @@
  * repeated here. With CHECK_LONG set, trials of several minutes are run too.
  */
 #if defined(__linux__)
-#define _GNU_SOURCE		/* ptrace's relatives, leases, limits */
+#define _GNU_SOURCE 1		/* ptrace's relatives, leases, limits */
 #endif
 #include <sys/types.h>
 #include <sys/file.h>

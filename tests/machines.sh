@@ -219,24 +219,6 @@ sanitized_i386() {
 	done
 }
 
-# POSIX alone is asked for; what lies beyond, the sources say in one place each.
-posix() {
-	for cc in gcc clang musl-gcc "diet gcc"; do
-		has posix "${cc%% *}" || continue
-		include=
-		[ "$cc" != "diet gcc" ] ||
-		    include="-include tests/machines/dietlibc.h"
-		status=0
-		for f in pop3.c mailbox.c auth.c; do
-			$cc -std=c99 -D_POSIX_C_SOURCE=200809L $include \
-			    -Wall -Wextra -Werror=implicit-function-declaration \
-			    -c -o "$tmp/posix.o" $f || status=1
-		done > "$tmp/posix.log" 2>&1
-		say posix "$cc" $status "-D_POSIX_C_SOURCE=200809L" \
-		    "$tmp/posix.log"
-	done
-}
-
 machine() {
 	case $1 in
 	s390x)	# big-endian, 64 bits
@@ -256,8 +238,6 @@ machine() {
 	powerpc) # big-endian, 32 bits, char is unsigned; if asked for
 		without_check powerpc "powerpc-linux-gnu-gcc -Itests/machines" \
 		    qemu-ppc-static CFLAGS=-O2 ;;
-	posix)
-		posix ;;
 	musl)
 		without_check musl musl-gcc "" CFLAGS=-O2 ;;
 	dietlibc)
@@ -270,11 +250,11 @@ if [ "$1" = fetch ]; then
 	fetch
 	exit
 fi
-wanted=${*:-posix s390x armhf i386 i386-sanitized mips musl dietlibc}
+wanted=${*:-s390x armhf i386 i386-sanitized mips musl dietlibc}
 for m in $wanted; do
 	case $m in
 	s390x | armhf | i386 | i386-sanitized | mips | powerpc) ;;
-	musl | dietlibc | posix) ;;
+	musl | dietlibc) ;;
 	*)	echo "$0: $m: no such machine" >&2; exit 2 ;;
 	esac
 done
@@ -299,7 +279,7 @@ row() {
 		esac
 	done
 }
-row posix s390x > "$tmp/1" 2>&1 &
+row s390x > "$tmp/1" 2>&1 &
 row armhf mips i386-sanitized > "$tmp/2" 2>&1 &
 row i386 musl dietlibc powerpc > "$tmp/3" 2>&1 &
 wait

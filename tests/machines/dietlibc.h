@@ -1,6 +1,6 @@
 /*
  * What dietlibc lacks of POSIX.1-2008, for `diet gcc -include` of this file:
- * struct stat with whole times, futimens and dprintf. For Linux alone.
+ * struct stat with whole times, and futimens. For Linux alone.
  */
 #include <time.h>
 
@@ -74,7 +74,6 @@ posix_futimens(int fd, const struct timespec *t)
 #define lstat		posix_lstat
 #define fstat		posix_fstat
 #define futimens	posix_futimens
-#define dprintf		fdprintf
 #undef st_mtime
 #undef st_ctime
 #define st_mtime	st_mtim.tv_sec
