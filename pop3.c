@@ -19,14 +19,16 @@
 #include "pop3.h"
 
 enum {
-	WRONG_MAX = 20,		/* wrong commands before login */
+	WRONG_MAX = 20,		/* wrong commands without a mailbox */
+	LEAVE_SECONDS = 15,	/* for a client to leave without one */
 	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
 };
 #define ALL_LINES	((size_t)-1)
 
-enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4 };
+/* NO_MAILBOX: who logged in cannot have his mailbox, and has not left yet. */
+enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4, NO_MAILBOX = 8 };
 #define LOGGED_IN	(TRANSACTION | PIPE)
-#define ANY_STATE	(AUTHORIZATION | LOGGED_IN)
+#define ANY_STATE	(AUTHORIZATION | LOGGED_IN | NO_MAILBOX)
 
 struct session;
 
@@ -49,7 +51,8 @@ struct session {
 	int refuse;		/* -s, and passwords would be readable */
 	int done;		/* no more commands are read */
 	unsigned idle;		/* seconds */
-	unsigned wrong;		/* commands before login */
+	unsigned wrong;		/* commands in AUTHORIZATION or NO_MAILBOX */
+	const char *refusal;	/* why the mailbox failed, as the client reads */
 	const struct command *command;	/* under way, */
 	char *arg;		/* with its argument; checked, as */
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
@@ -156,7 +159,7 @@ get_line(struct session *s, size_t max)
 	size_t len;
 	int bad = 0;
 
-	if (s->state != AUTHORIZATION)
+	if (s->state & LOGGED_IN)
 		s->deadline = clock_ms() + s->idle * 1000LL;
 	for (;;) {
 		line = s->in + s->in_pos;
@@ -188,8 +191,11 @@ get_line(struct session *s, size_t max)
 static void
 wrong(struct session *s, const char *text)
 {
-	reply(s, "-ERR %s", text);
-	if (s->state == AUTHORIZATION && ++s->wrong >= WRONG_MAX)
+	if (s->state == NO_MAILBOX)
+		reply(s, "%s", s->refusal);
+	else
+		reply(s, "-ERR %s", text);
+	if (!(s->state & LOGGED_IN) && ++s->wrong >= WRONG_MAX)
 		s->done = 1;
 }
 
@@ -210,8 +216,9 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 	snprintf(why, sizeof(why), "%s%s%s", s->mbox.why, e != 0 ? ": " : "",
 	    e != 0 ? strerror(e) : "");
 	note(s, why);
-	reply(s, "%s", r != MBOX_BUSY ? text :
-	    "-ERR [IN-USE] the mailbox is locked, wait and try again");
+	s->refusal = r != MBOX_BUSY ? text :
+	    "-ERR [IN-USE] the mailbox is locked, wait and try again";
+	reply(s, "%s", s->refusal);
 }
 
 /* ---- AUTHORIZATION: RFC 1939, sections 4 and 7; RFC 5034 ---- */
@@ -519,7 +526,7 @@ cmd_quit(struct session *s)
 	enum mbox_result r;
 
 	s->done = 1;
-	if (s->state == AUTHORIZATION) {
+	if (!(s->state & LOGGED_IN)) {
 		reply(s, "+OK bye");
 		return;
 	}
@@ -559,8 +566,9 @@ static const struct command commands[] = {
 	{ "RSET", LOGGED_IN, NOTHING, cmd_rset, NULL },
 	{ "TOP", LOGGED_IN, LINES, cmd_retr, NULL },
 	{ "UIDL", LOGGED_IN, MAYBE, cmd_list, NULL },
-	{ "NOOP", ANY_STATE, NOTHING, NULL, "+OK nothing done" },
-	{ "CAPA", ANY_STATE, NOTHING, cmd_capa, NULL },
+	{ "NOOP", AUTHORIZATION | LOGGED_IN, NOTHING, NULL,
+	    "+OK nothing done" },
+	{ "CAPA", AUTHORIZATION | LOGGED_IN, NOTHING, cmd_capa, NULL },
 	{ "QUIT", ANY_STATE, NOTHING, cmd_quit, NULL },
 	{ NULL, 0, NOTHING, NULL, NULL }
 };
@@ -660,6 +668,23 @@ dialogue(void *arg)
 	flush(s);
 }
 
+/*
+ * A client that finds its connection closed instead of an answer to QUIT logs
+ * in again for ever (Thunderbird), or does not show why (mutt, Emacs): so it
+ * hears the same line again until it leaves, but not for long.
+ */
+static void
+await_leave(struct session *s, enum mbox_result r)
+{
+	s->state = NO_MAILBOX;
+	s->wrong = 0;
+	if (s->idle > LEAVE_SECONDS)
+		s->idle = LEAVE_SECONDS;
+	s->deadline = clock_ms() + s->idle * 1000LL;
+	refuse(s, r, r == MBOX_PERM ?
+	    "-ERR [SYS/PERM] the mailbox cannot be served" : unreadable);
+}
+
 /* TRANSACTION and UPDATE. The first reply answers the login. */
 static void
 serve(struct session *s, enum mbox_result r)
@@ -671,20 +696,19 @@ serve(struct session *s, enum mbox_result r)
 		s->state = TRANSACTION;
 	if (r == MBOX_OK)
 		r = mbox_load(&s->mbox);
-	if (s->mbox.bare)
-		note(s, "no dotlock can be made here, kernel locks only");
-	if (s->mbox.more)
-		note(s, "mailbox has more messages than are shown");
-	if ((s->done = r != MBOX_OK))
-		refuse(s, r, r == MBOX_PERM ?
-		    "-ERR [SYS/PERM] the mailbox cannot be served" :
-		    unreadable);
+	s->done = 0;
+	if (r != MBOX_OK)
+		await_leave(s, r);
 	else {
 		note(s, "LOGIN");
 		total(s, &octets);
 		reply(s, "+OK pop3d ready, %lu messages, %lld octets",
 		    (unsigned long)s->mbox.n, octets);
 	}
+	if (s->mbox.bare)
+		note(s, "no dotlock can be made here, kernel locks only");
+	if (s->mbox.more)
+		note(s, "mailbox has more messages than are shown");
 	while (!s->done)
 		run_command(s);
 	flush(s);

@@ -3290,9 +3290,11 @@ START_TEST(what_is_not_the_users_own_file_is_not_served)
 	ip = set_address(101);
 	start(&c, with(file, template, NULL));
 	expect(&c, "+OK");
-	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	say(&c, "USER alice\r\nPASS tanstaaf\r\nSTAT\r\nQUIT\r\n");
 	expect(&c, "+OK");
 	expect(&c, "-ERR [SYS/PERM]");
+	expect(&c, "-ERR [SYS/PERM]");
+	expect(&c, "+OK");
 	expect_end(&c);
 	close(c.fd);
 	ck_assert(all_ended());

@@ -1421,6 +1421,7 @@ START_TEST(a_lease_on_mailbox_or_lock_holds_nobody_up)
 	helper = start_lease(in_base("spool/alice"));
 	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
 	say(&c, login);
+	say(&c, "QUIT\r\n");
 	if (sh->opened)
 		expect_end(&c, 3000);
 	close(c.fd);

@@ -2503,6 +2503,24 @@ make_bad(const char *dir, enum bad kind)
 	return "mbox";
 }
 
+/* Whatever is said behind a refused mailbox, it is answered so; but QUIT. */
+static void
+check_leaving(struct peer *p, const char *refusal)
+{
+	static const char *const lines[] = { "CAPA", "USER alice",
+	    "PASS secret", "AUTH PLAIN", "AGFsaWNlAHNlY3JldA==", "STAT",
+	    "DELE 1", "NOOP", "QUIT now", "NONSENSE" };
+	char line[600];
+	size_t i;
+
+	snprintf(line, sizeof(line), "%s", refusal);
+	for (i = 0; i < COUNT(lines); i++)
+		ask(p, lines[i], line);
+	send_bytes(p, "CA\0PA\r\n", 7);
+	expect(p, line);
+	quit(p);
+}
+
 /* Not to be taken for a passing trouble by fetchmail. */
 static void
 check_refusal(struct peer *p)
@@ -2512,8 +2530,7 @@ check_refusal(struct peer *p)
 	if (strncmp(line, "-ERR [SYS/PERM] ", 16) != 0 ||
 	    strstr(line, "wait") != NULL || strstr(line, "lock") != NULL)
 		complain("got \"%s\"", line);
-	expect_end(p);
-	finish(p);
+	check_leaving(p, line);
 }
 
 START_TEST(what_is_no_mailbox_is_refused_and_left_alone)
@@ -2571,8 +2588,6 @@ check_in_use(struct peer *p, long begun)
 	    strstr(line, "wait") == NULL)
 		complain("got \"%s\"", line);
 	check_took(begun, 28900, "the lock");
-	expect_end(p);
-	finish(p);
 }
 
 BACKGROUND(a_mailbox_that_stays_locked_is_in_use)
@@ -2586,6 +2601,8 @@ BACKGROUND(a_mailbox_that_stays_locked_is_in_use)
 	write_lock(dir);
 	p = start(dir, "-p -m mbox");
 	check_in_use(&p, begun);
+	check_leaving(&p, "-ERR [IN-USE] the mailbox is locked, wait and try "
+	    "again");
 	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
 	check_sample(dir, "three", 0);
 }
@@ -2602,8 +2619,53 @@ BACKGROUND(quit_on_a_mailbox_that_stays_locked_removes_nothing)
 	begun = milliseconds();
 	send_text(&p, "QUIT\r\n");
 	check_in_use(&p, begun);
+	expect_end(&p);
+	finish(&p);
 	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
 	check_sample(dir, "three", 0);
+}
+
+/* A login to what is no mailbox, up to its refusal. */
+static struct peer
+log_in_to_text(void)
+{
+	const char *dir = make_dir();
+	struct peer p = start_login(dir, "three", "-t 60");
+
+	write_file(dir, "mbox", "no mailbox\n", 11);
+	ask(&p, "NONSENSE", "-ERR *");
+	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "-ERR [SYS/PERM] *");
+	return p;
+}
+
+/* 15 seconds in all, whatever is said meanwhile. */
+BACKGROUND(a_client_without_a_mailbox_must_leave_in_time)
+{
+	struct peer p = log_in_to_text();
+	long begun = milliseconds();
+	int i;
+
+	(void)unused;
+	for (i = 0; i < 7; i++) {
+		ask(&p, "USER alice", "-ERR [SYS/PERM] *");
+		pause_for(1500);
+	}
+	expect_end(&p);
+	check_took(begun, 13900, "leaving");
+	finish(&p);
+}
+
+BACKGROUND(a_client_without_a_mailbox_has_twenty_commands)
+{
+	struct peer p;
+	int i;
+
+	(void)unused;
+	p = log_in_to_text();
+	for (i = 0; i < 20; i++)
+		ask(&p, "STAT", "-ERR [SYS/PERM] *");
+	expect_end(&p);
+	finish(&p);
 }
 
 /* +OK to QUIT means that it is done, not that it will be. */
@@ -3027,15 +3089,15 @@ static const struct {
 	{ MBOX_OK, MBOX_OK, 0, 0, "+OK pop3d ready, 2 messages, 2 octets\r\n"
 	    "+OK bye\r\n", "LOGIN" OF_ALICE },
 	{ MBOX_OK, MBOX_OK, 1, 1, "+OK pop3d ready, 2 messages, 2 octets\r\n"
-	    "+OK bye\r\n", "no dotlock can be made here, kernel locks only"
-	    OF_ALICE "mailbox has more messages than are shown" OF_ALICE
-	    "LOGIN" OF_ALICE },
+	    "+OK bye\r\n", "LOGIN" OF_ALICE "no dotlock can be made here, "
+	    "kernel locks only" OF_ALICE "mailbox has more messages than are "
+	    "shown" OF_ALICE },
 	{ MBOX_OK, MBOX_TEMP, 0, 0, "-ERR [SYS/TEMP] the mailbox cannot be "
-	    "read now, wait and try again\r\n", "because" OF_ALICE },
+	    "read now, wait and try again\r\n+OK bye\r\n", "because" OF_ALICE },
 	{ MBOX_OK, MBOX_BUSY, 0, 0, "-ERR [IN-USE] the mailbox is locked, "
-	    "wait and try again\r\n", "because" OF_ALICE },
+	    "wait and try again\r\n+OK bye\r\n", "because" OF_ALICE },
 	{ MBOX_PERM, MBOX_OK, 0, 0, "-ERR [SYS/PERM] the mailbox cannot be "
-	    "served\r\n", "because" OF_ALICE }
+	    "served\r\n+OK bye\r\n", "because" OF_ALICE }
 };
 
 START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
@@ -3882,6 +3944,8 @@ END_TEST
 	X(a_mailbox_that_stays_locked_is_in_use)			\
 	X(quit_on_a_mailbox_that_stays_locked_removes_nothing)		\
 	X(quit_is_answered_after_the_update)				\
+	X(a_client_without_a_mailbox_must_leave_in_time)		\
+	X(a_client_without_a_mailbox_has_twenty_commands)		\
 	X(three_failures_take_nine_seconds_and_end_the_connection)	\
 	X(a_wrong_password_is_answered_as_an_unknown_name_is)		\
 	X(an_unknown_name_is_answered_as_a_wrong_password_is)		\

@@ -174,6 +174,7 @@ static struct model {
 	size_t waiting;		/* reads looked at */
 	int cut;		/* the client was lost before more came */
 	int logged_in, over, quit;
+	int leaving;		/* there is no mailbox for who logged in */
 	struct maildrop box;
 	int dead[MESSAGES_MAX];
 	char user[256];
@@ -226,8 +227,8 @@ expect_status(const char *start)
 static void
 is_wrong(void)
 {
-	expect_status("-ERR ");
-	if (!mo.logged_in && ++mo.wrong == WRONG_ALLOWED)
+	expect_status(mo.leaving ? "-ERR [SYS/PERM] " : "-ERR ");
+	if ((!mo.logged_in || mo.leaving) && ++mo.wrong == WRONG_ALLOWED)
 		mo.over = 1;
 }
 
@@ -294,7 +295,8 @@ log_in(const char *name)
 	}
 	if (!mo.box.is_mbox) {
 		expect_status("-ERR [SYS/PERM] ");
-		mo.over = 1;
+		mo.leaving = 1;
+		mo.wrong = 0;
 		return;
 	}
 	n = count_there(&octets);
@@ -552,15 +554,17 @@ model_command(char *line)
 
 	if (arg != NULL)
 		arg++;
-	if (is_word(line, "NOOP", len) && arg == NULL)
+	if (is_word(line, "QUIT", len) && arg == NULL) {
+		mo.over = 1;
+		mo.quit = mo.logged_in && !mo.leaving;
+		expect_status("+OK ");
+	} else if (mo.leaving)
+		is_wrong();
+	else if (is_word(line, "NOOP", len) && arg == NULL)
 		expect_status("+OK ");
 	else if (is_word(line, "CAPA", len) && arg == NULL)
 		model_capa();
-	else if (is_word(line, "QUIT", len) && arg == NULL) {
-		mo.over = 1;
-		mo.quit = mo.logged_in;
-		expect_status("+OK ");
-	} else if (mo.logged_in)
+	else if (mo.logged_in)
 		model_transaction(line, len, arg);
 	else if (is_word(line, "USER", len) || is_word(line, "PASS", len) ||
 	    is_word(line, "APOP", len) || is_word(line, "AUTH", len))
