@@ -28,7 +28,7 @@ enum {
 /* NO_MAILBOX: who logged in cannot have his mailbox, and has not left yet. */
 enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4, NO_MAILBOX = 8 };
 #define LOGGED_IN	(TRANSACTION | PIPE)
-#define ANY_STATE	(AUTHORIZATION | LOGGED_IN | NO_MAILBOX)
+#define ANY_STATE	(AUTHORIZATION | LOGGED_IN)
 
 struct session;
 
@@ -146,8 +146,9 @@ reply(struct session *s, const char *format, ...)
 }
 
 /*
- * The next line as a string without its end, valid until the next call. NULL:
- * it was longer than max octets or held a NUL, and has been eaten whole.
+ * The next line as a string without its end, valid until the next call; blanks
+ * there count as nothing, but in a password. NULL: it was longer than max octets
+ * or held a NUL, and has been eaten whole.
  * Answers wait while there are commands to answer: RFC 2449, section 6.6. In
  * front of the login as root, octets that belong to the session must stay in
  * the kernel: one is read at a time.
@@ -181,8 +182,10 @@ get_line(struct session *s, size_t max)
 	if (bad)
 		return NULL;
 	*lf = '\0';
-	if (len > 1 && lf[-1] == '\r')
-		lf[-1] = '\0';
+	if (lf > line && lf[-1] == '\r')
+		*--lf = '\0';
+	while (lf > line && lf[-1] == ' ' && strncasecmp(line, "PASS ", 5) != 0)
+		*--lf = '\0';
 	return line;
 }
 
@@ -566,10 +569,9 @@ static const struct command commands[] = {
 	{ "RSET", LOGGED_IN, NOTHING, cmd_rset, NULL },
 	{ "TOP", LOGGED_IN, LINES, cmd_retr, NULL },
 	{ "UIDL", LOGGED_IN, MAYBE, cmd_list, NULL },
-	{ "NOOP", AUTHORIZATION | LOGGED_IN, NOTHING, NULL,
-	    "+OK nothing done" },
-	{ "CAPA", AUTHORIZATION | LOGGED_IN, NOTHING, cmd_capa, NULL },
-	{ "QUIT", ANY_STATE, NOTHING, cmd_quit, NULL },
+	{ "NOOP", LOGGED_IN, NOTHING, NULL, "+OK nothing done" },
+	{ "CAPA", ANY_STATE, NOTHING, cmd_capa, NULL },
+	{ "QUIT", ANY_STATE | NO_MAILBOX, NOTHING, cmd_quit, NULL },
 	{ NULL, 0, NOTHING, NULL, NULL }
 };
 
@@ -896,7 +898,7 @@ main(int argc, char **argv)
 	setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	clock_gettime(CLOCK_REALTIME, &t);
 	gethostname(host, sizeof(host) - 1);
-	snprintf(s.challenge, sizeof(s.challenge), "<%ld.%lld.%ld@%s>",
+	snprintf(s.challenge, sizeof(s.challenge), "<%ld.%lld%09ld@%s>",
 	    (long)getpid(), (long long)t.tv_sec, t.tv_nsec, host);
 	if ((why = auth_start(&s.auth, s.state == PIPE)) != NULL) {
 		syslog(LOG_ERR, "%s", why);

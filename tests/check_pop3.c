@@ -1565,21 +1565,28 @@ static const char *const shapes[] = { "", " ", " 1", " 0", " 4", " 1000000",
 
 enum { NONE = 1, ONE = 2, TWO = 4, WORD = 8, WORDS = 16 };
 
-/* What of arguments a shape is. TWO: a count that saturates is right, too. */
+/*
+ * What of arguments a shape is. TWO: a count that saturates is right, too.
+ * WORDS: of a password, whose blanks count; else those at the end do not.
+ */
 static int
-kind_of(const char *shape)
+kind_of(const char *text)
 {
-	int kind = 0;
+	char shape[200];
+	int kind = text[0] == ' ' && text[1] != '\0' ? WORDS : 0;
+	size_t len = (size_t)snprintf(shape, sizeof(shape), "%s", text);
 
-	if (*shape == '\0')
-		return NONE;
+	while (len > 0 && shape[len - 1] == ' ')
+		shape[--len] = '\0';
+	if (len == 0)
+		return kind | NONE;
 	if (strcmp(shape, " 1") == 0)
 		kind |= ONE;
 	if (strcmp(shape, " 1 2") == 0 ||
 	    strcmp(shape, " 1 99999999999999999999") == 0)
 		kind |= TWO;
-	if (shape[0] == ' ' && shape[1] != '\0')
-		kind |= WORDS | (strchr(shape + 1, ' ') == NULL ? WORD : 0);
+	if (shape[0] == ' ' && strchr(shape + 1, ' ') == NULL)
+		kind |= WORD;
 	return kind;
 }
 
@@ -1589,7 +1596,7 @@ static const struct {
 	int before, after;
 } right[] = {
 	{ "USER", WORD, WORD }, { "PASS", 0, WORDS }, { "AUTH", NONE, 0 },
-	{ "CAPA", NONE, NONE }, { "NOOP", NONE, NONE }, { "QUIT", NONE, NONE },
+	{ "CAPA", NONE, NONE }, { "NOOP", 0, NONE }, { "QUIT", NONE, NONE },
 	{ "STAT", 0, NONE }, { "stat", 0, NONE }, { "RSET", 0, NONE },
 	{ "LIST", 0, NONE | ONE }, { "UIDL", 0, NONE | ONE },
 	{ "RETR", 0, ONE }, { "DELE", 0, ONE }, { "TOP", 0, TWO },
@@ -1618,7 +1625,7 @@ is_long_answer(const char *command, const char *arg)
 
 	if (strcmp(command, "LIST") == 0 || strcmp(command, "UIDL") == 0 ||
 	    strcmp(command, "AUTH") == 0)
-		return *arg == '\0';
+		return kind_of(arg) == NONE;
 	for (i = 0; i < COUNT(names); i++)
 		if (strcasecmp(command, names[i]) == 0)
 			return 1;
@@ -1639,10 +1646,17 @@ check_status(struct peer *p, const char *line)
 	return good;
 }
 
+/* The next answer is the next command's, so nothing has come twice. */
+static void
+probe(struct peer *p)
+{
+	ask(p, "CAPA", "+OK capabilities follow");
+	take_lines(p);
+}
+
 /*
- * Send one; it gets one status line and, if that is +OK, its lines. The next
- * command is answered by the line that NOOP is always answered with, so
- * nothing has come twice. 0: the connection is over.
+ * Send one; it gets one status line and, if that is +OK, its lines. 0: the
+ * connection is over.
  */
 static int
 send_shape(struct peer *p, const char *command, size_t shape,
@@ -1653,9 +1667,8 @@ send_shape(struct peer *p, const char *command, size_t shape,
 
 	snprintf(line, sizeof(line), "%s%s\r\n", command, shapes[shape]);
 	send_text(p, line);
-	line[0] = '\0';
 	if (!in_transaction && strcmp(command, "AUTH PLAIN") == 0 &&
-	    shape == 0) {
+	    kind_of(shapes[shape]) == NONE) {
 		expect(p, "+ ");
 		send_text(p, "*\r\n");
 	}
@@ -1671,7 +1684,7 @@ send_shape(struct peer *p, const char *command, size_t shape,
 		take_lines(p);
 	if (strstr(line, "[AUTH]") != NULL)
 		return 0;
-	ask(p, "NOOP", "+OK nothing done");
+	probe(p);
 	return 1;
 }
 
@@ -1729,7 +1742,7 @@ check_bad_line(struct peer *p, const char *text, size_t len, const char *what)
 	line = take_line(p);
 	if (check_status(p, line))
 		complain("%s: %s", what, line);
-	ask(p, "NOOP", "+OK nothing done");
+	probe(p);
 }
 
 static void
@@ -1831,10 +1844,10 @@ static const struct pipelined in_pipe = {
 };
 
 static const struct pipelined in_login = {
-	"NOOP\r\nAUTH PLAIN\r\n*\r\nUSER alice\r\nPASS secret\r\nSTAT\r\n"
+	"NOOP\r\nAUTH PLAIN\r\n* \r\nUSER alice\r\nPASS secret\r\nSTAT\r\n"
 	"RETR 2\r\nDELE 1\r\nRSET\r\nQUIT\r\n",
 	"+OK pop3d ready\r\n"
-	"+OK nothing done\r\n"
+	"-ERR unknown command, or not now\r\n"
 	"+ \r\n"
 	"-ERR cancelled\r\n"
 	"+OK now the password\r\n"
@@ -2315,7 +2328,7 @@ BACKGROUND(commands_do_not_prolong_a_login)
 	check_took(begun, 900, "-t 2");
 	finish(&p);
 	p = start_login(make_dir(), "three", "-t 2");
-	for (begun = milliseconds(); write(p.fd, "NOOP\r\n", 6) == 6; ) {
+	for (begun = milliseconds(); write(p.fd, "CAPA\r\n", 6) == 6; ) {
 		pause_for(300);
 		if (milliseconds() - begun > 2000 + SLACK)
 			complain("it goes on");
@@ -2390,7 +2403,7 @@ BACKGROUND(a_client_that_reads_slowly_is_served)
 
 static const char *const last_words[] = { "", "QUI", "QUIT", "QUIT\r",
 	"RETR 2\r\n", "RETR 1\r\nRETR 2\r\nRETR 3\r\n", "NOOP\r\n",
-	"QUIT \r\n", "DELE 2\r\n", "RSET\r\nDELE 3\r\n" };
+	"QUIT x\r\n", "DELE 2\r\n", "RSET\r\nDELE 3\r\n" };
 
 /* RFC 1939, section 6: without QUIT nothing is removed. */
 START_TEST(a_client_that_goes_without_quit_removes_nothing)
@@ -3327,7 +3340,6 @@ START_TEST(s_refuses_logins_from_elsewhere)
 	check_capa(&p, capa_refused);
 	for (i = 0; i < COUNT(lines); i++)
 		ask(&p, lines[i], tls);
-	ask(&p, "NOOP", "+OK *");
 	quit(&p);
 }
 END_TEST
@@ -3593,7 +3605,6 @@ START_TEST(digits_with_letters_behind_them_are_no_number)
 	struct peer p = start_pipe_session(make_dir(), "three");
 
 	ask(&p, "DELE 1abc", "-ERR *");
-	ask(&p, "DELE 1 ", "-ERR *");
 	ask(&p, "DELE 1\t", "-ERR *");
 	ask(&p, "RETR 1abc", "-ERR *");
 	ask(&p, "TOP 1 1abc", "-ERR *");
@@ -3683,11 +3694,36 @@ START_TEST(twenty_wrong_commands_end_a_login)
 
 	for (i = 0; i < 19; i++) {
 		ask(&p, i % 2 ? "NONSENSE" : "AUTH PLAIN =", "-ERR *");
-		ask(&p, "NOOP", "+OK *");
+		ask(&p, "USER alice", "+OK *");
 	}
 	ask(&p, "STAT", "-ERR *");
 	expect_end(&p);
 	finish(&p);
+}
+END_TEST
+
+/* Mail::Box wants two numbers and one dot, as in RFC 1939's example. */
+START_TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
+{
+	char last[200] = "", line[200];
+	size_t pid, when;
+	struct peer p;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		p = start(make_dir(), "-a -m mbox -f users");
+		snprintf(line, sizeof(line), "%s", take_line(&p));
+		ck_assert_int_eq(strncmp(line, "+OK pop3d ready <", 17), 0);
+		pid = strspn(line + 17, "0123456789");
+		ck_assert(pid > 0 && line[17 + pid] == '.');
+		when = strspn(line + 18 + pid, "0123456789");
+		/* to the nanosecond */
+		ck_assert(when == 19 && line[18 + pid + when] == '@');
+		ck_assert(strchr(line, '>') == line + strlen(line) - 1);
+		ck_assert_str_ne(line + 18 + pid, last);
+		snprintf(last, sizeof(last), "%s", line + 18 + pid);
+		quit(&p);
+	}
 }
 END_TEST
 
@@ -4021,6 +4057,8 @@ add_command_tests(Suite *suite)
 	tcase_add_test(t, numbers_beyond_any_integer_are_no_message);
 	tcase_add_test(t, error_texts_do_not_go_to_the_client);
 	tcase_add_test(t, twenty_wrong_commands_end_a_login);
+	tcase_add_test(t,
+	    an_apop_challenge_is_two_numbers_and_no_other_is_the_same);
 	tcase_add_test(t, wrong_commands_do_not_end_a_session);
 	suite_add_tcase(suite, t);
 }

@@ -25,7 +25,7 @@
 enum { READS_MAX = 4000, WRONG_ALLOWED = 20, TRIES_ALLOWED = 3,
 	SATURATED = 1000000000 };
 
-#define CHALLENGE	"<1.2.3@example.org>"
+#define CHALLENGE	"<1.2@example.org>"
 static const char accounts[] = "alice:{PLAIN}secret\nbob:{MD5}$1$word\n";
 
 static struct plan {
@@ -264,6 +264,9 @@ next_line(size_t max, char text[1100], int *bad)
 	if (!*bad) {
 		memcpy(text, p, len);
 		len -= len > 1 && p[len - 2] == '\r' ? 2 : 1;
+		while (len > 0 && p[len - 1] == ' ' &&
+		    (len < 5 || strncasecmp(text, "PASS ", 5) != 0))
+			len--;
 		text[len] = '\0';
 	}
 	return 1;
@@ -535,7 +538,9 @@ model_transaction(const char *line, size_t len, char *arg)
 		snprintf(text, sizeof(text), "+OK %lu %lu\r\n",
 		    (unsigned long)n, (unsigned long)octets);
 		expect_text(text);
-	} else if (is_word(line, "RSET", len) && arg == NULL) {
+	} else if (is_word(line, "NOOP", len) && arg == NULL)
+		expect_status("+OK ");
+	else if (is_word(line, "RSET", len) && arg == NULL) {
 		memset(mo.dead, 0, sizeof(mo.dead));
 		expect_status("+OK ");
 	} else if (plan.pipe && arg != NULL && *arg != '\0' &&
@@ -560,8 +565,6 @@ model_command(char *line)
 		expect_status("+OK ");
 	} else if (mo.leaving)
 		is_wrong();
-	else if (is_word(line, "NOOP", len) && arg == NULL)
-		expect_status("+OK ");
 	else if (is_word(line, "CAPA", len) && arg == NULL)
 		model_capa();
 	else if (mo.logged_in)
