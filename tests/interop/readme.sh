@@ -1,55 +1,285 @@
-# README's words for xinetd, to the letter: what a new user copies. They write
-# to /etc and /usr/local, which are copies here that nobody else sees.
+# What README's EXAMPLES say, to the letter. Each block is pasted in a root
+# directory that is a copy of this host's and is thrown away afterwards (an
+# overlay); where systemd-nspawn is installed, systemd is process 1 there, as
+# on the host that a reader has.
 
-program=$work/packages/xinetd/usr/sbin/xinetd
-[ -x "$program" ] || program=$(command -v xinetd)
-has_all readme "${program:-xinetd}" curl useradd make || return
+has_all readme curl useradd make openssl || return
 if [ -z "$INTEROP_SPACES" ]; then
-	skip "no namespaces: it would change this host"
+	skip 'no namespaces: it would change this host'
 	return
 fi
 user_dir readme
 top=${tests%/tests/interop}
-cp -a /etc "$PWD/etc" && mkdir local mail || return
-chgrp mail mail && chmod 2775 mail
-[ -d /var/empty ] || made_empty=1
+scenes=$PWD/scenes
+mkdir blocks scenes && mount -t tmpfs -o mode=755 none scenes || return
+mkdir scenes/try scenes/try/up scenes/try/work scenes/try/root
+if ! mount -t overlay -o \
+    lowerdir=/,upperdir=scenes/try/up,workdir=scenes/try/work none \
+    scenes/try/root 2>overlay.err; then
+	skip 'no overlay of / can be mounted here'
+	return
+fi
+umount scenes/try/root
 
-# All but what apt-get and the init script do: the package is unpacked, and
-# xinetd is started here.
-sed -n '/^    As root, once/,/^    inetd.conf/p; /^    xinetd\./,/^    tcpserver/p' \
-    "$top/README" | sed -n 's/^        //p' |
-    grep -vE '^(pop3 stream|tcpserver|apt-get|service) ' >words
+# A block is what stands further in. It keeps its indent, and the empty line
+# behind it, which ends a file that it writes.
+awk '/^EXAMPLES$/ { on = 1; next }
+    on && /^[A-Z]/ { exit }
+    on && /^        / { if (!inside) n++
+	inside = 1; print > ("blocks/" n) }
+    on && inside && /^$/ { print > ("blocks/" n); inside = 0 }' "$top/README"
 
-cat >follow <<'END'
-mount --bind "$PWD/etc" /etc && mount --bind "$PWD/local" /usr/local &&
-    mount --bind "$PWD/mail" /var/mail || exit 1
-rm -rf /etc/xinetd.d && mkdir /etc/xinetd.d
-echo includedir /etc/xinetd.d >/etc/xinetd.conf
-userdel pop3d 2>/dev/null
-here=$PWD
-(cd "$1" && sh -e "$here/words") || exit 1
-useradd -M -d / -s /usr/sbin/nologin -p "$(openssl passwd -6 sesame)" newuser
-cp "$3" /var/mail/newuser && chown newuser:mail /var/mail/newuser || exit 1
-"$2" -dontfork >xinetd.out 2>&1 &
-echo $! >pid
-END
-check "the commands can be followed" \
-    unshare -m sh follow "$top" "$program" "$work/mbox"
-[ -s pid ] && cat pid >>"$work/pids"
-check "somebody listens on port 110" wait_until listens 110
-mailbox=pop3://newuser:sesame@127.0.0.1
-list() { in_time 30 curl -s "$mailbox/" | wc -l; }
-retrieve()
+# What the scripts below have: the functions of lib.sh, and these.
+cat >prelude <<'END'
+exec </dev/null >/out 2>&1
+group=readme work=/w here=tests/interop account=pop3t1
+cd /src && mkdir /w && . tests/interop/lib.sh
+. /has
+
+# paste word: the block in which it stands.
+paste()
 {
-	in_time 30 curl -s "$mailbox/1" -o got &&
-	    sed 's/$/'"$(printf '\r')"'/' "$work/messages/1" | cmp - got
+	b=$(grep -lF -- "$1" /blocks/*)
+	[ -f "$b" ] || { echo "not one block has $1: $b"; return 1; }
+	echo "${b##*/}" >>/pasted
+	cat "$b"
+	${as:-} sh -e "$b"
 }
 
-check "a new account sees its mail" equal "$count_messages" "$(list)"
-check "and retrieves it" retrieve
-in_time 30 curl -s -I -X "DELE 1" "$mailbox/" >/dev/null
-check "and deletes it" equal $((count_messages - 1)) "$(list)"
-check "a wrong password is refused" \
-    exits 67 in_time 30 curl -s "pop3://newuser:no@127.0.0.1/"
-[ -s pid ] && kill "$(cat pid)"
-[ -z "$made_empty" ] || rmdir /var/empty
+fill() { cp /mbox "$1" && chown "$2" "$1" && chmod 660 "$1"; }
+list() { curl -sSk -m 30 --user "$2:sesame" "$1" | grep -c '^[0-9]'; }
+
+# session url user: list, retrieve, delete.
+session()
+{
+	equal 7 "$(list "$1/" "$2")" &&
+	    curl -sSk -m 30 --user "$2:sesame" "$1/1" -o /got &&
+	    sed 's/$/'"$(printf '\r')"'/' /message | cmp - /got &&
+	    curl -sSk -m 30 --user "$2:sesame" -I -X 'DELE 2' "$1/" &&
+	    equal 6 "$(list "$1/" "$2")"
+}
+
+install_it()
+{
+	check 'the program is installed' paste 'make install'
+	useradd -m -s /bin/sh -p "$(openssl passwd -6 sesame)" alice
+	chgrp mail /var/mail && chmod 2775 /var/mail
+	rm -rf /var/mail/alice && fill /var/mail/alice alice:mail
+	echo 127.0.0.1 mail.example.net >>/etc/hosts
+}
+
+# served name [port [url [user]]]: something listens, and gives a session.
+served()
+{
+	wait_tries=50
+	check "$1: something listens" wait_until listens "${2:-110}"
+	check "$1: a session" session "${3:-pop3://localhost}" "${4:-alice}"
+}
+END
+
+nspawn=
+has systemd-nspawn && nspawn=1
+[ -n "$nspawn" ] ||
+    skip 'no systemd-nspawn: nothing with systemd or its journal is run'
+
+# scene name: the script on standard input, in a root of its own.
+scene()
+{
+	s=$scenes/$1 r=$scenes/$1/root
+	mkdir "$s" "$s/up" "$s/work" "$r" && mount -t overlay -o \
+	    "lowerdir=/,upperdir=$s/up,workdir=$s/work" none "$r" || return
+	cat prelude - >"$r/go"
+	echo "nspawn=$nspawn" >"$r/has"
+	cp -r blocks "$r/blocks"
+	cp "$work/mbox" "$r/mbox" && cp "$work/messages/1" "$r/message"
+	mkdir "$r/src" && cp -pR "$top/Makefile" "$top/README" "$top"/*.[cho] \
+	    "$top/pop3d" "$top/xinetd.d" "$top/tests" "$r/src"
+	[ -d "$work/archives" ] &&
+	    cp "$work"/archives/*.deb "$r/var/cache/apt/archives"
+	: >"$r/out" && : >"$r/pasted"
+	if [ -n "$nspawn" ]; then
+		cat >"$r/etc/systemd/system/go.service" <<-END
+			[Unit]
+			Requires=sysinit.target sockets.target dbus.socket
+			After=sysinit.target sockets.target
+			[Service]
+			Type=oneshot
+			ExecStart=/bin/sh /go
+			ExecStopPost=systemctl --no-block exit
+		END
+		timeout -k 5 90 systemd-nspawn -q --register=no --keep-unit \
+		    --private-network -b -D "$r" systemd.unit=go.service
+	else
+		unshare -nmp --kill-child sh -c "mount -t proc proc $r/proc &&
+		    mount --rbind /dev $r/dev && ip link set lo up &&
+		    exec timeout -k 5 90 chroot $r sh /go"
+	fi </dev/null >"$s/console" 2>&1
+	[ -s "$r/out" ] || {
+		echo "FAIL $group: $1: did not run"
+		tail -n 15 "$s/console"
+	}
+	cat "$r/out"
+	cat "$r/pasted" >>pasted
+	umount "$r"
+}
+
+if [ -d "$work/archives" ]; then
+	scene inetd <<'END'
+install_it
+check 'inetd: the commands' paste openbsd-inetd
+served inetd
+check 'ss names who holds the port' eval "ss -ltnp | grep ':110 .*inetd'"
+asked() { echo sesame | as='setsid -w' paste 'curl --user' | grep '^1 '; }
+check 'curl asks for the password and lists' asked
+[ -z "$nspawn" ] || check 'the journal has the session' \
+    eval "journalctl -t pop3d | grep 'LOGIN, user=alice, ip='"
+END
+	scene xinetd <<'END'
+install_it
+check 'xinetd: the commands' paste xinetd.d/pop3
+served xinetd
+END
+else
+	skip 'inetd, xinetd: their packages could not be fetched'
+fi
+
+if has_all tcpserver tcpserver && has_all socat socat; then
+	scene lines <<'END'
+install_it
+for line in 'tcpserver -HRl0 -c 200 0 110 /usr' 'socat TCP-LISTEN'; do
+	program=${line%% *}
+	fill /var/mail/alice alice:mail
+	(paste "$line" >/foreground 2>&1) &
+	served $program
+	kill $(pidof $program)
+	wait
+done
+END
+fi
+
+if [ -n "$nspawn" ]; then
+	scene systemd <<'END'
+install_it
+check 'systemd: the socket' paste 'pop3d.socket <<'
+check 'systemd: the service' paste 'pop3d@.service <<'
+check 'systemd: it is enabled' paste 'systemctl daemon-reload'
+check 'systemd: the units are in order' equal '' "$(systemd-analyze verify \
+    /etc/systemd/system/pop3d.socket /etc/systemd/system/pop3d@.service 2>&1)"
+served systemd
+check 'systemd: a dotlock can be made' \
+    exits 1 eval 'journalctl -t pop3d | grep "kernel locks only"'
+check 'systemd: the journal has the address' \
+    eval "journalctl -t pop3d | grep 'LOGIN, user=alice, ip=\[\(::1\|127\)'"
+check 'systemd: a wrong password is refused' \
+    exits 67 curl -sS --user alice:wrong pop3://localhost/
+check 'systemd: exposure is below 3' eval 'systemd-analyze security \
+    pop3d@1.service | tail -n 1 | grep "level for.*: [0-2][.]"'
+END
+fi
+
+if has_all stunnel stunnel4; then
+	scene stunnel <<'END'
+install_it
+check 'stunnel: a certificate' paste 'openssl req'
+check 'stunnel: its file' paste pop3s.conf
+check 'stunnel: it is started' paste 'service stunnel4'
+served stunnel 995 pop3s://localhost
+check 'stunnel: and once more' paste 'service stunnel4'
+fill /var/mail/alice alice:mail
+served 'stunnel again' 995 pop3s://localhost
+check 'stunnel: the old one has gone' equal 1 "$(pidof stunnel4 | wc -w)"
+END
+fi
+
+if has_all ssh sshd ssh ssh-keygen; then
+	scene ssh <<'END'
+install_it
+# As people have it: another key is known there, and the host is known.
+mkdir -p /run/sshd /home/alice/.ssh && cd /home/alice/.ssh &&
+    ssh-keygen -A && ssh-keygen -q -t ed25519 -N '' -f id_ed25519 &&
+    cat id_ed25519.pub >authorized_keys &&
+    echo 'StrictHostKeyChecking accept-new' >config
+chown -R alice /home/alice/.ssh
+rm -f /run/nologin
+/usr/sbin/sshd
+cd /home/alice
+as='setsid -w runuser -u alice -- env HOME=/home/alice USER=alice TERM=vt100'
+check 'ssh: a key is made and sent' paste ssh-keygen
+by_ssh() { printf 'STAT\r\nQUIT\r\n' | $as ssh "$@" | grep '^+OK 7 '; }
+check 'ssh: a session with that key' \
+    by_ssh -i .ssh/pop3d mail.example.net
+check 'ssh: and with another key, by the whole path' \
+    by_ssh mail.example.net /usr/local/sbin/pop3d -p
+if has fetchmail; then
+	# there is no mail server here to deliver to
+	echo "defaults mda 'cat >>/home/alice/got'" >.fetchmailrc
+	chown alice .fetchmailrc
+	check 'fetchmail: its file' paste '~/.fetchmailrc <<'
+	check 'fetchmail: it fetches' paste '&& fetchmail'
+	check 'fetchmail: all of it' equal 7 "$(grep -c '^Message-ID:' got)"
+fi
+if has mutt && has script; then
+	install -d -o alice Mail
+	echo "set sleep_time=0 wait_key=no delete=yes quit=yes" >.muttrc
+	echo "push '<first-entry><delete-message><quit>'" >>.muttrc
+	b=$(grep -l 'mutt -f' /blocks/*)
+	echo "${b##*/}" >>/pasted
+	check 'mutt: it runs' timeout 30 $as script -qec "sh $b" /dev/null
+	check 'mutt: the first message is deleted' \
+	    equal 6 "$(grep -c '^From ' /var/mail/alice)"
+fi
+END
+fi
+
+if has_all 'accounts of a file' tcpserver; then
+	scene accounts <<'END'
+install_it
+asked() { printf 'sesame\nsesame\n' | as='setsid -w' paste 'useradd -r -U'; }
+check 'accounts of a file: the commands' asked
+fill /srv/mail/example.net/alice vmail:vmail
+tcpserver -HRl0 0 110 /usr/local/sbin/pop3d -f /etc/pop3d.passwd -m %h &
+served 'accounts of a file' '' '' alice@example.net
+[ -z "$nspawn" ] || check 'accounts of a file: a dotlock can be made' \
+    exits 1 eval 'journalctl -t pop3d | grep "kernel locks only"'
+kill $!
+(paste 'chroot /srv/pop' >/foreground 2>&1) &
+wait_tries=300 wait_until [ -d /srv/pop/mail ]
+fill /srv/pop/mail/alice@example.net vmail:vmail
+wait_tries=300 served 'a chroot' '' '' alice@example.net
+END
+fi
+
+if [ -n "$nspawn" ] && has_all fail2ban fail2ban-client tcpserver ip; then
+	scene fail2ban <<'END'
+install_it
+check 'fail2ban: its file' paste jail.d/pop3d.conf
+check 'fail2ban: it is started' paste 'service fail2ban'
+check 'fail2ban: it runs' \
+    wait_until eval 'fail2ban-client status courier-auth >/dev/null 2>&1'
+# A peer that is not this host: those of this host are never banned.
+unshare -n sleep 60 &
+peer=$!
+sleep 0.5
+ip link add one type veth peer name two &&
+    ip link set two netns $peer && ip link set one up &&
+    ip address add 198.51.100.1/24 dev one
+nsenter -n -t $peer ip address add 198.51.100.2/24 dev two
+nsenter -n -t $peer ip link set two up
+tcpserver -HRl0 0 110 /usr/local/sbin/pop3d &
+wait_until listens 110
+for i in 1 2 3 4 5; do
+	nsenter -n -t $peer \
+	    curl -sS -m 30 --user alice:no pop3://198.51.100.1/ &
+	guesses="$guesses $!"
+done
+wait $guesses
+check 'fail2ban: who guesses passwords is banned' wait_until \
+    eval 'fail2ban-client status courier-auth | grep "list:.*198.51.100.2"'
+END
+fi
+
+for b in blocks/*; do
+	grep -qx "${b##*/}" pasted && continue
+	skip "not pasted: $(sed -n '1s/^ *//p' "$b")"
+done
+umount scenes

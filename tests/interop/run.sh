@@ -42,6 +42,11 @@ unpack()
 		(cd "$work/packages" && apt-get -qq download $p &&
 		    dpkg -x ${p}_*.deb $p) >/dev/null 2>&1
 	done
+	mkdir -p "$work/archives/partial"
+	for p in xinetd openbsd-inetd python3-systemd; do
+		apt-get -qq -y -o Dir::Cache::archives="$work/archives" \
+		    -o Debug::NoLocking=1 --download-only install $p
+	done >"$work/archives/out" 2>&1 || rm -r "$work/archives"
 }
 
 # In namespaces all processes have ended with the first one.
