@@ -55,27 +55,38 @@ enum { LANES = 16 };
 #define F2(x, y, z)	((y) ^ ((z) & ((x) ^ (y))))
 #define F3(x, y, z)	((x) ^ (y) ^ (z))
 #define F4(x, y, z)	((y) ^ ((x) | ~(z)))
-/* A step in all lanes, with the word and the sum it takes; 16 of them. */
-#define STEP(F, a, b, c, d, w, k, s)					\
-	for (l = 0; l < LANES; l++) {					\
+/* Step k in all lanes, with word w of the block and a turn by s bits. */
+#define STEP(F, a, b, c, d, x, w, k, s)					\
+	for (unsigned l = 0; l < LANES; l++) {				\
 		a[l] += F(b[l], c[l], d[l]) + x[(w) % 16][l] + sines[k]; \
 		a[l] = (a[l] << (s) | a[l] >> (32 - (s))) + b[l];	\
 	}
-#define ROUND(F, first, mul, add, s1, s2, s3, s4)			\
-	for (k = (first); k < (first) + 16; k += 4) {			\
-		STEP(F, a, b, c, d, (mul) * k + (add), k, s1)		\
-		STEP(F, d, a, b, c, (mul) * (k + 1) + (add), k + 1, s2)	\
-		STEP(F, c, d, a, b, (mul) * (k + 2) + (add), k + 2, s3)	\
-		STEP(F, b, c, d, a, (mul) * (k + 3) + (add), k + 3, s4)	\
+#define ROUND(F, v, x, first, mul, add, s1, s2, s3, s4)			\
+	for (unsigned k = (first); k < (first) + 16; k += 4) {		\
+		STEP(F, v[0], v[1], v[2], v[3], x,			\
+		    (mul) * k + (add), k, s1)				\
+		STEP(F, v[3], v[0], v[1], v[2], x,			\
+		    (mul) * (k + 1) + (add), k + 1, s2)			\
+		STEP(F, v[2], v[3], v[0], v[1], x,			\
+		    (mul) * (k + 2) + (add), k + 2, s3)			\
+		STEP(F, v[1], v[2], v[3], v[0], x,			\
+		    (mul) * (k + 3) + (add), k + 3, s4)			\
 	}
+
+static void
+md5_block(uint32_t v[4][LANES], uint32_t x[16][LANES])
+{
+	ROUND(F1, v, x, 0, 1, 0, 7, 12, 17, 22)
+	ROUND(F2, v, x, 16, 5, 1, 5, 9, 14, 20)
+	ROUND(F3, v, x, 32, 3, 5, 4, 11, 16, 23)
+	ROUND(F4, v, x, 48, 7, 0, 6, 10, 15, 21)
+}
 
 /* Hash what n contexts hold, whole blocks all. */
 static void
 md5_run(struct md5 *m, size_t n)
 {
-	uint32_t x[16][LANES], v[4][LANES];
-	uint32_t *a = v[0], *b = v[1], *c = v[2], *d = v[3];
-	const struct md5 *from;
+	uint32_t x[16][LANES] = { { 0 } }, v[4][LANES] = { { 0 } };
 	const unsigned char *p;
 	size_t at, end = 0, k, l;
 
@@ -83,19 +94,15 @@ md5_run(struct md5 *m, size_t n)
 		if (m[l].held_len > end)
 			end = m[l].held_len;
 	for (at = 0; at < end; at += 64) {
-		for (l = 0; l < LANES; l++) {
-			from = &m[l < n ? l : 0];	/* no more are wanted */
+		for (l = 0; l < n; l++) {
 			for (k = 0; k < 4; k++)
-				v[k][l] = from->state[k];
-			p = from->held + at;
+				v[k][l] = m[l].state[k];
+			p = m[l].held + at;
 			for (k = 0; k < 16; k++, p += 4)
 				x[k][l] = p[0] | (uint32_t)p[1] << 8 |
 				    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 		}
-		ROUND(F1, 0, 1, 0, 7, 12, 17, 22)
-		ROUND(F2, 16, 5, 1, 5, 9, 14, 20)
-		ROUND(F3, 32, 3, 5, 4, 11, 16, 23)
-		ROUND(F4, 48, 7, 0, 6, 10, 15, 21)
+		md5_block(v, x);
 		for (l = 0; l < n; l++)
 			for (k = 0; k < 4 && at < m[l].held_len; k++)
 				m[l].state[k] += v[k][l];
@@ -122,8 +129,7 @@ md5_update(struct md5 *m, const void *data, size_t len)
 		n = sizeof(m->held) - m->held_len;
 		if (n > len)
 			n = len;
-		/* not memcpy, which may be rep movs, slow for so little */
-		memmove(m->held + m->held_len, p, n);
+		memcpy(m->held + m->held_len, p, n);
 		m->octets += n;
 		m->held_len += n;
 		if (m->held_len == sizeof(m->held)) {
@@ -451,28 +457,24 @@ static const struct {
 };
 #define N_HEADER_LINES	(sizeof(header_lines) / sizeof(*header_lines))
 
-/* Unique-ids to be finished side by side: the list's last n, and one more. */
-struct ids {
-	size_t n;
-	struct md5 id[LANES];	/* popa3d's rule; id[n] is under way, */
-	struct md5 wide;	/* by ours, too */
-};
-
 struct scan {
 	struct mbox *m;
 	enum { BEFORE, FROM, HEADER, BODY } state;
 	int seen;		/* kinds of header lines, or'ed */
-	int in_id, in_wide;	/* the line under way is hashed */
+	int in_id, in_wide;	/* the header line under way is hashed */
 	int end;		/* no more messages are wanted */
 	enum mbox_result result;
 	size_t first;		/* index of the first message of this scan */
 	size_t found;		/* messages so far, the hidden one too */
-	off_t start;		/* of the message: its "From " line, */
-	off_t data;		/* its header, */
-	off_t body;		/* its body */
-	off_t bare;		/* line ends without a CR behind data */
-	off_t header;		/* octets of the header as sent */
-	struct ids *ids;
+	off_t start;		/* of the message: its "From " line */
+	off_t size;		/* octets of it as sent, so far, */
+	off_t header;		/* and of its header */
+	/*
+	 * The ids of the list's last messages wait to be finished side by side.
+	 * Under way are id[waiting], by popa3d's rule, and wide, by ours.
+	 */
+	size_t waiting;
+	struct md5 id[LANES], wide;
 };
 
 static off_t
@@ -533,7 +535,7 @@ fill(struct mbox *m)
 	n = room == 0 ? 0 : pread(m->fd, m->data + m->len, room, at);
 	if (n > 0)
 		m->len += (size_t)n;
-	m->data[m->len] = '\n';
+	m->data[m->len] = '\n';	/* stops is_from and classify */
 	return n > 0 ? 1 : (int)n;
 }
 
@@ -567,54 +569,6 @@ is_from(const unsigned char *p)
 	return 0;
 }
 
-/*
- * Count the line ends without CR in n octets, at most STRIDE, and see whether
- * an F may stand where a message starts: two octets behind an LF, or near a CR.
- * Written for compilers' vectors, with few loads, sums of 8 bits side by side,
- * and no exits; of one loop instead of three not all of them make vectors. Few
- * mailboxes have CRs, so these are taken off afterwards.
- */
-enum { STRIDE = 128 * LANES };
-#define ONES(is)	((unsigned char)((is) ? 255 : 0))
-#define LOOK(octets) {							\
-	for (i = 0; i < (octets); i++)					\
-		seen[i] |= ONES(p[at + i] == 'F') & ONES(q[at + i] == '\n'); \
-	for (i = 0; i < (octets); i++)					\
-		seen[i] |= ONES(q[at + i] == '\r');			\
-	for (i = 0; i < (octets); i++)					\
-		ends[i] = (unsigned char)(ends[i] - ONES(q[at + i] == '\n')); \
-}
-#define TAKE_OFF(octets)						\
-	for (i = 0; i < (octets); i++)					\
-		ends[i] = (unsigned char)(ends[i] +			\
-		    (ONES(q[at + i] == '\n') & ONES((q + at + i)[-1] == '\r')));
-#define IS_END(p)	((p)[0] == '\n' && (p)[-1] != '\r')
-
-static unsigned
-count_ends(const unsigned char *p, size_t n, int *has_f)
-{
-	unsigned char ends[LANES] = { 0 }, seen[LANES] = { 0 };
-	const unsigned char *q = p - 2;
-	size_t whole = n - n % LANES, at, i;
-	int sum = 0;
-
-	for (at = 0; at < whole; at += LANES)
-		LOOK(LANES)
-	LOOK(n - whole)
-	for (*has_f = q[-1] == '\r', i = 0; i < LANES; i++)
-		*has_f |= seen[i];
-	if (*has_f && memchr(q - 1, '\r', n) != NULL) {
-		for (at = 0; at < whole; at += LANES)
-			TAKE_OFF(LANES)
-		TAKE_OFF(n - whole)
-	}
-	for (i = 0; i < LANES; i++)
-		sum += ends[i];
-	for (; q < p; q++)
-		sum += IS_END(q + n) - IS_END(q);
-	return (unsigned)sum;
-}
-
 /* What the header line at p is; a line end stops it, at the latest. */
 static int
 classify(const unsigned char *p)
@@ -632,27 +586,33 @@ classify(const unsigned char *p)
 }
 
 /*
- * Choose what of a header or "From " line is in the unique-id: popa3d's set,
- * so that a site can change over without mail being fetched again; and, as long
- * as it is not known that this says enough, all that mail readers leave alone.
+ * Hash a header line, or a piece of one, if it is in the unique-id: in popa3d's
+ * set, so that a site can change over without mail being fetched again; or, as
+ * long as it is not known that this says enough, in all that mail readers leave
+ * alone.
  */
 static void
-begin_header_line(struct scan *s, const unsigned char *p)
+hash_line(struct scan *s, const unsigned char *p, size_t len)
 {
 	int what = 0, received = s->seen & RECEIVED;
 
-	if (p[-1] != '\n' || *p == ' ' || *p == '\t')
-		return;		/* as the line it continues */
-	/* behind Received only Delivered-To and X-Delivery-ID still count */
-	if (!received || *p == 'D' || *p == 'd' || *p == 'X')
-		what = classify(p);
-	if ((what & CAPITAL) && *p != 'X')
-		what = 0;
-	s->in_id = (what & ALWAYS) ||
-	    (!received && (what & (RECEIVED | EARLY)));
-	s->seen |= what;
-	s->in_wide = !(s->seen & (RECEIVED | MESSAGE_ID)) &&
-	    !(what & UNSTABLE);
+	/* else it is as the line it continues */
+	if (p[-1] == '\n' && *p != ' ' && *p != '\t') {
+		/* behind Received only Delivered-To and X-Delivery-ID count */
+		if (!received || *p == 'D' || *p == 'd' || *p == 'X')
+			what = classify(p);
+		if ((what & CAPITAL) && *p != 'X')
+			what = 0;
+		s->in_id = (what & ALWAYS) ||
+		    (!received && (what & (RECEIVED | EARLY)));
+		s->seen |= what;
+		s->in_wide = !(s->seen & (RECEIVED | MESSAGE_ID)) &&
+		    !(what & UNSTABLE);
+	}
+	if (s->in_id)
+		md5_update(&s->id[s->waiting], p, len);
+	if (s->in_wide)
+		md5_update(&s->wide, p, len);
 }
 
 static enum mbox_result
@@ -675,14 +635,13 @@ add_message(struct mbox *m, const struct message *new)
 static void
 finish_ids(struct scan *s)
 {
-	struct md5 *id = s->ids->id;
-	size_t i;
+	size_t i, first = s->m->n - s->waiting;
 
-	md5_finish(id, s->ids->n);
-	for (i = s->m->n - s->ids->n; i < s->m->n; i++, id++)
-		s->m->msg[i].hash = (uint64_t)id->state[0] << 32 |
-		    id->state[1];
-	s->ids->n = 0;
+	md5_finish(s->id, s->waiting);
+	for (i = 0; i < s->waiting; i++)
+		s->m->msg[first + i].hash =
+		    (uint64_t)s->id[i].state[0] << 32 | s->id[i].state[1];
+	s->waiting = 0;
 }
 
 /*
@@ -693,168 +652,107 @@ finish_ids(struct scan *s)
 static void
 end_message(struct scan *s)
 {
-	const struct mbox *m = s->m;
+	struct mbox *m = s->m;
 	const unsigned char *p = m->data + m->pos;
-	off_t end = here(m), body = 0;
-	struct message new = { .offset = s->start, .length = end - s->start };
+	struct message new = { .offset = s->start, .size = s->size };
+	off_t body = 0;
 	char number[24];
 
-	if (s->state == FROM)
-		s->data = end;
-	new.size = end - s->data + s->bare;
-	if (end > s->data && p[-1] != '\n')
+	new.length = here(m) - s->start;
+	if (s->state != FROM && p[-1] != '\n')
 		new.size += 2;
 	if (s->state != BODY)
 		new.size += 2;
 	else {
-		if (end > s->body && is_after_empty(p))
+		if (new.size > s->header && is_after_empty(p))
 			new.size -= 2;
 		body = new.size - s->header;
 	}
 	new.body = (uint32_t)body;
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
 		snprintf(number, sizeof(number), "%lld", (long long)body);
-		md5_update(&s->ids->wide, number, strlen(number));
-		s->ids->id[s->ids->n] = s->ids->wide;
+		md5_update(&s->wide, number, strlen(number));
+		s->id[s->waiting] = s->wide;
 	}
 	if (s->found++ == 0 && (s->seen & FOLDER) && (s->seen & SUBJECT) &&
 	    !(s->seen & RECEIVED))
 		return;
-	s->result = add_message(s->m, &new);
+	s->result = add_message(m, &new);
 	s->end = s->result != MBOX_OK;
-	if (!s->end && ++s->ids->n == LANES)
+	if (!s->end && ++s->waiting == LANES)
 		finish_ids(s);
 }
 
 static void
 begin_message(struct scan *s)
 {
+	if (s->state != BEFORE)
+		end_message(s);
 	if (s->m->n - s->first == MESSAGES_MAX)
 		s->m->more = s->end = 1;
 	s->state = FROM;
 	s->start = here(s->m);
-	s->seen = 0;
-	s->bare = 0;
-	md5_init(&s->ids->id[s->ids->n]);
-	md5_init(&s->ids->wide);
+	s->size = 0;
+	s->seen = s->in_id = s->in_wide = 0;
+	md5_init(&s->id[s->waiting]);
+	md5_init(&s->wide);
 }
 
-/* One step in front of the first message. As the next two: 0 asks for more. */
+/* Whether a message starts at the line at p. */
 static int
-scan_before(struct scan *s)
+is_start(const struct scan *s, const unsigned char *p)
 {
-	struct mbox *m = s->m;
-	const unsigned char *p = m->data + m->pos;
-	size_t len = m->len - m->pos;
-
-	if (len == 0 || (len < 5 && !is_at_end(m)))
-		return 0;
-	if (*p == '\n' || (len > 1 && memcmp(p, "\r\n", 2) == 0))
-		m->pos += *p == '\n' ? 1 : 2;
-	else if (len >= 5 && memcmp(p, "From ", 5) == 0)
-		begin_message(s);
-	else {
-		errno = EINVAL;
-		s->result = fail(m, MBOX_PERM, "mailbox is not an mbox");
-		s->end = 1;
-	}
-	return 1;
+	if (s->state == BEFORE)
+		return strncmp((const char *)p, "From ", 5) == 0;
+	return s->state == BODY && *p == 'F' && is_after_empty(p) && is_from(p);
 }
 
-/* The header starts behind the "From " line, the body behind an empty one. */
+/* Take a line, or a piece of a long one; has_end: the last, or all of it. */
 static void
-end_line(struct scan *s, int empty)
+scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 {
-	off_t at = here(s->m);
+	const unsigned char *next = p + len;
+	int is_empty = has_end && is_after_empty(next);
 
-	s->bare += s->m->data[s->m->pos - 2] != '\r';
-	if (s->state == FROM) {
-		s->state = HEADER;
-		s->data = at;
-		s->bare = s->in_wide = 0;
-	} else if (empty) {
+	s->size += (off_t)len + (has_end && next[-2] != '\r');
+	if (s->state == BEFORE && !is_empty) {
+		errno = EINVAL;
+		s->result = fail(s->m, MBOX_PERM, "mailbox is not an mbox");
+		s->end = 1;
+	} else if (s->state == FROM) {
+		md5_update(&s->wide, p, len);
+		s->size = 0;	/* it is not sent */
+		if (has_end)
+			s->state = HEADER;
+	} else if (s->state == HEADER && is_empty) {
 		s->state = BODY;
-		s->body = at;
-		s->header = at - s->data + s->bare;
-	}
+		s->header = s->size;
+	} else if (s->state == HEADER)
+		hash_line(s, p, len);
 }
 
-/* A "From " line or a header's lines, or as much of one as the buffer holds. */
-static int
-scan_line(struct scan *s)
+/*
+ * Take the lines that are there. Of a line whose end is not there, wait for as
+ * much as says what it is.
+ */
+static void
+scan_lines(struct scan *s)
 {
 	struct mbox *m = s->m;
 	const unsigned char *p, *lf;
 	size_t len;
-	int empty;
 
-	do {	/* a short message has a dozen of them */
+	for (; !s->end; m->pos += len) {
 		p = m->data + m->pos;
 		len = m->len - m->pos;
 		if ((lf = memchr(p, '\n', len)) != NULL)
 			len = (size_t)(lf + 1 - p);
-		else if (len == 0 || (!is_at_end(m) && len < MBOX_BUFFER))
-			return 0;
-		m->pos += len;
-		empty = lf != NULL && is_after_empty(lf + 1);
-		if (empty)
-			s->in_id = s->in_wide = 0;
-		else
-			begin_header_line(s, p);
-		if (s->in_id)
-			md5_update(&s->ids->id[s->ids->n], p, len);
-		if (s->in_wide)
-			md5_update(&s->ids->wide, p, len);
-		if (lf != NULL)
-			end_line(s, empty);
-	} while (s->state == HEADER);
-	return 1;
-}
-
-/*
- * Of n octets of a body, how many lie in front of the next message; *more is
- * set if that cannot be told before more is read.
- */
-static size_t
-find_from(const struct mbox *m, const unsigned char *p, size_t n, int *more)
-{
-	const unsigned char *f = p, *end = p + n;
-
-	for (; (f = memchr(f, 'F', (size_t)(end - f))) != NULL; f++) {
-		if (!is_after_empty(f))
-			continue;
-		*more = m->data + m->len - f < FROM_MAX && !is_at_end(m);
-		if (*more || is_from(f))
-			return (size_t)(f - p);
-	}
-	return n;
-}
-
-static int
-scan_body(struct scan *s)
-{
-	struct mbox *m = s->m;
-	const unsigned char *p;
-	size_t n, k, stride = 256;	/* long ones for long bodies */
-	int more = 0, has_f;
-	unsigned ends;
-
-	for (; m->pos < m->len; m->pos += n, s->bare += ends) {
-		p = m->data + m->pos;
-		n = m->len - m->pos < stride ? m->len - m->pos : stride;
-		stride = n < 400 ? n + 32 : STRIDE;
-		ends = count_ends(p, n, &has_f);
-		if (!has_f || (k = find_from(m, p, n, &more)) == n)
-			continue;
-		s->bare += count_ends(p, k, &has_f);
-		m->pos += k;
-		if (!more) {
-			end_message(s);
+		else if (len == 0 || (len < FROM_MAX && !is_at_end(m)))
+			return;
+		if (is_start(s, p))
 			begin_message(s);
-		}
-		return !more;
+		scan_line(s, p, len, lf != NULL);
 	}
-	return 0;
 }
 
 /*
@@ -864,12 +762,8 @@ scan_body(struct scan *s)
 static enum mbox_result
 scan(struct mbox *m)
 {
-	static int (*const step[])(struct scan *) = {
-		scan_before, scan_line, scan_line, scan_body
-	};
 	static const struct timespec tick = { 0, 20000000 };
-	struct ids ids;
-	struct scan s = { .m = m, .first = m->n, .ids = &ids };
+	struct scan s = { .m = m, .first = m->n };
 	struct timespec now;
 	struct stat st;
 	long long age;
@@ -889,10 +783,9 @@ scan(struct mbox *m)
 		nanosleep(&tick, NULL);
 	m->more = 0;
 	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
-	ids.n = 0;
 	go_to(m, 0);
-	while (!s.end && (step[s.state](&s) || (r = fill(m)) > 0))
-		;
+	while (!s.end && (r = fill(m)) > 0)
+		scan_lines(&s);
 	if (r == -1 || (!s.end && !is_at_end(m)))
 		s.result = fail(m, MBOX_TEMP, "mailbox cannot be read");
 	else if (!s.end && s.state != BEFORE)

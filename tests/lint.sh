@@ -26,8 +26,8 @@ has() {
 
 # The goal is 2,000 lines, 1,400 of them code. It is not reached; until it is,
 # these ceilings may only be lowered.
-max_lines=3235
-max_code=2504
+max_lines=3180
+max_code=2450
 lines=$(cat $all | wc -l)
 echo "lint: $lines lines (ceiling $max_lines, goal 2000)"
 : > "$tmp/out"
