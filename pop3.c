@@ -19,6 +19,8 @@
 #include "pop3.h"
 
 enum {
+	COMMANDS_MAX = 100,	/* before login, right or wrong */
+	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */
 	LEAVE_SECONDS = 15,	/* for a client to leave without one */
 	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
@@ -47,6 +49,7 @@ struct session {
 	struct mbox mbox;
 	struct attempt attempt;
 	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
+	uint32_t refused[4];	/* digest of the attempt that was refused last */
 	enum state state;
 	int refuse;		/* -s, and passwords would be readable */
 	int done;		/* no more commands are read */
@@ -226,20 +229,35 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 
 /* ---- AUTHORIZATION: RFC 1939, sections 4 and 7; RFC 5034 ---- */
 
-/* One login. A good one is answered by the session: RFC 1939, section 4. */
+/*
+ * One login. A good one is answered by the session: RFC 1939, section 4. The
+ * attempt that was refused last is refused again at once: Thunderbird sends AUTH
+ * PLAIN, and then USER and PASS with the same secret, and people have only so
+ * many attempts. A digest of it is all that is kept.
+ */
 static void
 try_login(struct session *s, char mechanism, const char *name,
     const char *secret)
 {
 	struct attempt *t = &s->attempt;
+	struct md5 m;
 
 	t->mechanism = mechanism;
 	snprintf(t->user, sizeof(t->user), "%.*s", NAME_OCTETS + 1, name);
 	snprintf(t->secret, sizeof(t->secret), "%.*s", FIELD_MAX, secret);
-	s->done = auth_try(&s->auth, t);
+	md5_init(&m);
+	md5_update(&m, s->challenge, sizeof(s->challenge));
+	md5_update(&m, t, sizeof(*t));
+	md5_finish(&m, 1);
+	auth_wipe(m.held, sizeof(m.held));
+	if (memcmp(m.state, s->refused, sizeof(m.state)) == 0)
+		auth_wipe(t, sizeof(*t));
+	else
+		s->done = auth_try(&s->auth, t);
 	auth_wipe(s->in, s->in_pos);
 	if (s->done)
 		return;
+	memcpy(s->refused, m.state, sizeof(m.state));
 	reply(s, "-ERR [AUTH] login failed");
 	s->done = s->auth.tries >= TRIES_MAX;
 }
@@ -661,11 +679,12 @@ static void
 dialogue(void *arg)
 {
 	struct session *s = arg;
+	unsigned n;
 
-	s->deadline = clock_ms() + s->idle * 1000LL;
+	s->deadline = clock_ms() + s->auth.seconds * 1000LL;
 	reply(s, "+OK pop3d ready%s%s", s->auth.challenge != NULL ? " " : "",
 	    s->auth.challenge != NULL ? s->auth.challenge : "");
-	while (!s->done)
+	for (n = 0; n < COMMANDS_MAX && !s->done; n++)
 		run_command(s);
 	flush(s);
 }
@@ -868,6 +887,7 @@ read_options(struct session *s, int argc, char **argv)
 		}
 	if (optind != argc)
 		usage();
+	s->auth.seconds = s->idle < LOGIN_SECONDS ? s->idle : LOGIN_SECONDS;
 }
 
 int
@@ -894,7 +914,6 @@ main(int argc, char **argv)
 		syslog(LOG_WARNING, "-t is below 600: RFC 1939, section 3");
 	if (find_client(&s))
 		s.refuse = 0;
-	s.auth.seconds = s.idle;
 	setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	clock_gettime(CLOCK_REALTIME, &t);
 	gethostname(host, sizeof(host) - 1);

@@ -823,7 +823,7 @@ START_TEST(descriptors_that_a_client_sends_are_not_taken)
 	for (before = 0, i = 0; i < n; i++)
 		before += count_fds(child[i]);
 	before += count_fds(c.pid);
-	send_fd(c.fd, "NOOP\r\n");
+	send_fd(c.fd, "USER alice\r\n");
 	expect(&c, 2);
 	for (i = 0; i < n; i++)
 		before -= count_fds(child[i]);

@@ -2725,7 +2725,7 @@ fail_three_times(const char *name, const char *secret)
 		send_text(&p, line);
 		add_text(&all, take_line(&p));
 		one = milliseconds();
-		snprintf(line, sizeof(line), "PASS %s\r\n", secret);
+		snprintf(line, sizeof(line), "PASS %s%d\r\n", secret, i);
 		send_text(&p, line);
 		add_text(&all, take_line(&p));
 		if (milliseconds() - one < 2900)
@@ -2780,6 +2780,62 @@ BACKGROUND(a_hostile_name_is_answered_as_a_wrong_password_is)
 {
 	(void)unused;
 	report_failures("../alice", "secret");
+}
+
+#define AGAIN "-ERR [AUTH] login failed"
+
+/* As Thunderbird asks: one mistake of a person's is one attempt. */
+BACKGROUND(what_was_refused_last_is_refused_again_at_no_cost)
+{
+	struct peer p = start_login(make_dir(), "three", "-a");
+	long begun = milliseconds();
+	int i;
+
+	(void)unused;
+	ask(&p, "AUTH PLAIN AGFsaWNlAHdyb25n", AGAIN);
+	check_took(begun, 2900, "the first");
+	begun = milliseconds();
+	for (i = 0; i < 4; i++) {
+		ask(&p, "USER alice", "+OK *");
+		ask(&p, "PASS wrong", AGAIN);
+		ask(&p, "AUTH PLAIN YWxpY2UAYWxpY2UAd3Jvbmc=", AGAIN);
+	}
+	if (milliseconds() - begun > 2500)
+		complain("the same again took its time");
+	ask(&p, "USER alice", "+OK *");
+	ask(&p, "PASS secret", "+OK *");
+	quit(&p);
+}
+
+/* Nor is a name with the end of a secret, or another way, the same again. */
+BACKGROUND(what_is_not_the_very_same_is_another_attempt)
+{
+	static const char *const ways[][2] = {
+		{ "USER alice", "PASS wrong" },
+		{ "APOP alice wrong", NULL },
+		{ "AUTH PLAIN Ym9iAGFsaWNlAHdyb25n", NULL },
+		{ "USER alicew", "PASS rong" },
+		{ "USER alice", "PASS wrong" },
+		{ "USER Alice", "PASS wrong" }
+	};
+	struct peer p;
+	long begun;
+	int i;
+
+	(void)unused;
+	for (i = 0; i < (int)COUNT(ways); i++) {
+		if (i % 3 == 0)
+			p = start_login(make_dir(), "three", "-a");
+		begun = milliseconds();
+		if (ways[i][1] != NULL)
+			ask(&p, ways[i][0], "+OK *");
+		ask(&p, ways[i][ways[i][1] != NULL], AGAIN);
+		check_took(begun, 2900, "another attempt");
+		if (i % 3 == 2) {
+			expect_end(&p);
+			finish(&p);
+		}
+	}
 }
 
 /* ---- TCP, and -s ---- */
@@ -3148,6 +3204,41 @@ START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
 }
 END_TEST
 
+/* For all of AUTHORIZATION: 120, or the idle time if that is less. */
+static const struct {
+	const char *idle;
+	unsigned seconds;
+} limits[] = { { "1000", 120 }, { "121", 120 }, { "119", 119 }, { "2", 2 } };
+
+START_TEST(a_login_has_two_minutes_at_most)
+{
+	static const char quit[] = "QUIT\r\n";
+	char name[] = "pop3d", option[] = "-t", idle[10];
+	char *argv[] = { name, option, idle, NULL };
+	int null = open("/dev/null", O_WRONLY), out = dup(1);
+
+	ck_assert(null != -1 && out != -1);
+	begin_unit(0);
+	unit.state = AUTHORIZATION;
+	snprintf(idle, sizeof(idle), "%s", limits[_i].idle);
+	optind = 1;
+	read_options(&unit, 3, argv);
+	ck_assert_uint_eq(unit.auth.seconds, limits[_i].seconds);
+	memcpy(unit.in, quit, sizeof(quit));
+	unit.in_len = sizeof(quit) - 1;
+	stopped = 100000;
+	fflush(stdout);
+	ck_assert_int_eq(dup2(null, 1), 1);
+	dialogue(&unit);
+	ck_assert_int_eq(dup2(out, 1), 1);
+	ck_assert_int_eq(unit.deadline, stopped + limits[_i].seconds * 1000LL);
+	stopped = 0;
+	alarm(0);
+	close(null);
+	close(out);
+}
+END_TEST
+
 static const struct {
 	size_t lines;
 	const char *sent;
@@ -3501,9 +3592,13 @@ BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
 	must(chmod(in_dir(dir, "users"), 0604) == 0, "chmod");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "-ERR [AUTH] login failed");
+	quit(&p);
+	p = start_login(dir, "three", "");
 	must(chmod(in_dir(dir, "users"), 0620) == 0, "chmod");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "-ERR [AUTH] login failed");
+	quit(&p);
+	p = start_login(dir, "three", "");
 	must(chmod(in_dir(dir, "users"), 0640) == 0, "chmod");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "+OK *");
@@ -3697,6 +3792,28 @@ START_TEST(twenty_wrong_commands_end_a_login)
 		ask(&p, "USER alice", "+OK *");
 	}
 	ask(&p, "STAT", "-ERR *");
+	expect_end(&p);
+	finish(&p);
+}
+END_TEST
+
+/* Nor do right ones go on for ever. */
+START_TEST(a_hundred_commands_end_a_login)
+{
+	struct peer p = start_login(make_dir(), "three", "");
+	int i;
+
+	for (i = 0; i < 99; i++)
+		ask(&p, "USER alice", "+OK *");
+	if (_i) {		/* the last one may be the login */
+		ask(&p, "PASS secret", "+OK *");
+		for (i = 0; i < 100; i++)
+			ask(&p, "NOOP", "+OK *");
+		quit(&p);
+		return;
+	}
+	ask(&p, "CAPA", "+OK *");
+	take_lines(&p);
 	expect_end(&p);
 	finish(&p);
 }
@@ -3986,6 +4103,8 @@ END_TEST
 	X(a_wrong_password_is_answered_as_an_unknown_name_is)		\
 	X(an_unknown_name_is_answered_as_a_wrong_password_is)		\
 	X(a_hostile_name_is_answered_as_a_wrong_password_is)		\
+	X(what_was_refused_last_is_refused_again_at_no_cost)		\
+	X(what_is_not_the_very_same_is_another_attempt)			\
 	X(every_apop_gets_one_status_line)				\
 	X(an_idle_login_ends_by_itself)					\
 	X(an_idle_session_ends_and_removes_nothing)			\
@@ -4020,6 +4139,8 @@ add_unit_tests(Suite *suite)
 	    0, COUNT(ends));
 	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
 	    0, COUNT(begins));
+	tcase_add_loop_test(t, a_login_has_two_minutes_at_most, 0,
+	    COUNT(limits));
 	tcase_add_test(t, uidl_without_memory_is_refused);
 	tcase_add_test(t, a_wrong_option_is_told_to_descriptor_2_and_the_log);
 	tcase_add_loop_test(t,
@@ -4057,6 +4178,7 @@ add_command_tests(Suite *suite)
 	tcase_add_test(t, numbers_beyond_any_integer_are_no_message);
 	tcase_add_test(t, error_texts_do_not_go_to_the_client);
 	tcase_add_test(t, twenty_wrong_commands_end_a_login);
+	tcase_add_loop_test(t, a_hundred_commands_end_a_login, 0, 2);
 	tcase_add_test(t,
 	    an_apop_challenge_is_two_numbers_and_no_other_is_the_same);
 	tcase_add_test(t, wrong_commands_do_not_end_a_session);

@@ -23,7 +23,7 @@
 #include "fuzz.h"
 
 enum { READS_MAX = 4000, WRONG_ALLOWED = 20, TRIES_ALLOWED = 3,
-	SATURATED = 1000000000 };
+	COMMANDS_ALLOWED = 100, SATURATED = 1000000000 };
 
 #define CHALLENGE	"<1.2@example.org>"
 static const char accounts[] = "alice:{PLAIN}secret\nbob:{MD5}$1$word\n";
@@ -154,7 +154,8 @@ run_session(const char *mailbox, const char *file)
 	s->auth.challenge = plan.apop ? CHALLENGE : NULL;
 	s->state = plan.pipe ? PIPE : AUTHORIZATION;
 	s->refuse = plan.refuse != 0;
-	s->idle = s->auth.seconds = IDLE_SECONDS;
+	s->idle = IDLE_SECONDS;
+	s->auth.seconds = LOGIN_SECONDS;
 	s->mbox.fd = s->mbox.keeper = -1;
 	s->start = clock_ms();
 	snprintf(s->ip, sizeof(s->ip), "local");
@@ -178,7 +179,8 @@ static struct model {
 	struct maildrop box;
 	int dead[MESSAGES_MAX];
 	char user[256];
-	unsigned wrong, tries;
+	unsigned wrong, tries, commands;
+	struct attempt last;	/* that was refused */
 } mo;
 
 /* The octets must be the next ones; less is there only if it was cut off. */
@@ -308,18 +310,40 @@ log_in(const char *name)
 	expect_text(text);
 }
 
-static void
-try_password(const char *name, const char *secret, int apop)
+/* Whether it is what was refused last, which costs nothing then. */
+static int
+is_refused_again(const char *name, const char *secret, char how)
 {
+	struct attempt this;
+
+	memset(&this, 0, sizeof(this));
+	this.mechanism = how;
+	/* what is cut off of a name makes it none */
+	memcpy(this.user, name, strlen(name) > 129 ? 129 : strlen(name));
+	memcpy(this.secret, secret, strlen(secret));
+	if (memcmp(&this, &mo.last, sizeof(this)) == 0)
+		return 1;
+	mo.last = this;
+	return 0;
+}
+
+static void
+try_password(const char *name, const char *secret, char how)
+{
+	int apop = how == AUTH_APOP;
 	char hex[33];
 
+	if (is_refused_again(name, secret, how)) {
+		expect_status("-ERR [AUTH] ");
+		return;
+	}
 	slow_md5((const unsigned char *)CHALLENGE "secret",
 	    sizeof(CHALLENGE "secret") - 1, hex);
 	mo.tries++;
-	if ((strcmp(name, "alice") == 0 &&
+	if (how != AUTH_NEVER && ((strcmp(name, "alice") == 0 &&
 	    strcmp(secret, apop ? hex : "secret") == 0) ||
 	    (strcmp(name, "bob") == 0 && strcmp(secret, "word") == 0 &&
-	    !apop)) {
+	    !apop))) {
 		mo.tries--;
 		log_in(name);
 		return;
@@ -366,9 +390,9 @@ model_auth(char *arg)
 	    message + n - secret - 1 > 255)
 		is_wrong();
 	else if (*message != '\0' && strcmp(message, name + 1) != 0)
-		try_password("", "", 0);
+		try_password(name + 1, secret + 1, AUTH_NEVER);
 	else
-		try_password(name + 1, secret + 1, 0);
+		try_password(name + 1, secret + 1, AUTH_PASS);
 }
 
 static int
@@ -414,7 +438,7 @@ model_authorization(const char *line, size_t len, char *arg)
 		if (*mo.user == '\0')
 			is_wrong();
 		else
-			try_password(mo.user, arg, 0);
+			try_password(mo.user, arg, AUTH_PASS);
 		*mo.user = '\0';
 	} else if (is_word(line, "APOP", len)) {
 		if (!plan.apop || space == NULL || space == arg ||
@@ -422,7 +446,7 @@ model_authorization(const char *line, size_t len, char *arg)
 			is_wrong();
 		else {
 			*space = '\0';
-			try_password(arg, space + 1, 1);
+			try_password(arg, space + 1, AUTH_APOP);
 		}
 	} else
 		model_auth(arg);
@@ -592,6 +616,8 @@ run_model(void)
 			is_wrong();
 		else
 			model_command(line);
+		if (!mo.logged_in && ++mo.commands == COMMANDS_ALLOWED)
+			mo.over = 1;
 	}
 	CHECK(mo.cut || mo.out == told.len);
 }
