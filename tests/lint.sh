@@ -115,5 +115,17 @@ report "shell syntax" "$tmp/out"
 [ "$(wc -l < README)" -le 400 ] || echo "longer than 400 lines" > "$tmp/out"
 report "README" "$tmp/out"
 
+# The manual page has README's words, all of them and no others.
+if has mandoc; then
+	awk -f tests/manual.awk README > "$tmp/pop3d.8"
+	{
+		mandoc -T lint -W warning "$tmp/pop3d.8"
+		sed -n '/^NAME$/,$p' README | tr -s ' \n' '\n' > "$tmp/wanted"
+		mandoc -T ascii "$tmp/pop3d.8" | col -b | sed '1d;$d' |
+		    tr -s ' \t\n' '\n' | sed 1d | diff "$tmp/wanted" -
+	} > "$tmp/out" 2>&1
+	report "the manual page" "$tmp/out"
+fi
+
 echo "$passed passed, $found failed"
 [ "$found" -eq 0 ]
