@@ -26,6 +26,7 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
+#include <ctype.h>
 #include <grp.h>
 #include <pwd.h>
 
@@ -38,27 +39,35 @@
 #if defined(__linux__) || defined(__sun)
 #include <shadow.h>
 
-/* The hash of an account that may log in now: shadow(5). NULL: it may not. */
+/*
+ * An account's hash, or "": it has none, and x or * stands for it in passwd(5).
+ * why: it may not log in now, by shadow(5).
+ */
 static const char *
-get_hash(const struct passwd *pw)
+get_hash(const struct passwd *pw, const char **why)
 {
 	const struct spwd *sp = getspnam(pw->pw_name);
 	long today = (long)(time(NULL) / 86400);
 
 	if (sp == NULL)
-		return strcmp(pw->pw_passwd, "x") == 0 ? NULL : pw->pw_passwd;
+		return strlen(pw->pw_passwd) > 1 ? pw->pw_passwd : "";
+	if (sp->sp_lstchg == 0)
+		*why = "password must be changed";
 	if ((sp->sp_expire >= 0 && sp->sp_expire <= today) ||
-	    sp->sp_lstchg == 0)
-		return NULL;
-	if (sp->sp_lstchg > 0 && sp->sp_max >= 0 && sp->sp_inact >= 0 &&
-	    today > sp->sp_lstchg + sp->sp_max + sp->sp_inact)
-		return NULL;
+	    (sp->sp_lstchg > 0 && sp->sp_max >= 0 && sp->sp_inact >= 0 &&
+	    today > sp->sp_lstchg + sp->sp_max + sp->sp_inact))
+		*why = "expired";
 	return sp->sp_pwdp;
 }
 #else
 /* The same on the BSDs: passwd(5) itself says when an account ends; 0: never. */
-#define get_hash(pw)	((pw)->pw_expire > 0 &&				\
-	(pw)->pw_expire <= time(NULL) ? NULL : (pw)->pw_passwd)
+static const char *
+get_hash(const struct passwd *pw, const char **why)
+{
+	if (pw->pw_expire > 0 && pw->pw_expire <= time(NULL))
+		*why = "expired";
+	return pw->pw_passwd;
+}
 #endif
 
 /* OpenBSD's getpwnam hides the hash from root, too. */
@@ -95,6 +104,17 @@ get_hash(const struct passwd *pw)
 #endif
 
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
+#define SOME_HASH	"$6$0123456789abcdef$"	/* where nobody has one */
+
+/* What is known of somebody who wants to come in. */
+struct claim {
+	const char *why;	/* he may not, for the log; or NULL */
+	const char *entry;	/* the hash with its {SCHEME}, and */
+	const char *hash;	/* without; empty: there is none */
+	int plain;		/* that was {PLAIN} */
+	int scheme;		/* octets of entry that the log gets */
+	char line[LINE_OCTETS];	/* of -f, where they are */
+};
 
 void
 auth_wipe(void *p, size_t len)
@@ -103,6 +123,16 @@ auth_wipe(void *p, size_t len)
 
 	while (len-- > 0)
 		*c++ = 0;
+}
+
+/* What is wrong with an option's value, and errno where that says more. */
+static const char *
+complain(struct auth *a, const char *option, const char *value,
+    const char *what)
+{
+	snprintf(a->why, sizeof(a->why), "%s %s: %s%s%s", option, value, what,
+	    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
+	return a->why;
 }
 
 static int
@@ -137,7 +167,10 @@ parse_id(const char *p, char end)
 	return *p == end && n < UINT_MAX ? (unsigned)n : 0;
 }
 
-/* A home that is too long counts as none, which matters only to %h. */
+/*
+ * A home that no path can begin with, as it is too long or relative, counts as
+ * none: that matters only where -m has %h.
+ */
 static void
 set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
     const char *home)
@@ -146,14 +179,18 @@ set_account(struct auth *a, uid_t uid, gid_t gid, const char *name,
 	a->account.gid = gid;
 	snprintf(a->account.name, sizeof(a->account.name), "%s", name);
 	snprintf(a->account.home, sizeof(a->account.home), "%s",
-	    strlen(home) < sizeof(a->account.home) ? home : "");
+	    *home == '/' && strlen(home) < sizeof(a->account.home) ? home : "");
 }
 
-/* Take one line of the -f file: its hash, if it is the account looked for. */
-static const char *
-take_entry(struct auth *a, const char *name, char *line)
+/*
+ * Take a line of the -f file if it is the account looked for: 1. With no name,
+ * take the hash alone, if it is one that crypt(3) made.
+ */
+static int
+take_entry(struct auth *a, const char *name, struct claim *c)
 {
-	char *field[6];
+	char *field[6], *line = c->line;
+	const char *end;
 	size_t i;
 
 	line[strcspn(line, "\r")] = '\0';
@@ -163,58 +200,128 @@ take_entry(struct auth *a, const char *name, char *line)
 		if (*line != '\0')
 			*line++ = '\0';
 	}
+	c->entry = strlen(field[1]) <= FIELD_MAX ? field[1] : "";
+	end = *c->entry == '{' ? strchr(c->entry, '}') : NULL;
+	c->hash = end == NULL ? c->entry : end + 1;
+	c->plain = strncasecmp(c->entry, "{PLAIN}", 7) == 0;
+	if (name == NULL)
+		return *c->hash == '$' && !c->plain;
 	/* a comment's # is in no name */
 	if (strcmp(field[0], name) != 0)
-		return NULL;
+		return 0;
 	set_account(a, parse_id(field[2], '\0'), parse_id(field[3], '\0'), name,
 	    field[5]);
-	if (a->root && (a->account.uid == 0 || a->account.gid == 0))
-		syslog(LOG_ERR, "%s: no uid and gid for %s", a->file, name);
-	return field[1];
+	return 1;
 }
 
-/* The hash of the first such account, in line; NULL: there is none. */
-static const char *
-find_in_file(struct auth *a, const char *name, char line[LINE_OCTETS])
+/* Take the first such line. 0: there is none. -1: for a reason in a->why. */
+static int
+find_in_file(struct auth *a, const char *name, struct claim *c)
 {
 	char room[4096];
 	struct stat st;
-	FILE *f = fopen(a->file, "r");
-	const char *hash = NULL;
+	FILE *f;
 	size_t len;
-	int c = 0;
+	int octet = 0, found = 0, bad;
 
-	if (f == NULL || fstat(fileno(f), &st) == -1 ||
-	    (st.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
-		syslog(LOG_ERR, "%s: not readable, or by others too", a->file);
-		c = EOF;
-	} else
-		setvbuf(f, room, _IOFBF, sizeof(room));
-	while (hash == NULL && c != EOF) {
-		for (len = 0; (c = getc(f)) != EOF && c != '\n'; len++)
+	errno = 0;
+	f = fopen(a->file, "r");
+	bad = f == NULL || fstat(fileno(f), &st) == -1 ||
+	    (st.st_mode & (S_IFMT | S_IWGRP | S_IRWXO)) != S_IFREG ||
+	    setvbuf(f, room, _IOFBF, sizeof(room)) != 0;
+	while (!bad && !found && octet != EOF) {
+		for (len = 0; (octet = getc(f)) != EOF && octet != '\n'; len++)
 			if (len < LINE_OCTETS)
-				line[len] = (char)c;
+				c->line[len] = (char)octet;
 		/* one that is too long is none, nor is one with a NUL */
-		line[len < LINE_OCTETS ? len : 0] = '\0';
-		if (strlen(line) == len)
-			hash = take_entry(a, name, line);
+		c->line[len < LINE_OCTETS ? len : 0] = '\0';
+		found = strlen(c->line) == len && take_entry(a, name, c);
+		bad = ferror(f);
 	}
+	if (bad)
+		complain(a, "-f", a->file,
+		    "it must be a file that others cannot read");
 	if (f != NULL)
 		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return hash;
+	return bad ? -1 : found;
 }
 
-/* The name is the account's own: what was typed may be another spelling. */
-static const char *
-find_in_system(struct auth *a, const char *name)
+static int
+find_exactly(struct auth *a, const char *name, struct claim *c)
 {
-	const struct passwd *pw = getpwnam_shadow(name);
+	const struct passwd *pw;
 
+	if (a->file != NULL)
+		return find_in_file(a, name, c);
+	pw = getpwnam_shadow(name);
 	if (pw == NULL || !is_name(pw->pw_name))
-		return NULL;
+		return 0;
 	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
-	return get_hash(pw);
+	c->entry = c->hash = get_hash(pw, &c->why);
+	return 1;
+}
+
+/* Why nobody gets in with this account, whatever the secret; or NULL. */
+static const char *
+why_not(const struct auth *a, const struct claim *c)
+{
+	const struct account *who = &a->account;
+
+	if (a->root && (who->uid == 0 || who->gid == 0))
+		return a->file == NULL ? "root's" : "root's, or no uid and gid";
+	if (a->root && who->uid == a->uid)
+		return "uid is that of -u";
+	if (c->why == NULL && *c->hash == '\0')
+		return "no hash for it";
+	if (c->why == NULL && !c->plain && strchr("*!", *c->hash) != NULL)
+		return "locked";
+	return c->why;
+}
+
+/*
+ * Find whom a name means: as it is, in small letters, and without what follows
+ * @. What counts then is the account's own name. -1: as find_in_file.
+ */
+static int
+find_account(struct auth *a, const char *typed, struct claim *c)
+{
+	char name[NAME_OCTETS + 2], *p;
+	int step, found = 0;
+
+	snprintf(name, sizeof(name), "%s", typed);
+	for (step = 0; step < 3 && found == 0 && is_name(name); step++) {
+		if (step == 0 || strcmp(name, typed) != 0)
+			found = find_exactly(a, name, c);
+		for (p = name; *p != '\0'; p++)
+			*p = (char)tolower((unsigned char)*p);
+		if (step > 0)
+			name[strcspn(name, "@")] = '\0';
+	}
+	if (found != 1)
+		c->hash = "";
+	c->why = found == 1 ? why_not(a, c) : "no such account";
+	return found;
+}
+
+/* What one hash costs here: take any account's. */
+static void
+find_any_hash(struct auth *a, struct claim *c)
+{
+	const struct passwd *pw;
+	const char *why;
+
+	c->hash = "";
+	if (a->file != NULL)
+		find_in_file(a, NULL, c);
+	else {
+		setpwent();
+		while (*c->hash != '$' && (pw = getpwent()) != NULL)
+			c->hash = get_hash(pw, &why);
+		endpwent();
+	}
+	if (*c->hash != '$')
+		c->hash = SOME_HASH;
 }
 
 /* Compare in a time that depends on the lengths alone. */
@@ -222,106 +329,141 @@ static int
 is_equal(const char *a, const char *b)
 {
 	size_t i, len = strlen(a);
-	unsigned differ = len != strlen(b);
+	int differ = 0;
 
-	for (i = 0; i < len && !(differ & 1); i++)
-		differ |= (unsigned)(unsigned char)(a[i] ^ b[i]) << 1;
+	if (strlen(b) != len)
+		return 0;
+	for (i = 0; i < len; i++)
+		differ |= a[i] ^ b[i];
 	return differ == 0;
 }
 
-/* Whether the secret belongs to the hash: crypt(3), {PLAIN}, or APOP's MD5. */
+/* Whether a {PLAIN} secret, or its MD5 with APOP's challenge, was sent. */
 static int
-is_secret(const struct auth *a, const struct attempt *t, const char *hash)
+is_plain(const struct auth *a, const struct attempt *t, const char *secret)
 {
-	const char *got;
 	char digest[33];
 	struct md5 m;
-	int plain, i;
+	int i;
 
-	plain = strncmp(hash, "{PLAIN}", 7) == 0;
-	if (*hash == '{' && strchr(hash, '}') != NULL)
-		hash = strchr(hash, '}') + 1;
-	if (*hash == '\0')
+	if (*secret == '\0' || t->mechanism == AUTH_PASS)
+		return *secret != '\0' && is_equal(secret, t->secret);
+	if (t->mechanism != AUTH_APOP || a->challenge == NULL)
 		return 0;
-	if (t->mechanism == AUTH_APOP && plain && a->challenge != NULL) {
-		md5_init(&m);
-		md5_update(&m, a->challenge, strlen(a->challenge));
-		md5_update(&m, hash, strlen(hash));
-		md5_finish(&m, 1);
-		for (i = 0; i < 16; i++)
-			snprintf(digest + 2 * i, 3, "%02x",
-			    (unsigned)m.state[i / 4] >> 8 * (i % 4) & 255);
-		return is_equal(digest, t->secret);
-	}
-	if (t->mechanism != AUTH_PASS || (!plain && strchr("*!", *hash)))
-		return 0;
-	/* crypt's failures, NULL and "*0", equal no hash that is tried */
-	got = plain ? t->secret : crypt(t->secret, hash);
-	return got != NULL && is_equal(got, hash);
+	md5_init(&m);
+	md5_update(&m, a->challenge, strlen(a->challenge));
+	md5_update(&m, secret, strlen(secret));
+	md5_finish(&m, 1);
+	for (i = 0; i < 16; i++)
+		snprintf(digest + 2 * i, 3, "%02x",
+		    (unsigned)m.state[i / 4] >> 8 * (i % 4) & 255);
+	auth_wipe(&m, sizeof(m));
+	return is_equal(digest, t->secret);
 }
 
-/* Wait for the next full multiple of TRY_SECONDS behind begun. */
-static void
-hold_back(long long begun)
+/*
+ * Whether the secret is the account's. A no costs one hash, whatever its reason
+ * is: else its time would tell who has an account, and of what kind.
+ */
+static int
+is_secret(struct auth *a, const struct attempt *t, struct claim *c)
 {
-	long long step = TRY_SECONDS * 1000;
-	long ms = (long)(step - (clock_ms() - begun) % step);
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+	/* strchr finds the end of the string, too: an empty hash is none */
+	int usable = !c->plain && t->mechanism == AUTH_PASS &&
+	    strchr("*!", *c->hash) == NULL, yes;
+	char none[1] = "", *got;
+	const char *end;
 
-	alarm(0);
+	if (c->plain && is_plain(a, t, c->hash))
+		return 1;
+	if (!usable)
+		find_any_hash(a, c);
+	if ((got = crypt(t->secret, c->hash)) == NULL)
+		got = none;
+	yes = usable && is_equal(got, c->hash);
+	if (usable && c->why == NULL && strlen(got) != strlen(c->hash)) {
+		c->why = "unknown scheme";
+		end = strchr("{$", *c->entry) == NULL ? NULL :
+		    strpbrk(c->entry + 1, "}$");
+		c->scheme = end == NULL ? 0 : (int)(end + 1 - c->entry);
+	}
+	auth_wipe(got, strlen(got));
+	return yes;
+}
+
+/*
+ * Wait for the next full multiple of TRY_SECONDS behind begun. What is left is
+ * counted in nanoseconds: rounded, it would tell what the work took.
+ */
+static void
+hold_back(const struct timespec *begun)
+{
+	long long step = TRY_SECONDS * 1000000000LL, ns;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	ns = (t.tv_sec - begun->tv_sec) * 1000000000LL + t.tv_nsec -
+	    begun->tv_nsec;
+	ns = step - ns % step;
+	t.tv_sec = ns / 1000000000;
+	t.tv_nsec = ns % 1000000000;
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;
 }
 
 /*
- * Whether t is the login of an account: that is in a->account then. A no
+ * Whether t is the login of an account: that is in a->account then. All else
  * takes its time. Nothing in t is trusted, not even that its strings end.
  */
-static int
+static enum auth_result
 verify(struct auth *a, struct attempt *t)
 {
-	const struct account *who = &a->account;
-	long long begun = clock_ms();
-	const char *hash = NULL;
-	char line[LINE_OCTETS];
-	int ok;
+	struct timespec begun;
+	struct claim c = { .hash = "", .entry = "" };
+	enum auth_result r = AUTH_TROUBLE;
+	const char *name;
+	int found;
 
+	clock_gettime(CLOCK_MONOTONIC, &begun);
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	if (is_name(t->user))
-		hash = a->file != NULL ? find_in_file(a, t->user, line) :
-		    find_in_system(a, t->user);
-	ok = hash != NULL && strlen(hash) <= FIELD_MAX &&
-	    is_secret(a, t, hash) && (!a->root || (who->uid != 0 &&
-	    who->gid != 0 && who->uid != a->uid));
-	auth_wipe(line, sizeof(line));
+	found = find_account(a, t->user, &c);
+	name = found == 1 ? a->account.name : is_name(t->user) ? t->user : "-";
+	if (found != -1)
+		r = is_secret(a, t, &c) && c.why == NULL ? AUTH_YES : AUTH_NO;
+	if (r == AUTH_NO)
+		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s], "
+		    "reason=%s%s%.*s", name, a->ip, c.why != NULL ? c.why :
+		    "wrong password", c.scheme > 0 ? " " : "", c.scheme,
+		    c.entry);
+	else if (r == AUTH_TROUBLE)
+		syslog(LOG_ERR, "%s, user=%s, ip=[%s]", a->why, name, a->ip);
+	auth_wipe(&c, sizeof(c));
 	auth_wipe(t->secret, sizeof(t->secret));
-	if (!ok) {
+	if (r != AUTH_YES) {
 		memset(&a->account, 0, sizeof(a->account));
-		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s]",
-		    is_name(t->user) ? t->user : "-", a->ip);
-		hold_back(begun);
+		hold_back(&begun);
 	}
-	return ok;
+	return r;
 }
 
 /* ---- Login ---- */
 
-int
+enum auth_result
 auth_try(struct auth *a, struct attempt *t)
 {
-	char answer = 'n';
+	char answer = AUTH_NO;
 
-	a->tries++;
+	a->tries++;	/* a dialogue's copy of a; root counts in its own */
 	if (a->root) {
 		/* what was begun in time is answered */
 		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
 			_exit(1);
-	} else if (verify(a, t))
-		answer = 'y';
+	} else
+		answer = (char)verify(a, t);
 	auth_wipe(t, sizeof(*t));
-	return answer == 'y';
+	return (enum auth_result)answer;
 }
 
 /* SECURITY: whatever lives on goes through here, for good; dir is its root. */
@@ -354,22 +496,24 @@ confine(int writes)
 }
 
 /*
- * One login, in a process of its own. It is what holds a no back. Exit status
- * 0: it was tried, and answer has the account if it may come in.
+ * One login, in a process of its own, which also keeps a no back. The exit
+ * status is the result; with a yes the account goes to the pipe.
  */
 static void
-priv_verify(struct auth *a, int records, int answer)
+priv_verify(struct auth *a, int records, int accounts)
 {
 	const struct account *who = &a->account;
 	struct attempt t;
+	enum auth_result r;
 
 	if (read(records, &t, sizeof(t)) != sizeof(t))
-		_exit(1);
+		_exit(AUTH_OVER);
 	signal(SIGALRM, SIG_DFL);
-	alarm(60);
-	if (verify(a, &t) && write(answer, who, sizeof(*who)) != sizeof(*who))
+	alarm(VERIFY_SECONDS);
+	r = verify(a, &t);
+	if (r == AUTH_YES && write(accounts, who, sizeof(*who)) != sizeof(*who))
 		die("verifier");
-	_exit(0);
+	_exit((int)r);
 }
 
 /*
@@ -386,8 +530,8 @@ priv_wait(pid_t pid, pid_t dialogue)
 	return status;
 }
 
-/* Have one record verified: 1, 0, or -1: the dialogue is over. */
-static int
+/* Have one record verified. AUTH_OVER: a process that has to say ended. */
+static enum auth_result
 priv_try(struct auth *a, int records, int answers, pid_t dialogue)
 {
 	int p[2], yes, status;
@@ -395,7 +539,7 @@ priv_try(struct auth *a, int records, int answers, pid_t dialogue)
 
 	if (pipe(p) == -1 || (pid = fork()) == -1) {
 		syslog(LOG_ERR, "no verifier: %s", strerror(errno));
-		return -1;
+		return AUTH_OVER;
 	}
 	if (pid == 0) {
 		close(p[0]);
@@ -407,19 +551,25 @@ priv_try(struct auth *a, int records, int answers, pid_t dialogue)
 	yes = read(p[0], &a->account, sizeof(a->account)) ==
 	    sizeof(a->account);
 	close(p[0]);
-	if (WIFSIGNALED(status))
-		syslog(LOG_NOTICE, "LOGIN FAILED, user=-, ip=[%s]", a->ip);
-	return status == 0 ? yes : -1;
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status) == AUTH_YES && !yes ? AUTH_OVER :
+		    (enum auth_result)WEXITSTATUS(status);
+	syslog(LOG_ERR, "a password was not checked: signal %d, ip=[%s]",
+	    WTERMSIG(status), a->ip);
+	return AUTH_TROUBLE;
 }
 
 /*
  * Root's side of the login: no octet of the dialogue's is read here. The
- * dialogue keeps the time itself; the alarm is for one that does not.
+ * dialogue keeps the time itself; the alarm is for one that does not. Its
+ * handler is pop3.c's, and comes again each second until alarm(0).
  */
 static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 {
-	int to[2], from[2], r = 0;
+	enum auth_result r = AUTH_NO;
+	int to[2], from[2];
+	char answer;
 	pid_t pid;
 
 	if (pipe(to) == -1 || pipe(from) == -1 || (pid = fork()) == -1) {
@@ -439,16 +589,17 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	close(to[1]);
 	close(from[0]);
 	alarm(a->seconds + TRY_SECONDS);
-	while (r == 0 && a->tries++ < TRIES_MAX) {
+	while (r != AUTH_OVER && r != AUTH_YES && a->tries++ < TRIES_MAX) {
 		r = priv_try(a, to[0], from[1], pid);
-		if (r >= 0 && write(from[1], r ? "y" : "n", 1) != 1)
-			r = -1;
+		answer = (char)r;
+		if (r != AUTH_OVER && write(from[1], &answer, 1) != 1)
+			r = AUTH_OVER;
 	}
 	close(to[0]);
 	close(from[1]);
 	priv_wait(pid, pid);
 	alarm(0);
-	return r == 1;
+	return r == AUTH_YES;
 }
 
 int
@@ -606,20 +757,43 @@ start_root(struct auth *a)
 		a->gid = pw->pw_gid;
 	}
 	if (a->uid == 0 || a->gid == 0)
-		return "-u: no such account, or it is root's";
+		return complain(a, "-u", a->user, "no account, or root's");
 	/* not relative: it is entered from the mailbox's directory, too */
+	errno = 0;
 	if (*a->empty != '/' || lstat(a->empty, &st) == -1 ||
 	    !S_ISDIR(st.st_mode) || st.st_uid != 0 ||
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
-		return "-e: not a directory that root alone can write";
+		return complain(a, "-e", a->empty,
+		    "not a directory that root alone can write");
 	return NULL;
+}
+
+/* Is -m a path, with any account, and can the file of -f be had? */
+static const char *
+start_accounts(struct auth *a, int pipe)
+{
+	char path[PATH_OCTETS];
+	struct claim c;
+	int r;
+
+	errno = 0;
+	/* before the login any name will do to try -m */
+	if (expand(a->mailbox, pipe ? a->account.name : "u",
+	    pipe ? a->account.home : "/", path) == -1)
+		return complain(a, "-m", a->mailbox, "not / or %h first, "
+		    "an unknown %, no name or home for it, or too long");
+	if (pipe || a->file == NULL)
+		return pipe || a->root ? NULL : "not root, and no -f";
+	r = find_in_file(a, NULL, &c);
+	auth_wipe(&c, sizeof(c));
+	return r == -1 ? a->why : NULL;
 }
 
 const char *
 auth_start(struct auth *a, int pipe)
 {
 	const struct passwd *pw = pipe ? getpwuid(getuid()) : NULL;
-	char path[PATH_OCTETS];
+	const char *why;
 
 	a->root = geteuid() == 0;
 	if (getuid() != geteuid() || getgid() != getegid())
@@ -630,13 +804,6 @@ auth_start(struct auth *a, int pipe)
 		return "-p is not for root";
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
-	/* before the login any name will do to try -m */
-	if (expand(a->mailbox, pipe ? a->account.name : "u",
-	    pipe ? a->account.home : "/", path) == -1)
-		return "-m: unknown %, no name or home for it, or too long";
-	if (pipe)
-		return NULL;
-	if (a->root)
-		return start_root(a);
-	return a->file == NULL ? "not root, and no -f" : NULL;
+	why = start_accounts(a, pipe);
+	return why == NULL && a->root ? start_root(a) : why;
 }

@@ -240,6 +240,7 @@ try_login(struct session *s, char mechanism, const char *name,
     const char *secret)
 {
 	struct attempt *t = &s->attempt;
+	enum auth_result r = AUTH_NO;
 	struct md5 m;
 
 	t->mechanism = mechanism;
@@ -253,12 +254,14 @@ try_login(struct session *s, char mechanism, const char *name,
 	if (memcmp(m.state, s->refused, sizeof(m.state)) == 0)
 		auth_wipe(t, sizeof(*t));
 	else
-		s->done = auth_try(&s->auth, t);
+		r = auth_try(&s->auth, t);
 	auth_wipe(s->in, s->in_pos);
-	if (s->done)
+	if ((s->done = r == AUTH_YES))
 		return;
-	memcpy(s->refused, m.state, sizeof(m.state));
-	reply(s, "-ERR [AUTH] login failed");
+	if (r == AUTH_NO)
+		memcpy(s->refused, m.state, sizeof(m.state));
+	reply(s, r == AUTH_NO ? "-ERR [AUTH] login failed" : "-ERR [SYS/TEMP] "
+	    "passwords cannot be checked now, wait and try again");
 	s->done = s->auth.tries >= TRIES_MAX;
 }
 

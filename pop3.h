@@ -46,6 +46,7 @@ enum {
 				 * RFC 1939, section 7 */
 	TRIES_MAX = 3,		/* failed logins a connection */
 	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
+	VERIFY_SECONDS = 60,	/* for a password, with that wait */
 	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	LOCK_SECONDS = 30,	/* for a lock that others hold */
 	STALE_SECONDS = 300,	/* a dotlock not touched for so long is dead */
@@ -202,6 +203,13 @@ struct attempt {
 };
 enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
 
+enum auth_result {
+	AUTH_OVER = 1,		/* not of auth_try's: a process ended */
+	AUTH_YES = 'y',
+	AUTH_NO = 'n',
+	AUTH_TROUBLE = 't'	/* it could not be tried; that is logged */
+};
+
 struct account {
 	uid_t uid;
 	gid_t gid;
@@ -225,6 +233,7 @@ struct auth {
 	int to, from;		/* in the dialogue: records out, answers in */
 	int tries;
 	struct account account;	/* who is in */
+	char why[PATH_OCTETS + 128];	/* what auth_start returns, if need be */
 };
 
 /*
@@ -235,17 +244,17 @@ const char *auth_start(struct auth *a, int pipe);
 
 /*
  * Have somebody log in: runs dialogue(arg), which calls auth_try until that
- * returns 1 and then returns, in a confined process if we are root, else in
+ * returns AUTH_YES and then returns, in a confined process if we are root, else in
  * this one. 1: a->account is in, and in this process. 0: nobody is. -1: the
  * system failed (logged); nothing was said to the client.
  */
 int auth_login(struct auth *a, void (*dialogue)(void *), void *arg);
 
 /*
- * For the dialogue: try one login. 1: in. 0: not, and the answer was kept back
- * as TRY_SECONDS says. The attempt is wiped. At most TRIES_MAX calls.
+ * For the dialogue: try one login. Whatever is not AUTH_YES was kept back as
+ * TRY_SECONDS says. The attempt is wiped. At most TRIES_MAX calls.
  */
-int auth_try(struct auth *a, struct attempt *t);
+enum auth_result auth_try(struct auth *a, struct attempt *t);
 
 /* Overwrite a secret for good. */
 void auth_wipe(void *p, size_t len);

@@ -92,6 +92,8 @@ struct shared {
 	char spoiled_name[16];
 	long long slept;		/* ns in nanosleep */
 	int naps, interrupts;
+	int hashes;			/* calls of crypt */
+	char hashed[64];		/* the last one's setting */
 	struct timeval patience;	/* the keeper's */
 	uid_t opened_uid, keeper_uid;	/* effective, as the mailbox is opened */
 	gid_t opened_gid, keeper_gid;	/* and when the keeper is started */
@@ -118,6 +120,7 @@ static struct {
 	char jail[PATH_MAX];
 	int keeper_fd;
 	struct passwd *pw;	/* accounts, ended by a NULL name */
+	int next_pw;		/* the one that getpwent returns */
 	long long crypt_ns;	/* how long a hash takes */
 	int quick;		/* alarms come soon */
 	int lie;		/* a call that says yes and does not do it */
@@ -411,11 +414,13 @@ fake_mbox_open(struct mbox *m, const char *path, uid_t owner)
 	return mbox_open(m, path, owner);
 }
 
-static long long
-fake_clock_ms(void)
+static int
+fake_clock_gettime(clockid_t which, struct timespec *t)
 {
-	return !fake.on ? clock_ms() : sh->clock.tv_sec * 1000LL +
-	    sh->clock.tv_nsec / 1000000;
+	if (!fake.on)
+		return clock_gettime(which, t);
+	*t = sh->clock;
+	return 0;
 }
 
 static void
@@ -482,6 +487,22 @@ fake_getpwnam(const char *name)
 }
 
 static struct passwd *
+fake_getpwent(void)
+{
+	if (fake.pw == NULL)
+		return getpwent();
+	return fake.pw[fake.next_pw].pw_name == NULL ? NULL :
+	    &fake.pw[fake.next_pw++];
+}
+
+static void
+fake_setpwent(void)
+{
+	fake.next_pw = 0;
+	setpwent();
+}
+
+static struct passwd *
 fake_getpwuid(uid_t uid)
 {
 	struct passwd *pw;
@@ -517,6 +538,8 @@ fake_crypt(const char *secret, const char *hash)
 
 	if (fake.on)
 		pass_time(fake.crypt_ns);
+	__sync_fetch_and_add(&sh->hashes, 1);
+	snprintf(sh->hashed, sizeof(sh->hashed), "%s", hash);
 	if (fake.endless)
 		raise(SIGALRM);
 	if (!fake.gullible)
@@ -566,11 +589,13 @@ fake_prctl(int what, unsigned long signal)
 #define stat(path, st)	fake_stat(path, st)
 #define fork		fake_fork
 #define mbox_open	fake_mbox_open
-#define clock_ms	fake_clock_ms
+#define clock_gettime	fake_clock_gettime
 #define nanosleep	fake_nanosleep
 #define alarm		fake_alarm
 #define getpwnam	fake_getpwnam
 #define getpwuid	fake_getpwuid
+#define getpwent	fake_getpwent
+#define setpwent	fake_setpwent
 #define crypt		fake_crypt
 #define write		fake_write
 /* the resource is an enum in some headers, and an int in others */
@@ -599,11 +624,13 @@ fake_prctl(int what, unsigned long signal)
 #undef stat
 #undef fork
 #undef mbox_open
-#undef clock_ms
+#undef clock_gettime
 #undef nanosleep
 #undef alarm
 #undef getpwnam
 #undef getpwuid
+#undef getpwent
+#undef setpwent
 #undef getspnam
 #undef crypt
 #undef write
@@ -742,8 +769,8 @@ an_auth(const char *file)
 	return a;
 }
 
-static int
-try_as(struct auth *a, char mechanism, const char *user, const char *secret)
+static enum auth_result
+try_as_is(struct auth *a, char mechanism, const char *user, const char *secret)
 {
 	struct attempt t;
 
@@ -752,6 +779,12 @@ try_as(struct auth *a, char mechanism, const char *user, const char *secret)
 	snprintf(t.user, sizeof(t.user), "%s", user);
 	snprintf(t.secret, sizeof(t.secret), "%s", secret);
 	return auth_try(a, &t);
+}
+
+static int
+try_as(struct auth *a, char mechanism, const char *user, const char *secret)
+{
+	return try_as_is(a, mechanism, user, secret) == AUTH_YES;
 }
 
 /* One login without separate processes. */
@@ -783,6 +816,9 @@ assert_logged(const char *line)
 	ck_abort_msg("not in the log: %s (last: %s)", line,
 	    sh->nlines > 0 ? sh->line[sh->nlines - 1] : "nothing");
 }
+
+#define FAILED(user, reason)	\
+	"LOGIN FAILED, user=" user ", ip=[192.0.2.7], reason=" reason
 
 /* A letter 128 or 129 times. */
 #define X8	"xxxxxxxx"
@@ -821,7 +857,7 @@ START_TEST(a_name_is_taken_if_it_is_legal)
 	}
 	ck_assert_int_eq(try_login(a_file(text), names[_i].name, "s"), 0);
 	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert_str_eq(sh->line[0], "LOGIN FAILED, user=-, ip=[192.0.2.7]");
+	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
 }
 END_TEST
 
@@ -849,10 +885,8 @@ START_TEST(a_wrong_secret_is_logged_with_the_legal_name)
 	    0);
 	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "bob", "s"), 0);
 	ck_assert_int_eq(sh->nlines, 2);
-	ck_assert_str_eq(sh->line[0],
-	    "LOGIN FAILED, user=alice, ip=[192.0.2.7]");
-	ck_assert_str_eq(sh->line[1],
-	    "LOGIN FAILED, user=bob, ip=[192.0.2.7]");
+	ck_assert_str_eq(sh->line[0], FAILED("alice", "wrong password"));
+	ck_assert_str_eq(sh->line[1], FAILED("bob", "no such account"));
 }
 END_TEST
 
@@ -867,7 +901,7 @@ START_TEST(the_attempt_is_wiped_and_its_account_forgotten)
 	t.mechanism = AUTH_PASS;
 	snprintf(t.user, sizeof(t.user), "alice");
 	snprintf(t.secret, sizeof(t.secret), "wrong");
-	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	for (i = 0; i < sizeof(t); i++)
 		ck_assert(p[i] == 0);
 	ck_assert_str_eq(a.account.name, "");
@@ -1064,23 +1098,177 @@ START_TEST(the_file_must_not_be_for_others)
 		ck_assert(chmod(path, modes[i].mode) == 0);
 		ck_assert_msg(try_login(path, "a", "s") == modes[i].in,
 		    "mode %o", (unsigned)modes[i].mode);
-		ck_assert_int_eq(sh->nlines, modes[i].in ? 0 : 2);
+		ck_assert_int_eq(sh->nlines, modes[i].in ? 0 : 1);
 		if (modes[i].in)
 			continue;
-		snprintf(line, sizeof(line), "%s: ", path);
-		ck_assert(strncmp(sh->line[0], line, strlen(line)) == 0);
-		ck_assert_str_eq(sh->line[1],
-		    "LOGIN FAILED, user=a, ip=[192.0.2.7]");
+		snprintf(line, sizeof(line), "-f %s: it must be a file that "
+		    "others cannot read, user=a, ip=[192.0.2.7]", path);
+		ck_assert_str_eq(sh->line[0], line);
 	}
 }
 END_TEST
 
-START_TEST(without_the_file_nobody_is_let_in)
+/* It was there at the start: nobody is counted as a failed login for that. */
+START_TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
 {
-	ck_assert_int_eq(try_login(in_base("none"), "a", "s"), 0);
-	ck_assert_int_eq(sh->nlines, 2);
+	struct auth a = an_auth(in_base("none"));
+
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_TROUBLE);
+	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert(strstr(sh->line[0], "/none: ") != NULL);
-	ck_assert_int_eq(try_login(scratch, "a", "s"), 0);
+	ck_assert(strstr(sh->line[0], "No such file or directory") != NULL);
+	ck_assert_int_eq(sh->slept, 3000000000LL);
+	ck_assert_str_eq(a.account.name, "");
+	/* a directory opens, but cannot be read */
+	a.file = in_base("folder");
+	ck_assert(mkdir(a.file, 0700) == 0);
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_TROUBLE);
+	ck_assert_int_eq(sh->nlines, 2);
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_used_is_seen_at_the_start)
+{
+	struct auth a = an_auth(in_base("none"));
+	const char *why;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		if (i == 1)
+			fake.uid = fake.euid = fake.gid = fake.egid = USER;
+		a.file = in_base("none");
+		why = auth_start(&a, 0);
+		ck_assert(why != NULL && strncmp(why, "-f /", 4) == 0);
+		ck_assert(strstr(why, "/none: ") != NULL);
+		ck_assert(strstr(why, "No such file or directory") != NULL);
+		a.file = a_file("a:{PLAIN}s:1:1\n");
+		ck_assert_ptr_null(auth_start(&a, 0));
+		ck_assert(chmod(a.file, 0644) == 0);
+		why = auth_start(&a, 0);
+		ck_assert(why != NULL && strstr(why, "others") != NULL);
+		ck_assert(strstr(why, "/accounts: ") != NULL);
+		/* under -p it is not used */
+		if (i == 1) {
+			a.mailbox = "/mail";
+			ck_assert_ptr_null(auth_start(&a, 1));
+		}
+	}
+	ck_assert_int_eq(sh->nlines, 0);
+}
+END_TEST
+
+/* One hash, and of the kind that the accounts have. */
+static const struct {
+	const char *text, *name, *setting, *why;
+	char mechanism;
+} costs[] = {
+	{ "b:" HELLO6 "\na:" HELLO1 "\n", "a", HELLO1, "wrong password",
+	    AUTH_PASS },
+	{ "b:" HELLO6 "\na:" HELLO1 "\n", "nobody", HELLO6, "no such account",
+	    AUTH_PASS },
+	{ "b:" HELLO6 "\na:" HELLO1 "\n", "x y", HELLO6, "no such account",
+	    AUTH_PASS },
+	{ "b:{CRYPT}" HELLO6 "\na:!" HELLO1 "\n", "a", HELLO6, "locked",
+	    AUTH_PASS },
+	{ "b:{CRYPT}" HELLO6 "\na:*\n", "a", HELLO6, "locked", AUTH_PASS },
+	{ "b:{PLAIN}$t\nc:" HELLO1 "\na:{PLAIN}s\n", "a", HELLO1,
+	    "wrong password", AUTH_PASS },
+	{ "b:" HELLO6 "\na:\n", "a", HELLO6, "no hash for it", AUTH_PASS },
+	{ "b:" HELLO6 "\na:{PLAIN}\n", "a", HELLO6, "no hash for it",
+	    AUTH_PASS },
+	{ "b:" HELLO6 "\na:" HELLO1 "\n", "a", HELLO6, "wrong password",
+	    AUTH_NEVER },
+	{ "b:" HELLO6 "\na:{PLAIN}s\n", "a", HELLO6, "wrong password",
+	    AUTH_NEVER },
+	{ "b:" HELLO6 "\na:" HELLO1 "\n", "a", HELLO6, "wrong password",
+	    AUTH_APOP },
+	{ "b:" HELLO6 "\na:{PLAIN}s\n", "a", HELLO6, "wrong password",
+	    AUTH_APOP },
+	{ "a:{PLAIN}s\n", "a", SOME_HASH, "wrong password", AUTH_PASS },
+	{ "a:{PLAIN}s\n", "b", SOME_HASH, "no such account", AUTH_PASS },
+	{ "", "b", SOME_HASH, "no such account", AUTH_PASS },
+	/* of what crypt(3) does not know, the scheme and no more is told */
+	{ "a:$9$salt$hash\n", "a", "$9$salt$hash", "unknown scheme $9$",
+	    AUTH_PASS },
+	{ "a:{SSHA}c2VjcmV0\n", "a", "c2VjcmV0", "unknown scheme {SSHA}",
+	    AUTH_PASS },
+	{ "a:secret$1\n", "a", "secret$1", "unknown scheme", AUTH_PASS },
+	{ "a:$ecret\n", "a", "$ecret", "unknown scheme", AUTH_PASS },
+	{ "a:{PLAINsecret\n", "a", "{PLAINsecret", "unknown scheme",
+	    AUTH_PASS }
+};
+
+START_TEST(a_refusal_costs_one_hash_whatever_its_reason)
+{
+	struct auth a = an_auth(a_file(costs[_i].text));
+	const char *setting = costs[_i].setting;
+	char line[128];
+
+	a.challenge = "<1@a>";
+	snprintf(line, sizeof(line), FAILED("%s", "%s"),
+	    strchr(costs[_i].name, ' ') != NULL ? "-" : costs[_i].name,
+	    costs[_i].why);
+	ck_assert_int_eq(try_as(&a, costs[_i].mechanism, costs[_i].name, "no"),
+	    0);
+	ck_assert_int_eq(sh->hashes, 1);
+	ck_assert_msg(strncmp(sh->hashed, setting, sizeof(sh->hashed) - 1) == 0,
+	    "%s", sh->hashed);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert_str_eq(sh->line[0], line);
+}
+END_TEST
+
+START_TEST(a_scheme_is_read_in_any_case)
+{
+	ck_assert_int_eq(try_login(a_file("a:{plain}s\n"), "a", "s"), 1);
+	ck_assert_int_eq(try_login(a_file("a:{Plain}s\n"), "a", "s"), 1);
+	ck_assert_int_eq(try_login(a_file("a:{crypt}" HELLO1 "\n"), "a",
+	    HELLO), 1);
+	ck_assert_int_eq(try_login(a_file("a:{plain}s\n"), "a", "S"), 0);
+}
+END_TEST
+
+/* People and their programs type more than the account's name. */
+static const struct {
+	const char *accounts, *typed, *who;	/* who NULL: nobody */
+} spellings[] = {
+	{ "alice:{PLAIN}s\n", "Alice", "alice" },
+	{ "alice:{PLAIN}s\n", "ALICE", "alice" },
+	{ "alice:{PLAIN}s\n", "alice@example.org", "alice" },
+	{ "alice:{PLAIN}s\n", "Alice@Example.ORG", "alice" },
+	{ "alice:{PLAIN}s\n", "alice@", "alice" },
+	{ "alice:{PLAIN}s\n", "alice@a@b", "alice" },
+	/* the longer spelling comes first */
+	{ "alice:{PLAIN}t\nalice@a:{PLAIN}s\n", "alice@a", "alice@a" },
+	{ "alice:{PLAIN}t\nalice@a:{PLAIN}s\n", "ALICE@A", "alice@a" },
+	{ "alice:{PLAIN}t\nAlice:{PLAIN}s\n", "Alice", "Alice" },
+	/* and what is an account is that one alone */
+	{ "alice:{PLAIN}s\nAlice:{PLAIN}t\n", "Alice", NULL },
+	{ "alice:{PLAIN}s\nalice@a:{PLAIN}t\n", "alice@a", NULL },
+	{ "Alice:{PLAIN}s\n", "alice", NULL },
+	{ "alice:{PLAIN}s\n", "bob@alice", NULL },
+	{ ":{PLAIN}s\n", "@", NULL }, { "\n:{PLAIN}s\n", "@a", NULL },
+	{ "alice.lock:{PLAIN}s\n", "alice.lock@a", NULL },
+	{ "alice:{PLAIN}s\n", "alice@[192.0.2.1]", NULL },
+	{ "alice:{PLAIN}s\n", "alice @a", NULL },
+	{ "\303\244:{PLAIN}s\n", "\303\204", NULL }
+};
+
+START_TEST(a_name_that_is_no_account_is_tried_in_other_spellings)
+{
+	struct auth a = an_auth(a_file(spellings[_i].accounts));
+	const char *who = spellings[_i].who;
+
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, spellings[_i].typed, "s"),
+	    who != NULL);
+	ck_assert_str_eq(a.account.name, who == NULL ? "" : who);
+	if (who == NULL)
+		return;
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, spellings[_i].typed, "no"), 0);
+	ck_assert_int_eq(sh->hashes, 1);
+	ck_assert_int_eq(strncmp(sh->line[0], "LOGIN FAILED, user=", 19), 0);
+	ck_assert(strncmp(sh->line[0] + 19, who, strlen(who)) == 0 &&
+	    sh->line[0][19 + strlen(who)] == ',');
 }
 END_TEST
 
@@ -1136,19 +1324,19 @@ START_TEST(strings_that_do_not_end_are_ended)
 	struct attempt t;
 
 	memset(&t, 'A', sizeof(t));
-	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	memset(&t, 'A', sizeof(t));
 	t.mechanism = AUTH_PASS;
-	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	memset(&t, 'A', sizeof(t));
 	t.mechanism = AUTH_PASS;
 	memcpy(t.user, "a", 2);
-	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	memset(&t, 0xff, sizeof(t));
-	ck_assert_int_eq(auth_try(&a, &t), 0);
+	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	ck_assert_int_eq(sh->nlines, 4);
-	ck_assert_str_eq(sh->line[0], "LOGIN FAILED, user=-, ip=[192.0.2.7]");
-	ck_assert_str_eq(sh->line[2], "LOGIN FAILED, user=a, ip=[192.0.2.7]");
+	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
+	ck_assert_str_eq(sh->line[2], FAILED("a", "wrong password"));
 }
 END_TEST
 
@@ -1167,40 +1355,42 @@ static const struct {
 	long lstchg, max, inact, expire;
 	uid_t uid;
 	gid_t gid;
-	int in;
+	const char *why;		/* NULL: he is let in */
 } states[] = {
-	{ w_x, w_hash, PAST, 99999, -1, -1, USER, USER, 1 },
-	{ w_x, w_hash, -1, -1, -1, -1, USER, USER, 1 },
-	{ w_x, w_locked, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_starred, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_bang, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_star, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_failed, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_none, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_x, PAST, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_hash, 0, 99999, -1, -1, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, PAST, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, TODAY, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, 0, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, FUTURE, USER, USER, 1 },
+	{ w_x, w_hash, PAST, 99999, -1, -1, USER, USER, NULL },
+	{ w_x, w_hash, -1, -1, -1, -1, USER, USER, NULL },
+	{ w_x, w_locked, PAST, 99999, -1, -1, USER, USER, "locked" },
+	{ w_x, w_starred, PAST, 99999, -1, -1, USER, USER, "locked" },
+	{ w_x, w_bang, PAST, 99999, -1, -1, USER, USER, "locked" },
+	{ w_x, w_star, PAST, 99999, -1, -1, USER, USER, "locked" },
+	{ w_x, w_failed, PAST, 99999, -1, -1, USER, USER, "locked" },
+	{ w_x, w_none, PAST, 99999, -1, -1, USER, USER, "no hash for it" },
+	{ w_x, w_x, PAST, 99999, -1, -1, USER, USER, "unknown scheme" },
+	{ w_x, w_hash, 0, 99999, -1, -1, USER, USER,
+	    "password must be changed" },
+	{ w_x, w_hash, PAST, 99999, -1, PAST, USER, USER, "expired" },
+	{ w_x, w_hash, PAST, 99999, -1, TODAY, USER, USER, "expired" },
+	{ w_x, w_hash, PAST, 99999, -1, 0, USER, USER, "expired" },
+	{ w_x, w_hash, PAST, 99999, -1, FUTURE, USER, USER, NULL },
 	/* PAST is ten days ago */
-	{ w_x, w_hash, PAST, 5, 4, -1, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 5, 5, -1, USER, USER, 1 },
-	{ w_x, w_hash, PAST, 10, 0, -1, USER, USER, 1 },
-	{ w_x, w_hash, PAST, 9, 0, -1, USER, USER, 0 },
-	{ w_x, w_hash, PAST, 5, -1, -1, USER, USER, 1 },
-	{ w_x, w_hash, PAST, -1, 4, -1, USER, USER, 1 },
-	{ w_x, w_hash, -1, 5, 4, -1, USER, USER, 1 },
-	{ w_x, NULL, 0, 0, 0, 0, USER, USER, 0 },
-	{ w_hash, NULL, 0, 0, 0, 0, USER, USER, 1 },
-	{ w_star, NULL, 0, 0, 0, 0, USER, USER, 0 },
-	{ w_none, NULL, 0, 0, 0, 0, USER, USER, 0 },
-	{ w_locked, NULL, 0, 0, 0, 0, USER, USER, 0 },
+	{ w_x, w_hash, PAST, 5, 4, -1, USER, USER, "expired" },
+	{ w_x, w_hash, PAST, 5, 5, -1, USER, USER, NULL },
+	{ w_x, w_hash, PAST, 10, 0, -1, USER, USER, NULL },
+	{ w_x, w_hash, PAST, 9, 0, -1, USER, USER, "expired" },
+	{ w_x, w_hash, PAST, 5, -1, -1, USER, USER, NULL },
+	{ w_x, w_hash, PAST, -1, 4, -1, USER, USER, NULL },
+	{ w_x, w_hash, -1, 5, 4, -1, USER, USER, NULL },
+	{ w_x, NULL, 0, 0, 0, 0, USER, USER, "no hash for it" },
+	{ w_hash, NULL, 0, 0, 0, 0, USER, USER, NULL },
+	{ w_star, NULL, 0, 0, 0, 0, USER, USER, "no hash for it" },
+	{ w_none, NULL, 0, 0, 0, 0, USER, USER, "no hash for it" },
+	{ w_locked, NULL, 0, 0, 0, 0, USER, USER, "locked" },
 	/* only as root do ids matter */
-	{ w_x, w_hash, PAST, 99999, -1, -1, 0, USER, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, -1, USER, 0, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, -1, 0, 0, 0 },
-	{ w_x, w_hash, PAST, 99999, -1, -1, DIALOGUE, USER, 0 }
+	{ w_x, w_hash, PAST, 99999, -1, -1, 0, USER, "root's" },
+	{ w_x, w_hash, PAST, 99999, -1, -1, USER, 0, "root's" },
+	{ w_x, w_hash, PAST, 99999, -1, -1, 0, 0, "root's" },
+	{ w_x, w_hash, PAST, 99999, -1, -1, DIALOGUE, USER,
+	    "uid is that of -u" }
 };
 
 static struct passwd system_pw[2];
@@ -1248,6 +1438,7 @@ START_TEST(an_account_is_refused_unless_its_state_allows_it)
 {
 #if HAS_SHADOW
 	struct auth a = an_auth(NULL);
+	char line[128];
 
 	make_system(states[_i].passwd, states[_i].shadow, states[_i].uid,
 	    states[_i].gid);
@@ -1255,24 +1446,67 @@ START_TEST(an_account_is_refused_unless_its_state_allows_it)
 	system_sp[0].sp_max = states[_i].max;
 	system_sp[0].sp_inact = states[_i].inact;
 	system_sp[0].sp_expire = day(states[_i].expire);
-	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0), states[_i].in);
-	if (states[_i].in) {
+	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0),
+	    states[_i].why == NULL);
+	ck_assert_int_eq(sh->hashes, 1);
+	if (states[_i].why == NULL) {
 		ck_assert_uint_eq(sh->account.uid, USER);
 		ck_assert_uint_eq(sh->account.gid, USER);
 		ck_assert_str_eq(sh->account.home, "/home/a");
 		ck_assert_int_eq(sh->nlines, 0);
 	} else {
 		ck_assert_int_eq(sh->nlines, 1);
-		ck_assert_str_eq(sh->line[0],
-		    "LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+		snprintf(line, sizeof(line), FAILED("alice", "%s"),
+		    states[_i].why);
+		ck_assert_str_eq(sh->line[0], line);
 	}
 	ck_assert_int_eq(login_through(&a, "alice", "wrong", 0), 0);
+	snprintf(line, sizeof(line), FAILED("alice", "%s"),
+	    states[_i].why == NULL ? "wrong password" : states[_i].why);
+	assert_logged(line);
 	ck_assert_int_eq(login_through(&a, "bob", HELLO, 0), 0);
+	assert_logged(FAILED("bob", "no such account"));
+	/* whoever it is: one hash each */
+	ck_assert_int_eq(sh->hashes, 3);
 #else
 	if (_i == 0)
 		skip("an_account_is_refused_unless_its_state_allows_it",
 		    "no shadow(5) here");
 #endif
+}
+END_TEST
+
+/* Of the host's own accounts the first that has one shows what a hash costs. */
+START_TEST(an_unknown_name_costs_what_an_account_of_the_host_does)
+{
+	struct passwd pw[4];
+	struct auth a = an_auth(NULL);
+
+	memset(pw, 0, sizeof(pw));
+	make_system(w_hash, NULL, USER, USER);
+	pw[0] = pw[1] = pw[2] = system_pw[0];
+	pw[0].pw_name = w_none;
+	pw[0].pw_passwd = w_star;
+	pw[1].pw_name = w_bad;
+	pw[1].pw_passwd = w_locked;
+	fake.pw = pw;
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "bob", HELLO), 0);
+	ck_assert_str_eq(sh->hashed, HELLO1);
+	pw[2].pw_passwd = w_star;
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "bob", HELLO), 0);
+	ck_assert_str_eq(sh->hashed, SOME_HASH);
+	ck_assert_int_eq(sh->hashes, 2);
+}
+END_TEST
+
+START_TEST(the_hosts_accounts_are_tried_in_other_spellings)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_hash, NULL, USER, USER);
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "Alice@example.org", HELLO), 1);
+	ck_assert_str_eq(a.account.name, "alice");
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "bob@alice", HELLO), 0);
 }
 END_TEST
 
@@ -1312,11 +1546,13 @@ END_TEST
 /* ---- How long a refusal takes ---- */
 
 static const struct {
-	long long took, waits;	/* ms */
+	long long took, waits;	/* ns */
 } holds[] = {
-	{ 0, 3000 }, { 1, 2999 }, { 100, 2900 }, { 1500, 1500 },
-	{ 2999, 1 }, { 3000, 3000 }, { 3001, 2999 }, { 5999, 1 },
-	{ 7500, 1500 }, { 59000, 1000 }
+	{ 0, 3000000000 }, { 1, 2999999999 }, { 1000000, 2999000000 },
+	{ 123456789, 2876543211 }, { 1500000000, 1500000000 },
+	{ 2999999999, 1 }, { 3000000000, 3000000000 },
+	{ 3000000001, 2999999999 }, { 5999000000, 1000000 },
+	{ 7500000001, 1499999999 }, { 59000000000, 1000000000 }
 };
 
 START_TEST(a_refusal_comes_at_a_multiple_of_three_seconds)
@@ -1331,10 +1567,13 @@ START_TEST(a_refusal_comes_at_a_multiple_of_three_seconds)
 			sh->clock.tv_sec = starts[i];
 			sh->clock.tv_nsec = ns[j];
 			sh->slept = 0;
-			fake.crypt_ns = holds[_i].took * 1000000;
+			fake.crypt_ns = holds[_i].took;
 			ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", "no"), 0);
-			ck_assert_int_eq(sh->slept / 1000000, holds[_i].waits);
-			ck_assert_int_eq(sh->slept % 1000000, 0);
+			/* to the nanosecond, or it tells what the hash took */
+			ck_assert_int_eq(sh->slept, holds[_i].waits);
+			ck_assert_int_eq((sh->clock.tv_sec - starts[i]) %
+			    TRY_SECONDS, 0);
+			ck_assert_int_eq(sh->clock.tv_nsec, ns[j]);
 		}
 }
 END_TEST
@@ -1614,7 +1853,7 @@ talk(void *arg)
 	struct talk *t = arg;
 
 	sh->talked = 1;
-	sh->answer[0] = 1 + try_as(t->a, AUTH_PASS, t->user, t->secret);
+	sh->answer[0] = try_as_is(t->a, AUTH_PASS, t->user, t->secret);
 }
 
 /*
@@ -1757,7 +1996,9 @@ START_TEST(an_entry_needs_ids_that_are_not_roots)
 		ck_assert_int_eq(sh->nlines, 0);
 		ck_assert_int_eq(login_through(&a, "a", "t", 0), 0);
 	} else
-		assert_logged("LOGIN FAILED, user=a, ip=[192.0.2.7]");
+		assert_logged(strncmp(ids[_i].ids, ":54321", 6) == 0 ?
+		    FAILED("a", "uid is that of -u") :
+		    FAILED("a", "root's, or no uid and gid"));
 }
 END_TEST
 
@@ -1791,7 +2032,7 @@ START_TEST(a_login_leads_through_all_processes)
 
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 1);
 	ck_assert_int_eq(sh->nlines, 0);
-	ck_assert_int_eq(sh->answer[0], 2);
+	ck_assert_int_eq(sh->answer[0], AUTH_YES);
 	ck_assert_int_eq(sh->naps, 0);
 	/* the verifier's time was limited, and root's no longer is */
 	ck_assert_uint_eq(sh->alarms[1], 60);
@@ -1808,13 +2049,12 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	ck_assert_int_eq(login_through(&a, "alice", "t", 1), 0);
 	ck_assert_int_eq(sh->in, 0);
-	ck_assert_int_eq(sh->answer[0], 1);
+	ck_assert_int_eq(sh->answer[0], AUTH_NO);
 	ck_assert_int_eq(sh->slept, 3000000000LL);
-	/* nor is the verifier's, when it holds the answer back */
-	ck_assert_uint_eq(sh->alarms[2], 60);
-	ck_assert_uint_eq(sh->alarms[1], 0);
+	ck_assert_uint_eq(sh->alarms[1], 60);
+	ck_assert_uint_eq(sh->alarms[0], 0);
 	ck_assert_int_eq(sh->nlines, 1);
-	assert_logged("LOGIN FAILED, user=alice, ip=[192.0.2.7]");
+	assert_logged(FAILED("alice", "wrong password"));
 }
 END_TEST
 
@@ -1832,17 +2072,18 @@ START_TEST(the_reason_of_a_refusal_outlives_root)
 }
 END_TEST
 
-/* Nobody is told that the password was wrong: it was not tried. */
-START_TEST(a_verifier_that_is_killed_is_a_failed_login)
+/* Nobody is told that the password was wrong, nor is it counted so. */
+START_TEST(a_verifier_that_is_killed_is_no_failed_login)
 {
 	struct auth a = an_auth(a_file("a:" HELLO1 ":12001:12001\n"));
 
 	fake.endless = 1;
 	ck_assert_int_eq(login_through(&a, "a", HELLO, 0), 0);
 	ck_assert_int_eq(sh->in, 0);
-	ck_assert_int_eq(sh->answer[0], 0);
+	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
 	ck_assert_int_eq(sh->nlines, 1);
-	assert_logged("LOGIN FAILED, user=-, ip=[192.0.2.7]");
+	ck_assert(strstr(sh->line[0], "not checked: signal") != NULL);
+	ck_assert(strstr(sh->line[0], "LOGIN FAILED") == NULL);
 }
 END_TEST
 
@@ -3614,7 +3855,7 @@ START_TEST(every_failed_login_looks_the_same_to_the_client)
 		{ "root", "tanstaaf", "root" },
 		{ "dialogue", "tanstaaf", "dialogue" },
 		{ "locked", HELLO, "locked" }, { "empty", "x", "empty" },
-		{ "ALICE", "tanstaaf", "ALICE" },
+		{ "ALICE", "wrong", "alice" },
 		{ "../x", "tanstaaf", "-" }, { "a/b", "tanstaaf", "-" },
 		{ "x, ip=[9.9.9.9]", "x", "-" },
 		{ "x\nLOGIN FAILED, user=y, ip=[9.9.9.9]", "x", "-" },
@@ -3667,7 +3908,9 @@ static const struct {
 	{ "-e", "@/link", NULL, "-e" },
 	{ "-t", "60", be_half_root, "set-id" },
 	{ "-t", "60", be_half_group, "set-id" },
-	{ "-t", "60", become_user, "-f" }
+	{ "-t", "60", become_user, "-f" },
+	{ "-f", "@/none", NULL, "/none: " }, { "-f", "@/file", NULL, "/file: " },
+	{ "-f", "@/empty", NULL, "/empty: " }
 };
 
 START_TEST(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log)
@@ -4103,10 +4346,21 @@ make_suite(void)
 	tcase_add_test(t, secrets_of_all_lengths_are_compared_whole);
 	tcase_add_test(t, a_secret_of_255_octets_is_hashed_whole);
 	tcase_add_test(t, the_file_must_not_be_for_others);
-	tcase_add_test(t, without_the_file_nobody_is_let_in);
+	tcase_add_test(t,
+	    without_the_file_nobody_is_let_in_and_nobody_has_failed);
+	tcase_add_test(t, a_file_that_cannot_be_used_is_seen_at_the_start);
 	tcase_add_loop_test(t, apop_takes_the_digest_of_a_plain_secret_alone,
 	    0, COUNT(apop));
 	tcase_add_test(t, strings_that_do_not_end_are_ended);
+	tcase_add_loop_test(t, a_refusal_costs_one_hash_whatever_its_reason, 0,
+	    COUNT(costs));
+	tcase_add_test(t, a_scheme_is_read_in_any_case);
+	tcase_add_loop_test(t,
+	    a_name_that_is_no_account_is_tried_in_other_spellings, 0,
+	    COUNT(spellings));
+	tcase_add_test(t,
+	    an_unknown_name_costs_what_an_account_of_the_host_does);
+	tcase_add_test(t, the_hosts_accounts_are_tried_in_other_spellings);
 	tcase_add_loop_test(t,
 	    an_account_is_refused_unless_its_state_allows_it, 0,
 	    COUNT(states));
@@ -4141,7 +4395,7 @@ make_suite(void)
 	    COUNT(ids));
 	tcase_add_test(t, a_login_leads_through_all_processes);
 	tcase_add_test(t, the_reason_of_a_refusal_outlives_root);
-	tcase_add_test(t, a_verifier_that_is_killed_is_a_failed_login);
+	tcase_add_test(t, a_verifier_that_is_killed_is_no_failed_login);
 	tcase_add_test(t, a_verifier_that_cannot_answer_ends_the_dialogue);
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
 	tcase_add_loop_test(t,

@@ -110,7 +110,8 @@ is_account(const char *line, const char *name, int root, struct who *who)
 		return 0;
 	who->uid = id_of(line, 2);
 	who->gid = id_of(line, 3);
-	if (!copy_field(line, 5, who->home, sizeof(who->home)))
+	if (!copy_field(line, 5, who->home, sizeof(who->home)) ||
+	    who->home[0] != '/')
 		who->home[0] = '\0';
 	who->refused = !copy_field(line, 1, who->hash, sizeof(who->hash)) ||
 	    (root && (who->uid == 0 || who->gid == 0));
@@ -121,7 +122,7 @@ static int
 opens(const char *hash, const char *secret)
 {
 	const char *end = strchr(hash, '}'), *crypted;
-	int plain = strncmp(hash, "{PLAIN}", 7) == 0;
+	int plain = strncasecmp(hash, "{PLAIN}", 7) == 0;
 
 	if (*hash == '{' && end != NULL)
 		hash = end + 1;
@@ -158,6 +159,27 @@ look_up(const uint8_t *p, size_t size, const char *name, int root,
 	return found;
 }
 
+/*
+ * The account that a name means: DESIGN, section 8. What is typed, the same in
+ * small letters, and that without a domain; the account's name goes to name.
+ */
+static int
+look_for(const uint8_t *p, size_t size, char *name, int root, struct who *who)
+{
+	char *c;
+
+	if (!may_be_name(name) || look_up(p, size, name, root, who))
+		return may_be_name(name);
+	for (c = name; *c != '\0'; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c += 32;
+	if (look_up(p, size, name, root, who))
+		return 1;
+	if ((c = strchr(name, '@')) != NULL)
+		*c = '\0';
+	return may_be_name(name) && look_up(p, size, name, root, who);
+}
+
 /* Have it verified by auth.c. */
 static int
 ask(struct auth *a, int root, const char *name, const char *secret,
@@ -172,9 +194,9 @@ ask(struct auth *a, int root, const char *name, const char *secret,
 	snprintf(t.secret, sizeof(t.secret), "%s", secret);
 	nwaits = 0;
 	if (root)
-		yes = verify(a, &t);
+		yes = verify(a, &t) == AUTH_YES;
 	else {
-		yes = auth_try(a, &t);
+		yes = auth_try(a, &t) == AUTH_YES;
 		CHECK(t.user[0] == '\0' && t.mechanism == '\0');
 	}
 	*who = a->account;
@@ -188,7 +210,7 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes typed, word;
-	char name[NAME_OCTETS + 2], secret[FIELD_MAX + 1], file[600];
+	char name[NAME_OCTETS + 2], means[NAME_OCTETS + 2], secret[FIELD_MAX + 1], file[600];
 	struct auth a;
 	struct account got;
 	struct who want;
@@ -207,13 +229,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a.ip = "local";
 	a.root = root;
 	a.uid = DIALOGUE_UID;
-	found = look_up(data, size, name, root, &want);
+	memcpy(means, name, sizeof(means));
+	found = look_for(data, size, means, root, &want);
 	yes = ask(&a, root, name, secret, &got);
-	CHECK(yes == (found && !want.refused && may_be_name(name) &&
-	    opens(want.hash, secret) &&
+	CHECK(yes == (found && !want.refused && opens(want.hash, secret) &&
 	    !(root && want.uid == DIALOGUE_UID)));
 	if (yes)
-		CHECK(strcmp(got.name, name) == 0 &&
+		CHECK(strcmp(got.name, means) == 0 &&
 		    strcmp(got.home, want.home) == 0);
 	if (yes && root)
 		CHECK(got.uid == want.uid && got.gid == want.gid);

@@ -69,14 +69,14 @@ int pop3_main(int, char **);
 
 /* ---- In place of auth.c and mailbox.c ---- */
 
-int
+enum auth_result
 auth_try(struct auth *a, struct attempt *t)
 {
 	a->tries++;
 	tries++;
 	got = *t;
 	auth_wipe(t, sizeof(*t));
-	return 0;
+	return AUTH_NO;
 }
 
 void

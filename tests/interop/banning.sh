@@ -59,9 +59,9 @@ try "TCP6:[::1]:$six" 'USER banned\r\nPASS wrong' &
 two=$!
 wait $one $two
 check 'an IPv4 address is in the log' \
-    logged 'LOGIN FAILED, user=banned, ip=\[127.0.0.5\]'
+    logged 'LOGIN FAILED, user=banned, ip=\[127.0.0.5\], reason=.*'
 check 'an IPv6 address is in the log' \
-    logged 'LOGIN FAILED, user=banned, ip=\[::1\]'
+    logged 'LOGIN FAILED, user=banned, ip=\[::1\], reason=.*'
 written >first.log
 check 'both are found by courier-auth' equal '127.0.0.5 ::1 ' \
     "$(found first.log | tr '\n' ' ')"

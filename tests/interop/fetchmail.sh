@@ -87,7 +87,7 @@ lock_pid=$!
 fill fmwrong
 check 'a wrong password is exit 3' fetch 3 fmwrong 'password "wrong" keep'
 check 'it is logged as one' \
-    logged 'LOGIN FAILED, user=fmwrong, ip=\[127.0.0.1\]'
+    logged 'LOGIN FAILED, user=fmwrong, ip=\[127.0.0.1\], reason=.*'
 
 leaves fmkeep keep
 leaves fmuidl keep uidl

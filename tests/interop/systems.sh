@@ -29,7 +29,7 @@ if serve; then
 	check "the host's account: login, delete" system_session
 	check "the host's account: one is left" equal 1 "$(left "$account")"
 	check 'root is refused, as a failed login' \
-	    logged 'LOGIN FAILED, user=root, ip=\[127.0.0.1\]'
+	    logged 'LOGIN FAILED, user=root, ip=\[127.0.0.1\], reason=.*'
 fi
 
 # listen_at address command ...
