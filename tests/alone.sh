@@ -26,10 +26,19 @@ if [ "$1" = --inside ]; then
 fi
 
 room=$(mktemp -d) && chmod 755 "$room" || exit 125
-trap 'rmdir "$room"' EXIT
+pid=
+trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; wait; rmdir "$room"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
 trap 'exit 143' TERM
 if [ "$(id -u)" -eq 0 ] && unshare -pfm --mount-proc true 2>/dev/null; then
-	unshare -pfm --mount-proc --kill-child sh "$0" --inside "$room" "$@"
+	unshare -pfm --mount-proc --kill-child sh "$0" --inside "$room" "$@" &
 else
-	"$@"
+	"$@" &
 fi
+# A shell that waits is not deaf to signals.
+pid=$!
+wait "$pid"
+status=$?
+pid=
+exit $status

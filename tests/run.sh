@@ -1,53 +1,122 @@
 #!/bin/sh
-# Run every test program, whatever becomes of the others, and add up what
-# Check says of them. "make check" calls this from the top directory.
+# Build and run the test programs, WORKERS of them side by side, whatever
+# becomes of the others, and add up what Check says of them. "make check" calls
+# this from the top directory. What a program says comes in one piece when it
+# has ended; until then a line now and then says what is running.
+#
+#	sh tests/run.sh [program ...]	all of them, longest first
+
+[ $# -gt 0 ] || set -- tests/check_auth tests/check_mailbox tests/check_pop3 \
+    tests/check_crash tests/check_small tests/check_hostile \
+    tests/fuzz/update.replay tests/fuzz/accounts.replay \
+    tests/fuzz/session.replay tests/fuzz/plain.replay \
+    tests/fuzz/scan.replay tests/fuzz/record.replay
+make=${MAKE:-make}
+workers=
 
 out=${TMPDIR:-/tmp}/pop3d-check.$$
-(umask 077 && mkdir "$out") || exit 1
-trap 'rm -rf "$out"' EXIT
+mkdir -m 711 "$out" || exit 1
+trap '[ -z "$workers" ] || kill $workers 2>/dev/null; wait; rm -rf "$out"' EXIT
 trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-passed=0 failed=0 skipped=0
-for program in tests/check_mailbox tests/check_small tests/check_auth \
-    tests/check_pop3 tests/check_crash tests/check_hostile \
-    tests/fuzz/scan.replay tests/fuzz/session.replay \
-    tests/fuzz/update.replay tests/fuzz/accounts.replay \
-    tests/fuzz/plain.replay tests/fuzz/record.replay; do
-	case $program in
-	tests/check_crash | tests/check_hostile)
-		[ -e "$program" ] || continue ;;
+# Other accounts start the program, too: the checkout may lie where they cannot
+# go.
+cp pop3d "$out/pop3d" && chmod 755 "$out/pop3d" || exit 1
+POP3D=$out/pop3d
+export POP3D
+
+# Become the program. check_auth wants the host's log, and makes accounts: it
+# gets a host of its own.
+start() {	# program
+	case $1 in
+	*.replay)
+		TMPDIR=$out exec "$1" tests/fuzz/corpus/"$(basename "$1" \
+		    .replay)"/* ;;
+	tests/check_auth)
+		exec sh tests/alone.sh "$1" ;;
+	*)	exec "$1" ;;
 	esac
-	set -- "$program"
-	if [ "$program" != "${program%.replay}" ]; then
-		name=$(basename "$program" .replay)
-		set -- env TMPDIR="$out" "$program" "tests/fuzz/corpus/$name"/*
-	fi
-	echo "== $program"
-	# tee, so that the output can be watched; the status is tee's, so the
-	# program's own takes another way.
-	{ "$@" 2>&1; echo $? >"$out/status"; } | tee "$out/text"
-	status=$(cat "$out/status")
+}
+
+# Passed, failed and skipped, from what a program said and its exit status.
+count() {	# program, its log, exit status
 	figures=$(awk '/^[0-9]+%: Checks: / {
 		gsub(",", ""); run += $3; bad += $5 + $7
-	} END { print run + 0, bad + 0 }' "$out/text")
+	} END { print run + 0, bad + 0 }' "$2")
 	run=${figures% *} bad=${figures#* }
-	passed=$((passed + run - bad))
+	passed=$((run - bad))
 	if [ "$run" -eq 0 ]; then
-		echo "$program: no test was run (exit status $status)"
+		echo "$1: no test was run (exit status $3)" >> "$2"
 		bad=$((bad + 1))
-	elif [ "$status" != 0 ] && [ "$bad" -eq 0 ]; then
-		echo "$program: exit status $status"
+	elif [ "$3" != 0 ] && [ "$bad" -eq 0 ]; then
+		echo "$1: exit status $3" >> "$2"
 		bad=1
 	fi
-	failed=$((failed + bad))
-	skipped=$((skipped + $(grep -ci '^skip' "$out/text")))
-done
+	echo "$passed $bad $(grep -ci '^skip' "$2")"
+}
 
-if [ "$skipped" -gt 0 ]; then
-	echo "$passed passed, $failed failed, $skipped skipped"
-else
-	echo "$passed passed, $failed failed"
-fi
-[ "$failed" -eq 0 ]
+# Take what nobody has taken yet, until nothing is left.
+work() {
+	pid=
+	trap '[ -z "$pid" ] || kill "$pid" 2>/dev/null; exit 143' TERM
+	for program; do
+		name=$(basename "$program")
+		mkdir "$out/$name.taken" 2>/dev/null || continue
+		log=$out/$name.log
+		echo "== $program" > "$log"
+		$make -s "$program" >> "$log" 2>&1 &
+		pid=$!
+		wait "$pid" && {
+			start "$program" >> "$log" 2>&1 &
+			pid=$!
+			wait "$pid"
+		}
+		count "$program" "$log" $? > "$out/$name.new"
+		cat "$log"
+		mv "$out/$name.new" "$out/$name.figures"
+	done
+}
+
+running() {	# programs
+	for program; do
+		name=$(basename "$program")
+		[ -d "$out/$name.taken" ] && [ ! -e "$out/$name.figures" ] &&
+		    printf ' %s' "$name"
+	done
+}
+
+is_over() {
+	for worker in $workers; do
+		kill -0 "$worker" 2>/dev/null && return 1
+	done
+	return 0
+}
+
+n=0
+while [ "$n" -lt "${WORKERS:-3}" ]; do
+	work "$@" &
+	workers="$workers $!"
+	n=$((n + 1))
+done
+seconds=0
+until is_over; do
+	sleep 1
+	seconds=$((seconds + 1))
+	[ $((seconds % 10)) -ne 0 ] ||
+	    echo "-- $seconds seconds, running:$(running "$@")"
+done
+wait
+
+for program; do
+	# a worker that was ended leaves none
+	cat "$out/$(basename "$program").figures" 2>/dev/null || echo "0 1 0"
+done > "$out/all"
+awk '{ passed += $1; failed += $2; skipped += $3 } END {
+	printf "%d passed, %d failed", passed, failed
+	if (skipped > 0)
+		printf ", %d skipped", skipped
+	print ""
+	exit failed > 0
+}' "$out/all"
