@@ -831,7 +831,7 @@ START_TEST(descriptors_that_a_client_sends_are_not_taken)
 	say(&c, login);
 	expect(&c, 4);
 	before = count_fds(c.pid);
-	send_fd(c.fd, "NOOP\r\n");
+	send_fd(c.fd, "USER x\r\n");
 	expect(&c, 5);
 	ck_assert_int_eq(before, count_fds(c.pid));
 	say(&c, "QUIT\r\n");
