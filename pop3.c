@@ -22,6 +22,7 @@ enum {
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
 	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */
+	END_OCTETS = 3,		/* ".\r\n": out has room for that at any time */
 	LEAVE_SECONDS = 15,	/* for a client to leave without one */
 	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
 };
@@ -51,7 +52,7 @@ struct session {
 	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
 	uint32_t refused[4];	/* digest of the attempt that was refused last */
 	enum state state;
-	int refuse;		/* -s, and passwords would be readable */
+	int need_tls;		/* -s, and others can listen; 2: that is logged */
 	int done;		/* no more commands are read */
 	unsigned idle;		/* seconds */
 	unsigned wrong;		/* commands in AUTHORIZATION or NO_MAILBOX */
@@ -61,10 +62,12 @@ struct session {
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
 				 * for none */
 	off_t left;		/* octets of a message that are to be sent, */
-	int fresh, body;	/* at a line's start, in its body */
-	long long top, retr;	/* octets sent */
-	long long start;	/* by clock_ms, as is */
-	long long deadline;	/* when the line that is read must be here */
+	long long *sent;	/* counted where those that were are: */
+	long long top, retr;	/* by TOP, and by RETR; */
+	int at_line_start;	/* the next one begins a line */
+	int in_body;		/* the header was sent */
+	long long start;	/* of the session, by clock_ms */
+	long long deadline;	/* by clock_ms, of the line that is read */
 	char ip[INET6_ADDRSTRLEN];
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
@@ -74,7 +77,10 @@ struct session {
 
 static volatile sig_atomic_t expired;
 
-/* The alarm may come just before the call it is for: so it comes again. */
+/*
+ * It ends a call that blocks, with EINTR. It may come just before that call: so
+ * it comes again each second.
+ */
 static void
 on_alarm(int sig)
 {
@@ -91,6 +97,16 @@ note(const struct session *s, const char *what)
 	    s->ip);
 }
 
+/* The session is over. figures: more of them, each with a comma in front. */
+static void
+note_end(const struct session *s, const char *how, const char *figures)
+{
+	syslog(LOG_INFO, "%s, user=%s, ip=[%s], top=%lld, retr=%lld%s, "
+	    "time=%ld", how, s->auth.account.name[0] != '\0' ?
+	    s->auth.account.name : "-", s->ip, s->top, s->retr, figures,
+	    (long)((clock_ms() - s->start) / 1000));
+}
+
 /*
  * Read or write something, within the time there is. RFC 1939, section 3: a
  * session that ends so removes nothing.
@@ -102,6 +118,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 	fd_set set;
 	ssize_t n;
 
+	/* not before the time, which is in milliseconds */
 	expired = left <= 0;
 	alarm(left > 0 ? (unsigned)(left + 999) / 1000 : 1);
 	while (!expired) {
@@ -116,7 +133,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			select(fd + 1, fd == 0 ? &set : NULL,
 			    fd == 0 ? NULL : &set, NULL, NULL);
 	}
-	note(s, expired ? "TIMEOUT" : "DISCONNECTED");
+	note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
 	exit(0);
 }
 
@@ -134,16 +151,13 @@ static void
 reply(struct session *s, const char *format, ...)
 {
 	va_list ap;
-	int n;
 
-	if (s->out_len + REPLY_MAX > sizeof(s->out) - 8)
+	if (s->out_len + REPLY_MAX > sizeof(s->out) - END_OCTETS)
 		flush(s);
 	va_start(ap, format);
-	n = vsnprintf(s->out + s->out_len, REPLY_MAX - 1, format, ap);
+	vsnprintf(s->out + s->out_len, REPLY_MAX - 1, format, ap);
 	va_end(ap);
-	if (n > REPLY_MAX - 2)
-		n = REPLY_MAX - 2;
-	s->out_len += n > 0 ? (size_t)n : 0;
+	s->out_len += strlen(s->out + s->out_len);
 	memcpy(s->out + s->out_len, "\r\n", 2);
 	s->out_len += 2;
 }
@@ -212,7 +226,7 @@ wrong(struct session *s, const char *text)
 static const char unreadable[] =
     "-ERR [SYS/TEMP] the mailbox cannot be read now, wait and try again";
 
-/* Say that the mailbox failed, and log why. */
+/* Say that the mailbox failed, and log why: errno is still as it left it. */
 static void
 refuse(struct session *s, enum mbox_result r, const char *text)
 {
@@ -330,12 +344,13 @@ static void
 login_plain(struct session *s, char *text)
 {
 	int n = decode_base64(text);
-	char *name, *secret, *end = text + (n > 0 ? n : 0);
+	char *name, *secret, *end;
 
 	if (n == -1) {
 		wrong(s, "malformed base64");
 		return;
 	}
+	end = text + n;
 	*end = '\0';
 	name = text + strlen(text) + 1;
 	secret = name < end ? name + strlen(name) + 1 : end;
@@ -383,8 +398,8 @@ cmd_capa(struct session *s)
 {
 	reply(s, "+OK capabilities follow\r\nTOP\r\nUIDL\r\n%s%s"
 	    "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
-	    "IMPLEMENTATION pop3d\r\n.", s->refuse ? "" : "USER\r\n",
-	    s->refuse || s->state == PIPE ? "" : "SASL PLAIN\r\n");
+	    "IMPLEMENTATION pop3d\r\n.", s->need_tls ? "" : "USER\r\n",
+	    s->need_tls || s->state == PIPE ? "" : "SASL PLAIN\r\n");
 }
 
 /* ---- TRANSACTION: RFC 1939, sections 5 and 7 ---- */
@@ -413,18 +428,19 @@ static void
 cmd_stat(struct session *s)
 {
 	long long octets;
-	size_t n = total(s, &octets);
+	size_t n;
 
+	n = total(s, &octets);
 	reply(s, "+OK %lu %lld", (unsigned long)n, octets);
 }
 
-/* A line of LIST or UIDL. */
+/* A line of LIST, or of UIDL. */
 static void
-put_entry(struct session *s, const char *status, size_t i)
+put_entry(struct session *s, const char *status, size_t i, int uidl)
 {
 	char uid[UID_OCTETS];
 
-	if (s->command->name[0] == 'L')
+	if (!uidl)
 		reply(s, "%s%lu %lld", status, (unsigned long)i + 1,
 		    (long long)s->mbox.msg[i].size);
 	else if (mbox_uid(&s->mbox, i, uid) == MBOX_OK)
@@ -434,54 +450,61 @@ put_entry(struct session *s, const char *status, size_t i)
 static void
 cmd_list(struct session *s)
 {
+	int uidl = strcmp(s->command->name, "UIDL") == 0;
 	char uid[UID_OCTETS];
 	size_t i;
 
-	if (s->command->name[0] == 'U' && s->mbox.n > 0 &&
+	/* the first one needs memory, the others then need no more */
+	if (uidl && s->mbox.n > 0 &&
 	    mbox_uid(&s->mbox, 0, uid) != MBOX_OK)
 		refuse(s, MBOX_TEMP, unreadable);
 	else if (s->message < s->mbox.n)
-		put_entry(s, "+OK ", s->message);
+		put_entry(s, "+OK ", s->message, uidl);
 	else {
 		reply(s, "+OK list follows");
 		for (i = 0; i < s->mbox.n; i++)
 			if (is_there(&s->mbox.msg[i]))
-				put_entry(s, "", i);
+				put_entry(s, "", i, uidl);
 		reply(s, ".");
 	}
 }
 
 /*
- * PIECE_MAX octets of mail or less, dot-stuffed: RFC 1939, section 3. What is
- * there goes out before and not after they are added, so that the end of a
- * message is never alone in a packet. 0: no more are wanted.
+ * PIECE_MAX octets of mail or less, dot-stuffed: RFC 1939, section 3. Each may
+ * become two. Where there is no room for them, what the buffer holds is sent
+ * first; they stay in it, and go out together with what follows, so that no
+ * packet holds the end of a message alone. 0: no more are wanted.
  */
 static int
 put_mail(struct session *s, const unsigned char *p, size_t len)
 {
-	const unsigned char *lf, *end = p + len;
+	const unsigned char *end = p + len, *lf, *next;
 	char *to;
-	int eol;
 
-	if (s->out_len + 2 * len > sizeof(s->out) - 8)
+	if (s->out_len + 2 * len > sizeof(s->out) - END_OCTETS)
 		flush(s);
-	for (to = s->out + s->out_len; p < end && s->left > 0; p = lf + eol) {
-		if (s->fresh && s->body && s->lines != ALL_LINES &&
+	for (to = s->out + s->out_len; p < end && s->left > 0; p = next) {
+		if (s->at_line_start && s->in_body && s->lines != ALL_LINES &&
 		    s->lines-- == 0)
 			break;
-		if (s->fresh && *p == '.')
+		if (s->at_line_start && *p == '.')
 			*to++ = '.';
 		lf = memchr(p, '\n', (size_t)(end - p));
-		eol = lf != NULL;
-		lf = eol ? lf : end;
-		len = (size_t)(lf - p);
-		len -= eol && len > 0 && lf[-1] == '\r';
+		next = lf != NULL ? lf + 1 : end;
+		len = (size_t)(next - p) - (lf != NULL);
+		if (lf != NULL && len > 0 && lf[-1] == '\r')
+			len--;
 		memcpy(to, p, len);
-		memcpy(to += len, "\r\n", 2);
-		to += 2 * eol;
-		s->left -= (off_t)len + 2 * eol;
-		s->body |= s->fresh && len == 0;
-		s->fresh = eol;
+		to += len;
+		s->in_body |= s->at_line_start && len == 0;
+		s->at_line_start = lf != NULL;
+		if (lf != NULL) {
+			memcpy(to, "\r\n", 2);
+			to += 2;
+			len += 2;
+		}
+		s->left -= (off_t)len;
+		*s->sent += (long long)len;
 	}
 	s->out_len = (size_t)(to - s->out);
 	return p == end && s->left > 0;
@@ -495,33 +518,32 @@ put_mail(struct session *s, const unsigned char *p, size_t len)
 static void
 cmd_retr(struct session *s)
 {
-	long long *sent = s->command->name[0] == 'T' ? &s->top : &s->retr;
-	enum mbox_result r = mbox_seek(&s->mbox, s->message);
 	const unsigned char *p;
+	enum mbox_result r;
 	size_t len;
 	int ok;
 
+	r = mbox_seek(&s->mbox, s->message);
 	if (r != MBOX_OK) {
 		refuse(s, r, r == MBOX_GONE ? "-ERR no such message" :
 		    unreadable);
 		return;
 	}
 	s->left = s->mbox.msg[s->message].size;
-	s->fresh = 1;
-	s->body = 0;
-	*sent += s->left;
+	s->sent = strcmp(s->command->name, "TOP") == 0 ? &s->top : &s->retr;
+	s->at_line_start = 1;
+	s->in_body = 0;
 	reply(s, "+OK %lld octets", (long long)s->left);
 	while ((ok = mbox_read(&s->mbox, &p, &len)) == 0 &&
 	    put_mail(s, p, len))
 		;
-	*sent -= s->left;
 	if (ok == -1 || s->left < 0) {
 		flush(s);
 		note(s, "mailbox changed under a message");
 		exit(0);
 	}
-	memcpy(s->out + s->out_len, ".\r\n", 3);
-	s->out_len += 3;
+	memcpy(s->out + s->out_len, ".\r\n", END_OCTETS);
+	s->out_len += END_OCTETS;
 }
 
 static void
@@ -545,15 +567,17 @@ cmd_rset(struct session *s)
 static void
 cmd_quit(struct session *s)
 {
-	long long octets;
-	size_t i, named = 0, left = total(s, &octets);
+	size_t i, left, named = 0;
 	enum mbox_result r;
+	long long octets;
+	char figures[64];
 
 	s->done = 1;
 	if (!(s->state & LOGGED_IN)) {
 		reply(s, "+OK bye");
 		return;
 	}
+	left = total(s, &octets);
 	for (i = 0; i < s->mbox.n; i++)
 		named += s->mbox.msg[i].deleted;
 	r = mbox_update(&s->mbox);
@@ -564,10 +588,9 @@ cmd_quit(struct session *s)
 		    "removed, wait and try again");
 	if (s->mbox.no_copy)
 		note(s, "mailbox was rewritten without a copy, disk full");
-	syslog(LOG_INFO, "LOGOUT, user=%s, ip=[%s], top=%lld, retr=%lld, "
-	    "del=%lu, left=%lu, time=%ld", s->auth.account.name, s->ip, s->top,
-	    s->retr, (unsigned long)(r == MBOX_OK ? named : 0),
-	    (unsigned long)left, (long)((clock_ms() - s->start) / 1000));
+	snprintf(figures, sizeof(figures), ", del=%lu, left=%lu",
+	    (unsigned long)(r == MBOX_OK ? named : 0), (unsigned long)left);
+	note_end(s, "LOGOUT", figures);
 }
 
 /* ---- Commands ---- */
@@ -618,14 +641,14 @@ static const char *
 check_numbers(struct session *s, int lines)
 {
 	const char *p = s->arg;
+	size_t n;
 
-	if (parse_number(&p, lines ? ' ' : '\0', MESSAGES_MAX + 1,
-	    &s->message) == -1 ||
+	if (parse_number(&p, lines ? ' ' : '\0', MESSAGES_MAX + 1, &n) == -1 ||
 	    (lines && parse_number(&p, '\0', ALL_LINES, &s->lines) == -1))
 		return "malformed number";
-	if (s->message == 0 || s->message-- > s->mbox.n ||
-	    !is_there(&s->mbox.msg[s->message]))
+	if (n == 0 || n > s->mbox.n || !is_there(&s->mbox.msg[n - 1]))
 		return "no such message";
+	s->message = n - 1;
 	return NULL;
 }
 
@@ -650,10 +673,11 @@ check_argument(struct session *s)
 static void
 run_command(struct session *s)
 {
-	char *line = get_line(s, COMMAND_MAX);
 	const struct command *c = commands;
 	const char *why = NULL;
+	char *line;
 
+	line = get_line(s, COMMAND_MAX);
 	if (line == NULL) {
 		wrong(s, "line too long or with a NUL");
 		return;
@@ -666,9 +690,12 @@ run_command(struct session *s)
 	s->command = c;
 	if (c->name == NULL)
 		why = "unknown command, or not now";
-	else if (s->refuse && c->states == AUTHORIZATION)
+	else if (s->need_tls && c->states == AUTHORIZATION) {
+		/* what is allowed in that state alone logs in */
 		why = "plaintext login is refused here, use TLS";
-	else
+		if (s->need_tls++ == 1)
+			note(s, "plaintext login refused");
+	} else
 		why = check_argument(s);
 	if (why != NULL)
 		wrong(s, why);
@@ -715,7 +742,8 @@ serve(struct session *s, enum mbox_result r)
 {
 	long long octets;
 
-	alarm(s->idle);		/* a log that nobody reads, too */
+	/* for a log that nobody reads: syslog(3) blocks, too */
+	alarm(s->idle);
 	if (s->state == AUTHORIZATION)
 		s->state = TRANSACTION;
 	if (r == MBOX_OK)
@@ -874,7 +902,7 @@ read_options(struct session *s, int argc, char **argv)
 		case 'f': s->auth.file = optarg; break;
 		case 'm': s->auth.mailbox = optarg; break;
 		case 'p': s->state = PIPE; break;
-		case 's': s->refuse = 1; break;
+		case 's': s->need_tls = 1; break;
 		case 't':
 			p = optarg;
 			if (parse_number(&p, '\0', 1000000, &seconds) == -1 ||
@@ -916,7 +944,7 @@ main(int argc, char **argv)
 	if (s.idle < IDLE_SECONDS)
 		syslog(LOG_WARNING, "-t is below 600: RFC 1939, section 3");
 	if (find_client(&s))
-		s.refuse = 0;
+		s.need_tls = 0;
 	setsockopt(1, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	clock_gettime(CLOCK_REALTIME, &t);
 	gethostname(host, sizeof(host) - 1);

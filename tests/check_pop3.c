@@ -3045,8 +3045,8 @@ START_TEST(an_answer_behind_a_full_buffer_flushes_it)
 
 	ck_assert(null != -1 && out != -1);
 	unit.idle = 60;
-	for (over = 1; over <= REPLY_MAX + 8; over++) {
-		unit.out_len = most - 8 - REPLY_MAX + over;
+	for (over = 1; over <= REPLY_MAX + END_OCTETS; over++) {
+		unit.out_len = most - END_OCTETS - REPLY_MAX + over;
 		ck_assert_int_eq(dup2(null, 1), 1);
 		reply(&unit, "+OK");
 		ck_assert_int_eq(dup2(out, 1), 1);
@@ -3264,7 +3264,7 @@ START_TEST(mail_is_sent_and_counted_up_to_the_line_that_is_wanted)
 		unit.lines = parts[_i].lines;
 		unit.command = commands;
 		while (unit.command->run != cmd_retr ||
-		    (unit.command->name[0] == 'T') == most)
+		    (strcmp(unit.command->name, "TOP") == 0) == most)
 			unit.command++;
 		cmd_retr(&unit);
 		snprintf(want, sizeof(want), "+OK 27 octets\r\n%s.\r\n",
@@ -3281,7 +3281,7 @@ START_TEST(mail_has_room_for_what_is_put_in)
 {
 	static const char *const kinds[] = { "\n", ".\n" };
 	enum { HALF = 10000 };
-	size_t most = sizeof(unit.out) - 8, over;
+	size_t most = sizeof(unit.out) - END_OCTETS, over;
 	unsigned char twice[HALF];
 	int null = open("/dev/null", O_WRONLY), out = dup(1), r;
 
@@ -3292,7 +3292,8 @@ START_TEST(mail_has_room_for_what_is_put_in)
 	for (over = 0; over <= 1; over++) {
 		begin_unit(1);
 		unit.left = 3 * HALF;
-		unit.fresh = unit.body = 1;
+		unit.at_line_start = unit.in_body = 1;
+		unit.sent = &unit.retr;
 		unit.lines = ALL_LINES;
 		unit.out_len = most - 2 * HALF + over;
 		ck_assert_int_eq(dup2(null, 1), 1);
@@ -3341,12 +3342,119 @@ START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 }
 END_TEST
 
+static int log_to = 1;
+
 static void
 show_log(void)
 {
-	if (write(1, logged, strlen(logged)) == -1)
+	if (write(log_to, logged, strlen(logged)) == -1)
 		_exit(9);
 }
+
+static void
+read_late(void)
+{
+	unit.deadline = stopped;
+	client_io(&unit, 0, unit.in, 1);
+}
+
+static void
+read_at_the_end(void)
+{
+	unit.deadline = stopped + 60000;
+	client_io(&unit, 0, unit.in, 1);
+}
+
+/* The client goes when some of a message was sent. */
+static void
+send_in_vain(void)
+{
+	static char text[9 * PIECE_MAX];
+
+	memset(text, 'x', sizeof(text) - 1);
+	memcpy(text, "\n", 1);
+	mail = text;
+	mail_step = PIECE_MAX;
+	unit.mbox.msg[0].size = sizeof(text);
+	unit.lines = ALL_LINES;
+	for (unit.command = commands; unit.command->run != cmd_retr;
+	    unit.command++)
+		;
+	cmd_retr(&unit);
+}
+
+static const struct {
+	void (*run)(void);
+	const char *log;
+} losses[] = {
+	{ read_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
+	    "time=7\n" },
+	{ read_at_the_end, "DISCONNECTED, user=alice, ip=[192.0.2.7], top=11, "
+	    "retr=22, time=7\n" },
+	/* two pieces, which fit the buffer, and a line end that had no CR */
+	{ send_in_vain, "DISCONNECTED, user=alice, ip=[192.0.2.7], top=11, "
+	    "retr=32791, time=7\n" }
+};
+
+START_TEST(a_client_that_is_lost_is_logged_with_what_was_sent)
+{
+	char got[1000];
+	int in[2], out[2], log[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	ck_assert(pipe(in) == 0 && pipe(out) == 0 && pipe(log) == 0);
+	close(in[1]);
+	close(out[0]);
+	begin_unit(1);
+	unit.top = 11;
+	unit.retr = 22;
+	stopped = 100000;
+	unit.start = stopped - 7999;
+	if ((pid = fork()) == 0) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		log_to = log[1];
+		if (atexit(show_log) == 0)
+			losses[_i].run();
+		_exit(9);
+	}
+	stopped = 0;
+	close(log[1]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	n = read(log[0], got, sizeof(got) - 1);
+	got[n > 0 ? n : 0] = '\0';
+	ck_assert_str_eq(got, losses[_i].log);
+	close(in[0]);
+	close(out[1]);
+	close(log[0]);
+}
+END_TEST
+
+/* Not the name, which is not looked at; once, as a client may ask on. */
+START_TEST(a_login_that_s_refuses_is_logged_once)
+{
+	static const char text[] = "CAPA\r\nUSER alice\r\nPASS secret\r\n"
+	    "AUTH PLAIN\r\n";
+	int i;
+
+	begin_unit(0);
+	unit.auth.account.name[0] = '\0';
+	unit.state = AUTHORIZATION;
+	unit.need_tls = 1;
+	memcpy(unit.in, text, sizeof(text));
+	unit.in_len = sizeof(text) - 1;
+	run_command(&unit);
+	ck_assert_str_eq(logged, "");
+	for (i = 0; i < 3; i++) {
+		run_command(&unit);
+		ck_assert_str_eq(logged, "plaintext login refused, user=-, "
+		    "ip=[192.0.2.7]\n");
+	}
+	ck_assert_uint_eq(unit.wrong, 3);
+}
+END_TEST
 
 /* What descriptor 2 leads to is seen to before. */
 START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
@@ -3389,8 +3497,8 @@ START_TEST(uidl_without_memory_is_refused)
 	begin_unit(2);
 	out_of_memory = 1;
 	unit.message = unit.mbox.n;
-	for (unit.command = commands; unit.command->name[0] != 'U' ||
-	    unit.command->run != cmd_list; unit.command++)
+	for (unit.command = commands; strcmp(unit.command->name, "UIDL") != 0;
+	    unit.command++)
 		;
 	errno = ENOMEM;
 	cmd_list(&unit);
@@ -4142,6 +4250,10 @@ add_unit_tests(Suite *suite)
 	tcase_add_loop_test(t, a_login_has_two_minutes_at_most, 0,
 	    COUNT(limits));
 	tcase_add_test(t, uidl_without_memory_is_refused);
+	tcase_add_loop_test(t,
+	    a_client_that_is_lost_is_logged_with_what_was_sent, 0,
+	    COUNT(losses));
+	tcase_add_test(t, a_login_that_s_refuses_is_logged_once);
 	tcase_add_test(t, a_wrong_option_is_told_to_descriptor_2_and_the_log);
 	tcase_add_loop_test(t,
 	    mail_is_sent_and_counted_up_to_the_line_that_is_wanted, 0,

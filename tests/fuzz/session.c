@@ -43,7 +43,7 @@ static size_t client_len, client_at;
 static struct bytes told;
 static struct { size_t in, out; } reads[READS_MAX];
 static size_t nreads;
-static unsigned nwrites, nwaits, nfailed, nlogins, nlogouts;
+static unsigned nwrites, nwaits, nfailed, nlogins, nlogouts, nrefused;
 
 static void hook_exit(int) __attribute__((__noreturn__));
 
@@ -105,6 +105,7 @@ hook_syslog(int level, const char *format, ...)
 	CHECK(strstr(line, "secret") == NULL || strstr(line, "FAILED") != NULL);
 	nfailed += strncmp(line, "LOGIN FAILED, user=", 19) == 0;
 	nlogins += strncmp(line, "LOGIN, user=", 12) == 0;
+	nrefused += strncmp(line, "plaintext login ", 16) == 0;
 	nlogouts += strncmp(line, "LOGOUT, user=", 13) == 0;
 }
 
@@ -153,7 +154,7 @@ run_session(const char *mailbox, const char *file)
 	s->auth.ip = s->ip;
 	s->auth.challenge = plan.apop ? CHALLENGE : NULL;
 	s->state = plan.pipe ? PIPE : AUTHORIZATION;
-	s->refuse = plan.refuse != 0;
+	s->need_tls = plan.refuse != 0;
 	s->idle = IDLE_SECONDS;
 	s->auth.seconds = LOGIN_SECONDS;
 	s->mbox.fd = s->mbox.keeper = -1;
@@ -664,7 +665,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	client = data;
 	client_len = size;
 	client_at = told.len = nreads = 0;
-	nwrites = nwaits = nfailed = nlogins = nlogouts = 0;
+	nwrites = nwaits = nfailed = nlogins = nlogouts = nrefused = 0;
 	memset(&mo, 0, sizeof(mo));
 	mo.box = parse(mail.p, mail.len, MESSAGES_MAX);
 	write_whole(path_of("alice"), mail.p, mail.len);
@@ -674,6 +675,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	run_session(mailbox, file);
 	run_model();
 	CHECK(nfailed == nwaits && nfailed <= TRIES_ALLOWED);
+	CHECK(nrefused <= plan.refuse);
 	CHECK(mo.cut || (nfailed == mo.tries &&
 	    nlogins == (unsigned)(mo.logged_in && mo.box.is_mbox) &&
 	    nlogouts == (unsigned)mo.quit));
