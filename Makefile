@@ -48,14 +48,20 @@ FUZZ_SECONDS = 60
 
 all: pop3d
 
-pop3d: $(OBJECTS)
+pop3d: $(OBJECTS) built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ $(OBJECTS) $(LIBS)
 
 .SUFFIXES: .c .o .replay .fuzz
 .c.o:
 	$(CC) $(FLAGS) -c -o $@ $<
 
-$(OBJECTS): pop3.h Makefile
+$(OBJECTS): pop3.h built-with
+
+# What all is built with: with something else it is built again.
+built-with: always
+	@echo $(CC) $(FLAGS) $(LINK) $(LIBS) | cmp -s - $@ || \
+	    echo $(CC) $(FLAGS) $(LINK) $(LIBS) > $@
+always:
 
 # Tests: one program for each source file, and the transcripts. The script makes
 # the programs, each while others run.
@@ -64,30 +70,30 @@ check: pop3d $(FUZZ_OBJECTS) tests/fuzz/replay.o
 	MAKE="$(SELF)" sh tests/run.sh
 
 tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
-	pop3.h Makefile
+	pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
 # The same with a buffer that lines and headers do not fit into.
 tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
-	pop3.h Makefile
+	pop3.h built-with
 	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 -DMESSAGES_MAX=10000 \
 	    $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
 tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.c pop3.h \
-	Makefile
+	built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.c mailbox.c \
-	pop3.h Makefile
+	pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
-tests/check_crash: tests/check_crash.c mailbox.c pop3.h Makefile
+tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
 
 # What an attacker tries.
-tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
+tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
@@ -99,10 +105,10 @@ tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h Makefile
 	$(FUZZ_CC) $(LANGUAGE) $(WARNINGS) $(FUZZ_FLAGS) -o $@ $< \
 	    $(FUZZ_OBJECTS) -lm
 
-$(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h Makefile
+$(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h built-with
 
 $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
-	tests/fuzz/stand_ins.h tests/lines.h $(FUZZ_OBJECTS) Makefile
+	tests/fuzz/stand_ins.h tests/lines.h $(FUZZ_OBJECTS) built-with
 
 $(REPLAYS): tests/fuzz/replay.o
 
@@ -166,7 +172,7 @@ valgrind: pop3d tests/check_mailbox tests/check_auth tests/check_pop3
 stress: pop3d tests/check_crash tests/stress_tool
 	sh tests/stress.sh
 
-tests/stress_tool: tests/stress_tool.c Makefile
+tests/stress_tool: tests/stress_tool.c built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/stress_tool.c
 
 # Real clients and superservers, as root; what is not installed is named.
@@ -180,23 +186,26 @@ bench: pop3d
 pop3d.8: README tests/manual.awk
 	awk -f tests/manual.awk README > $@
 
+# A program that runs cannot be written to, but another can take its name.
 install: pop3d pop3d.8
-	mkdir -p $(DESTDIR)$(SBINDIR) $(DESTDIR)$(MANDIR)/man8 \
-	    $(DESTDIR)$(DOCDIR)
-	test -d $(DESTDIR)$(EMPTYDIR) || mkdir -p -m 755 $(DESTDIR)$(EMPTYDIR)
-	cp pop3d $(DESTDIR)$(SBINDIR)/pop3d
-	chmod 755 $(DESTDIR)$(SBINDIR)/pop3d
-	cp pop3d.8 $(DESTDIR)$(MANDIR)/man8/pop3d.8
+	umask 022 && mkdir -p "$(DESTDIR)$(SBINDIR)" \
+	    "$(DESTDIR)$(MANDIR)/man8" "$(DESTDIR)$(DOCDIR)" \
+	    "$(DESTDIR)$(EMPTYDIR)"
+	cp pop3d "$(DESTDIR)$(SBINDIR)/pop3d.new"
+	chmod 755 "$(DESTDIR)$(SBINDIR)/pop3d.new"
+	mv -f "$(DESTDIR)$(SBINDIR)/pop3d.new" "$(DESTDIR)$(SBINDIR)/pop3d"
+	cp pop3d.8 "$(DESTDIR)$(MANDIR)/man8/pop3d.8"
 	for f in pop3 pop3s; do \
 		sed 's|/usr/local/sbin|$(SBINDIR)|' xinetd.d/$$f \
-		    > $(DESTDIR)$(DOCDIR)/xinetd-$$f || exit 1; done
-	chmod 644 $(DESTDIR)$(MANDIR)/man8/pop3d.8 $(DESTDIR)$(DOCDIR)/xinetd-*
+		    > "$(DESTDIR)$(DOCDIR)/xinetd-$$f" || exit 1; done
+	chmod 644 "$(DESTDIR)$(MANDIR)/man8/pop3d.8" \
+	    "$(DESTDIR)$(DOCDIR)/xinetd-pop3" "$(DESTDIR)$(DOCDIR)/xinetd-pop3s"
 
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/pop3d $(DESTDIR)$(MANDIR)/man8/pop3d.8
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f "$(DESTDIR)$(SBINDIR)/pop3d" "$(DESTDIR)$(MANDIR)/man8/pop3d.8"
+	rm -rf "$(DESTDIR)$(DOCDIR)"
 
 clean:
-	rm -f pop3d pop3d.8 $(OBJECTS) $(CHECKS) tests/stress_tool
+	rm -f pop3d pop3d.8 built-with $(OBJECTS) $(CHECKS) tests/stress_tool
 	rm -f $(REPLAYS) $(FUZZERS) tests/fuzz/*.o
 	rm -rf tests/*.tmp
