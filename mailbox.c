@@ -469,6 +469,7 @@ struct scan {
 	off_t start;		/* of the message: its "From " line */
 	off_t size;		/* octets of it as sent, so far, */
 	off_t header;		/* and of its header */
+	int crlf;		/* its "From " line ends so */
 	/*
 	 * The ids of the list's last messages wait to be finished side by side.
 	 * Under way are id[waiting], by popa3d's rule, and wide, by ours.
@@ -539,32 +540,51 @@ fill(struct mbox *m)
 	return n > 0 ? 1 : (int)n;
 }
 
-/* Whether an empty line, LF or CRLF, ends in front of p. */
+/* Whether an empty line ends in front of p: LF, or CRLF where that counts. */
 static int
-is_after_empty(const unsigned char *p)
+is_after_empty(const unsigned char *p, int crlf)
 {
 	return p[-1] == '\n' &&
-	    (p[-2] == '\n' || (p[-2] == '\r' && p[-3] == '\n'));
+	    (p[-2] == '\n' || (crlf && p[-2] == '\r' && p[-3] == '\n'));
+}
+
+/* Whether a date is at p: a month's three letters as a word, or 2020-01-31. */
+static int
+is_date(const unsigned char *p)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char digits[] = "0000-00-00";
+	size_t i;
+
+	for (i = 0; i < sizeof(months) - 1; i += 3)
+		if (memcmp(p, months + i, 3) == 0)
+			return !isalpha(p[3]);
+	for (i = 0; i < 10 && (isdigit(p[i]) ? '0' : p[i]) == digits[i]; i++)
+		;
+	return i == 10;
 }
 
 /*
- * Whether a message can start at p: "From ", and behind a space a time of day,
- * in the first FROM_MAX octets of the line.
+ * Whether a message can start at p: "From ", and in the first FROM_MAX octets
+ * of the line a date and, behind it, a time of day, each behind a space. With
+ * the time alone "From next Monday at 8:00 on" would be one.
  */
 static int
 is_from(const unsigned char *p)
 {
 	const unsigned char *t, *end;
+	int dated = 0;
 
 	if (strncmp((const char *)p, "From ", 5) != 0)
 		return 0;
 	if ((end = memchr(p, '\n', FROM_MAX)) == NULL)
 		end = p + FROM_MAX;
-	for (p += 5; (p = memchr(p, ' ', (size_t)(end - p))) != NULL; p++) {
+	for (p += 4; (p = memchr(p, ' ', (size_t)(end - p))) != NULL; p++) {
 		t = isdigit(p[2]) ? p + 3 : p + 2;
-		if (isdigit(p[1]) && *t == ':' && isdigit(t[1]) &&
+		if (dated && isdigit(p[1]) && *t == ':' && isdigit(t[1]) &&
 		    isdigit(t[2]) && t + 2 < end)
 			return 1;
+		dated |= is_date(p + 1);
 	}
 	return 0;
 }
@@ -664,7 +684,7 @@ end_message(struct scan *s)
 	if (s->state != BODY)
 		new.size += 2;
 	else {
-		if (new.size > s->header && is_after_empty(p))
+		if (new.size > s->header && is_after_empty(p, s->crlf))
 			new.size -= 2;
 		body = new.size - s->header;
 	}
@@ -698,13 +718,18 @@ begin_message(struct scan *s)
 	md5_init(&s->wide);
 }
 
-/* Whether a message starts at the line at p. */
+/*
+ * Whether a message starts at the line at p. What separates it from the last
+ * one is in that one's hands: a sender can write CRLF lines into a mailbox with
+ * LF, where delivery agents that quote "From " do not look for them.
+ */
 static int
 is_start(const struct scan *s, const unsigned char *p)
 {
 	if (s->state == BEFORE)
 		return strncmp((const char *)p, "From ", 5) == 0;
-	return s->state == BODY && *p == 'F' && is_after_empty(p) && is_from(p);
+	return s->state == BODY && *p == 'F' && is_after_empty(p, s->crlf) &&
+	    is_from(p);
 }
 
 /* Take a line, or a piece of a long one; has_end: the last, or all of it. */
@@ -712,7 +737,7 @@ static void
 scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 {
 	const unsigned char *next = p + len;
-	int is_empty = has_end && is_after_empty(next);
+	int is_empty = has_end && is_after_empty(next, 1);
 
 	s->size += (off_t)len + (has_end && next[-2] != '\r');
 	if (s->state == BEFORE && !is_empty) {
@@ -722,6 +747,7 @@ scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 	} else if (s->state == FROM) {
 		md5_update(&s->wide, p, len);
 		s->size = 0;	/* it is not sent */
+		s->crlf = next[-2] == '\r';
 		if (has_end)
 			s->state = HEADER;
 	} else if (s->state == HEADER && is_empty) {

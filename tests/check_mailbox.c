@@ -865,7 +865,47 @@ is_empty_line(const struct line *l)
 	return l->ended && l->text == 0;
 }
 
-/* "From ", then from the 6th octet to the 1,000th " H:MM" or " HH:MM". */
+/* Whether it ends a message whose "From " line is that. */
+static int
+is_separator(const struct line *l, const struct line *from)
+{
+	return is_empty_line(l) && (l->len == 1 ||
+	    (from->ended && from->len == from->text + 2));
+}
+
+static int
+is_letter(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/* Whether a month stands as a word, or YYYY-MM-DD, between a space and len. */
+static int
+has_date(const unsigned char *p, size_t len)
+{
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May",
+	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	size_t i, k;
+
+	for (i = 4; i + 4 <= len; i++)
+		for (k = 0; k < 12; k++)
+			if (p[i] == ' ' && memcmp(p + i + 1, months[k], 3) == 0
+			    && !is_letter(p[i + 4]))
+				return 1;
+	for (i = 4; i + 10 < len; i++) {
+		for (k = 1; k <= 10 && (k == 5 || k == 8 ? p[i + k] == '-' :
+		    p[i + k] >= '0' && p[i + k] <= '9'); k++)
+			;
+		if (p[i] == ' ' && k == 11)
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * "From ", then from the 6th octet to the 1,000th " H:MM" or " HH:MM", and a
+ * date in front of that.
+ */
 static int
 is_naive_from(const struct line *l)
 {
@@ -881,7 +921,7 @@ is_naive_from(const struct line *l)
 				    l->p[i + k] > '9' :
 				    l->p[i + k] != forms[f][k])
 					break;
-			if (forms[f][k] == '\0')
+			if (forms[f][k] == '\0' && has_date(l->p, i))
 				return 1;
 		}
 	}
@@ -1006,7 +1046,7 @@ naive_message(const struct bytes *b, size_t from, size_t to)
 	    lines[from].p);
 	while (header < to && !is_empty_line(&lines[header]))
 		header++;
-	if (end > header + 1 && is_empty_line(&lines[end - 1]))
+	if (end > header + 1 && is_separator(&lines[end - 1], &lines[from]))
 		end--;
 	for (i = from + 1; i < header; i++) {
 		put(&m.sent, lines[i].p, lines[i].text);
@@ -1052,7 +1092,7 @@ parse_naively(const struct bytes *b, struct naive_list *l)
 		abort();
 	for (first = start = i; start < n_lines; start = i) {
 		for (i = start + 1; i < n_lines; i++)
-			if (is_empty_line(&lines[i - 1]) &&
+			if (is_separator(&lines[i - 1], &lines[start]) &&
 			    is_naive_from(&lines[i]))
 				break;
 		l->m[l->n++] = naive_message(b, start, i);
@@ -1071,14 +1111,21 @@ parse_naively(const struct bytes *b, struct naive_list *l)
 /* ---- Random mailboxes, made of what is hard ---- */
 
 static const char *const good_from[] = {
-	"From a@b Thu Jan  1 00:00:00 2020", "From x 1:00", "From  12:34",
-	"From - Mon 9:59", "From x 7:0 8:30", "From x 999 23:59:59 +0100 x",
-	"From x 1 2 3:333"
+	"From a@b Thu Jan  1 00:00:00 2020", "From x Feb 1:00",
+	"From Mar  12:34", "From - Mon Apr 9:59", "From x May 7:0 8:30",
+	"From x Jun 999 23:59:59 +0100 x", "From x Jul, 1 2 3:333",
+	"From x Aug Sep 1:00", "From x Sep\001 1:00", "From x 1:00 Oct 1:00",
+	"From  Nov 1:00", "From x Dec4 1:00", "From () 2019-10-02 05:04:34",
+	"From 0000-99-990 5:04"
 }, *const bad_from[] = {
-	"From me to you", "From 12:34", "From x 1:2", "From x 12-34",
-	"From x 123:45", "From x a1:23", "From x 1:", "From", "From ",
-	">From x 1:00", "from x 1:00", "From\tx 1:00", " From x 1:00",
-	"From x1:00", "From x 1:\00100", "F", "Fr", "From x 12:3"
+	"From me to you", "From 12:34", "From x Jan 1:2", "From x Jan 12-34",
+	"From x Jan 123:45", "From x Jan a1:23", "From x Jan 1:", "From",
+	"From ", ">From x Jan 1:00", "from x Jan 1:00", "From\tx Jan 1:00",
+	" From x Jan 1:00", "From x Jan1:00", "From x Jan 1:\00100", "F", "Fr",
+	"From x Jan 12:3", "From x 1:00", "From x 1:00 Jan", "From x jan 1:00",
+	"From x Janu 1:00", "From xJan 1:00", "From x-Jan 1:00",
+	"From next Monday at 8:00 on", "From x Ja 1:00", "FromJan 1:00",
+	"From x 2019-10-2 5:04", "From 12019-10-02 5:04", "From x 2019.10.02 5:04"
 }, *const names[] = {
 	"Received:", "Date:", "Message-ID:", "Delivered-To:", "X-Delivery-ID:",
 	"Status:", "X-Status:", "X-UID:", "X-IMAP:", "X-IMAPbase:",
@@ -1091,7 +1138,7 @@ static const char *const good_from[] = {
 }, *const body_lines[] = {
 	"", "", "", "x", ".", "..", ".x", "text of a line", "\200\377\001",
 	"Received: in the body", "\r", "\rx", "x\ry", " ", "-- ", "FFFF",
-	"Status: RO", ">From x 1:00"
+	"Status: RO", ">From x Jan 1:00"
 };
 
 #define COUNT(list)	((int)(sizeof(list) / sizeof(list[0])))
@@ -1196,8 +1243,8 @@ put_folder_data(struct bytes *b, enum ends ends)
 static void
 put_long_from(struct bytes *b, enum ends ends)
 {
-	put_text(b, "From ");
-	put_octets(b, 'a', 987 + rnd(6));
+	put_text(b, "From Dec ");
+	put_octets(b, 'a', 983 + rnd(6));
 	put_line(b, rnd(2) == 0 ? " 1:00" : " 12:34", ends);
 }
 
@@ -1362,10 +1409,10 @@ END_TEST
 START_TEST(what_lies_across_a_block_border_is_seen_all_the_same)
 {
 	static const char *const tails[] = {
-		"\nA: b\n\nbody\n\nFrom x 12:34\nReceived: y\n\n.\n\n",
-		("\r\nA: b\r\n\r\nbody\r\n\r\nFrom x 12:34\r\nDate: y\r\n"
+		"\nA: b\n\nbody\n\nFrom x Jan 12:34\nReceived: y\n\n.\n\n",
+		("\r\nA: b\r\n\r\nbody\r\n\r\nFrom x Jan 12:34\r\nDate: y\r\n"
 		    " z\r\n\r\n.\r\n\r\nFrom y"),
-		"\n\nFrom x 1:00\r\nX-Delivery-ID: y\r\n\n\r\n\nFrom y 12:3"
+		"\n\nFrom x Jan 1:00\r\nX-Delivery-ID: y\r\n\n\r\n\nFrom y Jan 12:3"
 	};
 	size_t shift;
 
@@ -1376,7 +1423,7 @@ START_TEST(what_lies_across_a_block_border_is_seen_all_the_same)
 		snprintf(where, sizeof(where), "shift %lu",
 		    (unsigned long)shift);
 		file.len = 0;
-		put_text(&file, "From a 1:00\n");
+		put_text(&file, "From a Jan 1:00\n");
 		put_text(&file, shift % 2 == 0 ? "Message-ID: " : "\n");
 		put_octets(&file, 'x', MBOX_BUFFER + 10 - shift - file.len);
 		put_text(&file, tails[_i]);
@@ -1589,8 +1636,8 @@ static const struct shape {
 	{ "From", -1, { NULL } },
 	{ "from x 1:00\n", -1, { NULL } },
 	{ "\r", -1, { NULL } },
-	{ "\n\n\rFrom x 1:00\n", -1, { NULL } },
-	{ " \nFrom x 1:00\n", -1, { NULL } },
+	{ "\n\n\rFrom x Jan 1:00\n", -1, { NULL } },
+	{ " \nFrom x Jan 1:00\n", -1, { NULL } },
 	{ "From ", 1, { "\r\n" } },
 	{ "From nobody\n", 1, { "\r\n" } },
 	{ "\n\r\nFrom nobody\nA: b\n\nc\n", 1, { "A: b\r\n\r\nc\r\n" } },
@@ -1604,21 +1651,34 @@ static const struct shape {
 	{ "From x\n\nc\r", 1, { "\r\nc\r\r\n" } },
 	{ "From x\n\nc\r\nd\r\r\n\re", 1, { "\r\nc\r\nd\r\r\n\re\r\n" } },
 	{ "From x\r\nA: b\r\n\r\nc\r\n\r\n", 1, { "A: b\r\n\r\nc\r\n" } },
-	{ "From x\n\n>From y 1:00\n\n", 1, { "\r\n>From y 1:00\r\n" } },
-	{ "From x\n\nFrom y 1:00\n\nFrom z 1:00\n", 3,
+	{ "From x\n\n>From y Jan 1:00\n\n", 1, { "\r\n>From y Jan 1:00\r\n" } },
+	{ "From x\n\nFrom y Jan 1:00\n\nFrom z Jan 1:00\n", 3,
 	    { "\r\n", "\r\n", "\r\n" } },
-	{ "From x\nA: b\n\nFrom y 1:00\nC: d\n\n\nFrom z 1:00\n\n\n", 3,
+	{ "From x\nA: b\n\nFrom y Jan 1:00\nC: d\n\n\nFrom z Jan 1:00\n\n\n", 3,
 	    { "A: b\r\n\r\n", "C: d\r\n\r\n", "\r\n" } },
-	{ "From x\nA: b\nFrom y 1:00\n\nc\nFrom y 1:00\n", 1,
-	    { "A: b\r\nFrom y 1:00\r\n\r\nc\r\nFrom y 1:00\r\n" } },
-	{ "From x\n\nc\n\nFrom me to you\n\nFrom y 12:34", 2,
+	{ "From x\nA: b\nFrom y Jan 1:00\n\nc\nFrom y Jan 1:00\n", 1,
+	    { "A: b\r\nFrom y Jan 1:00\r\n\r\nc\r\nFrom y Jan 1:00\r\n" } },
+	{ "From x\n\nc\n\nFrom me to you\n\nFrom y Jan 12:34", 2,
 	    { "\r\nc\r\n\r\nFrom me to you\r\n", "\r\n" } },
-	{ "From x\nContent-Length: 18\n\nc\n\nFrom y 1:00\n\nd\n", 2,
+	{ "From x\nContent-Length: 18\n\nc\n\nFrom y Jan 1:00\n\nd\n", 2,
 	    { "Content-Length: 18\r\n\r\nc\r\n", "\r\nd\r\n" } },
+	{ "From x\n\nc\r\n\r\nFrom y Jan 1:00\n\nd\n", 1,
+	    { "\r\nc\r\n\r\nFrom y Jan 1:00\r\n\r\nd\r\n" } },
+	{ "From x\r\n\nc\n\r\nFrom y Jan 1:00\n\nd\n\r\n", 2,
+	    { "\r\nc\r\n", "\r\nd\r\n\r\n" } },
+	{ "From x\nA: b\n\n\r\nFrom x@y Mon Jan  1 00:00:02 2024\n"
+	    "Received: from\n\nc\n", 1,
+	    { "A: b\r\n\r\n\r\nFrom x@y Mon Jan  1 00:00:02 2024\r\n"
+	    "Received: from\r\n\r\nc\r\n" } },
+	{ "From x\nA: b\r\n\r\nFrom y Jan 1:00\n\nFrom z Jan 1:00\n", 2,
+	    { "A: b\r\n\r\nFrom y Jan 1:00\r\n", "\r\n" } },
+	{ "From x\n\none\n\nFrom next Monday at 8:00 on, we are closed.\n", 1,
+	    { "\r\none\r\n\r\nFrom next Monday at 8:00 on, we are closed."
+	    "\r\n" } },
 	{ FOLDER_DATA, 0, { NULL } },
-	{ FOLDER_DATA "From x 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
-	{ "\n" FOLDER_DATA "From x 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
-	{ "From x 1:00\n\n" FOLDER_DATA "From x 1:00\n\nc\n", 3, { "\r\n" } },
+	{ FOLDER_DATA "From x Jan 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
+	{ "\n" FOLDER_DATA "From x Jan 1:00\n\nc\n", 1, { "\r\nc\r\n" } },
+	{ "From x Jan 1:00\n\n" FOLDER_DATA "From x Jan 1:00\n\nc\n", 3, { "\r\n" } },
 	{ "From x\nX-IMAP: 1 2\nReceived: x\n"
 	    "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA\n\n",
 	    1, { NULL } },
@@ -1654,27 +1714,33 @@ START_TEST(messages_begin_and_end_where_they_should)
 }
 END_TEST
 
-/*
- * The scan looks at strides of a body, and sees what starts a message one way
- * while there was no CR, another way behind one. So the first CR, the LFs and
- * the F may lie on both sides of every border.
- */
-START_TEST(the_first_cr_of_a_body_hides_no_message)
+/* Wherever it lies: a body's end, and the messages with either "From " line. */
+START_TEST(an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr)
 {
-	static const char *const ends[] = { "\n\r\n", "\r\n\r\n", "\r\n\n",
-	    "\n\n", "\r\n\r\nF\r\n\r\n", "x\rx\n\n" };
+	static const struct {
+		const char *end;
+		int lf, crlf;
+	} ends[] = {
+		{ "\n\n", 2, 2 }, { "\r\n\n", 2, 2 }, { "\n\r\n", 1, 2 },
+		{ "\r\n\r\n", 1, 2 }, { "x\rx\n\n", 2, 2 }, { "\n\r\r\n", 1, 1 },
+		{ "\r\n\r\nF\r\n\r\n", 1, 2 }, { "\n\n\r\n", 1, 2 }
+	};
 	size_t len;
+	int crlf, i = _i / 2;
 
-	for (len = 0; len < 2200; len++) {
+	for (len = 0; len < 1200; len++) {
+		crlf = _i % 2;
 		snprintf(where, sizeof(where), "%lu octets",
 		    (unsigned long)len);
 		file.len = 0;
-		put_text(&file, FROM_LINE "a: b\n\n");
+		put_text(&file, crlf ? "From x\r\na: b\n\n" :
+		    "From x\na: b\r\n\r\n");
 		put_octets(&file, 'x', len);
-		put_text(&file, ends[_i]);
+		put_text(&file, ends[i].end);
 		put_text(&file, FROM_LINE "c: d\n\ny\n");
 		expect_agreement();
-		ck_assert_int_eq((int)box.n, 2);
+		CHECK((int)box.n == (crlf ? ends[i].crlf : ends[i].lf),
+		    "%lu messages", (unsigned long)box.n);
 	}
 }
 END_TEST
@@ -1738,7 +1804,7 @@ END_TEST
 /* What begins is shown up to the limit; what lies beyond is kept. */
 START_TEST(mail_beyond_the_limit_is_kept_for_later)
 {
-	static const char small[] = "From x 1:00\n\n";
+	static const char small[] = "From x Jan 1:00\n\n";
 	char uid[UID_OCTETS], want[UID_OCTETS];
 	struct bytes after = { NULL, 0, 0 };
 	size_t i;
@@ -1775,7 +1841,7 @@ START_TEST(a_line_of_100_million_octets_needs_no_memory)
 	unsigned ends = 0;
 	int fd, r;
 
-	write_text("From x 1:00\nMessage-ID: x\n\n");
+	write_text("From x Jan 1:00\nMessage-ID: x\n\n");
 	fd = open(path, O_WRONLY);
 	ck_assert_int_eq((int)pwrite(fd, end, strlen(end),
 	    (off_t)file.len + hole), (int)strlen(end));
@@ -1804,7 +1870,7 @@ START_TEST(a_long_line_may_stand_anywhere)
 {
 	static const char *const heads[] = {
 		"From ", "From x\nSubject: ", "From x\nReceived: ",
-		"From x\n\n", "From x\n\nbody\n\nFrom x 1:00 "
+		"From x\n\n", "From x\n\nbody\n\nFrom x Jan 1:00 "
 	};
 	size_t n, unit = _i % 2 == 0 ? MBOX_BUFFER : PIECE_MAX;
 
@@ -4137,7 +4203,9 @@ add_scan(Suite *s)
 	    COUNT(plain_mail));
 	tcase_add_loop_test(t, messages_begin_and_end_where_they_should, 0,
 	    COUNT(shapes));
-	tcase_add_loop_test(t, the_first_cr_of_a_body_hides_no_message, 0, 6);
+	tcase_add_loop_test(t,
+	    an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr,
+	    0, 16);
 	tcase_add_loop_test(t,
 	    an_index_is_sorted_and_leaves_what_is_equal_in_order, 0, 2);
 	tcase_add_test(t, repeated_ids_are_numbered_in_mailbox_order);

@@ -348,14 +348,14 @@ static struct sample samples[] = {
 	B("Subject: a\0b\r\n\r\n\x80\x81\r\n")
 } },
 { "from-in-text", B("\n\n"), {
-	B("From \nSubject: one\n\n>From here at 10:00\n"
-	    "From there at 10:00\n\nFrom no time of day\n\n"
+	B("From \nSubject: one\n\n>From here, Jan 1 at 10:00\n"
+	    "From there, Jan 1 at 10:00\n\nFrom no time of day\n\n"
 	    "Fromage at 10:00\n\n"),
 	B(FROM2 "\nSubject: two\n\n"),
-	B("From the first line of a body 1:00\n\n")
+	B("From the first line of a body, Jan 1:00\n\n")
 }, {
-	B("Subject: one\r\n\r\n>From here at 10:00\r\n"
-	    "From there at 10:00\r\n\r\nFrom no time of day\r\n\r\n"
+	B("Subject: one\r\n\r\n>From here, Jan 1 at 10:00\r\n"
+	    "From there, Jan 1 at 10:00\r\n\r\nFrom no time of day\r\n\r\n"
 	    "Fromage at 10:00\r\n"),
 	B("Subject: two\r\n\r\n"),
 	B("\r\n")

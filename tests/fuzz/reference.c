@@ -83,11 +83,34 @@ starts(struct line l, const char *text)
 	    strncasecmp((const char *)l.p, text, strlen(text)) == 0;
 }
 
+/* Whether a text has a month as a word, or a date in digits, behind a space. */
+static int
+has_date(const char *text)
+{
+	static const char months[] = " Jan Feb Mar Apr May Jun Jul Aug Sep Oct "
+	    "Nov Dec ";
+	char word[6];
+	int n;
+
+	for (; (text = strchr(text, ' ')) != NULL; text++) {
+		snprintf(word, sizeof(word), "%.4s ", text);
+		if (strlen(word) == 5 && strchr(word + 1, ' ') == word + 4 &&
+		    strstr(months, word) != NULL &&
+		    !isalpha((unsigned char)text[4]))
+			return 1;
+		n = 0;
+		sscanf(text, " %*4[0-9]-%*2[0-9]-%*2[0-9]%n", &n);
+		if (n == 11 && isdigit((unsigned char)text[1]))
+			return 1;
+	}
+	return 0;
+}
+
 /* Whether a message starts at a line behind an empty one. */
 static int
 is_postmark(struct line l)
 {
-	char text[1001];
+	char text[1001], before[1001];
 	size_t i, len = l.len < 1000 ? l.len : 1000;
 	int hour, digits, n;
 
@@ -103,12 +126,24 @@ is_postmark(struct line l)
 			    hour++)
 				;
 			n = -1;
-			if (text[i] == ' ' && hour == digits &&
+			if (text[i] != ' ' || hour != digits ||
 			    sscanf(text + i + 1 + digits, ":%*1[0-9]%*1[0-9]%n",
-			    &n) != EOF && n == 3)
+			    &n) == EOF || n != 3)
+				continue;
+			snprintf(before, sizeof(before), "%.*s", (int)i + 1,
+			    text);
+			if (has_date(before))
 				return 1;
 		}
 	return 0;
+}
+
+/* Whether an empty line ends the message with this "From " line. */
+static int
+is_separator(struct line l, struct line from)
+{
+	return is_empty(l) && (l.len == 1 || (has_end(from) && from.len > 1 &&
+	    from.p[from.len - 2] == '\r'));
 }
 
 /* As it is sent: CRLF behind it, whatever was. */
@@ -207,7 +242,7 @@ take_mail(struct maildrop *d, const struct line *l, size_t n, int first,
 		add_line(&m.sent, l[h]);
 	add_text(&m.sent, "\r\n");
 	m.header = m.sent.len;
-	for (i = h + 1; i < n && !(i == n - 1 && is_empty(l[i])); i++)
+	for (i = h + 1; i < n && !(i == n - 1 && is_separator(l[i], l[0])); i++)
 		add_line(&m.sent, l[i]);
 	if (first && is_folder_data(l, h)) {
 		drop(&m.sent);
@@ -244,7 +279,7 @@ parse(const unsigned char *p, size_t len, size_t max)
 	if (i < n && (l[i].len < 5 || memcmp(l[i].p, "From ", 5) != 0))
 		d.is_mbox = 0;
 	for (; d.is_mbox && i < n && d.n < max; i = k) {
-		for (k = i + 1; k < n && !(is_empty(l[k - 1]) &&
+		for (k = i + 1; k < n && !(is_separator(l[k - 1], l[i]) &&
 		    is_postmark(l[k])); k++)
 			;
 		take_mail(&d, l + i, k - i, first, p);
