@@ -60,7 +60,7 @@ get_hash(const struct passwd *pw, const char **why)
 	return sp->sp_pwdp;
 }
 #else
-/* The same on the BSDs: passwd(5) itself says when an account ends; 0: never. */
+/* The same on the BSDs: passwd(5) says when an account ends, and 0 is never. */
 static const char *
 get_hash(const struct passwd *pw, const char **why)
 {
@@ -93,8 +93,8 @@ get_hash(const struct passwd *pw, const char **why)
 #if defined(__sun)
 #include <priv.h>
 #define FILES		1
-#define stop_forks(none)						\
-	priv_set(PRIV_OFF, PRIV_ALLSETS, PRIV_PROC_FORK, PRIV_PROC_EXEC,	\
+#define stop_forks(none)	\
+	priv_set(PRIV_OFF, PRIV_ALLSETS, PRIV_PROC_FORK, PRIV_PROC_EXEC, \
 	    PRIV_PROC_INFO, PRIV_NET_ACCESS, (char *)NULL)
 #elif defined(RLIMIT_NPROC)
 #define FILES		0
@@ -135,7 +135,7 @@ complain(struct auth *a, const char *option, const char *value,
 	return a->why;
 }
 
-static int
+static void
 die(const char *what)
 {
 	syslog(LOG_CRIT, "%s: %s", what, strerror(errno));

@@ -128,7 +128,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 		if (n == 0 || (errno != EINTR && errno != EAGAIN))
 			break;
 		FD_ZERO(&set);
-		FD_SET(fd, &set);
+		FD_SET(fd != 0, &set);	/* it is 0 or 1 */
 		if (errno == EAGAIN)
 			select(fd + 1, fd == 0 ? &set : NULL,
 			    fd == 0 ? NULL : &set, NULL, NULL);
