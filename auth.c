@@ -75,15 +75,54 @@ get_hash(const struct passwd *pw, const char **why)
 #define getpwnam_shadow	getpwnam
 #endif
 
-/* A dialogue ends with root; a session does not with the superserver. */
+/*
+ * What a process gives up for good besides. The only process, without root,
+ * still has to open mail and make locks. A dialogue ends with root; the others
+ * do not end with the superserver.
+ */
+enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
 #if defined(__OpenBSD__)
-#define confine_more(writes)	pledge("stdio flock", NULL)
+#define hide_memory()		0
+#define confine_more(process)	((process) == ONLY_PROCESS ? 0 :	\
+	pledge("stdio flock", NULL))
 #elif defined(__linux__)
 #include <sys/prctl.h>
-#define confine_more(writes)	\
-	prctl(PR_SET_PDEATHSIG, (writes) ? 0UL : SIGKILL)
+#include <sys/syscall.h>
+#if !defined(SYS_landlock_create_ruleset)
+#define SYS_landlock_create_ruleset	-1
+#define SYS_landlock_restrict_self	-1
+#endif
+
+/* No core file, not even through a pipe, and nobody but root looks in. */
+#define hide_memory()	prctl(PR_SET_DUMPABLE, 0UL)
+
+/*
+ * Landlock, as far as the kernel has it: no file (for the only process: no exec,
+ * and nothing but plain files made or removed), no bind and no connect with
+ * TCP, no abstract socket, no signal to others, and no ptrace.
+ */
+static int
+confine_more(enum process process)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0UL, 1UL), fd;
+	const struct { uint64_t files, tcp, scope; } no = {
+	    process == ONLY_PROCESS ? 0x1ed1 : 0x1fff, abi >= 4 ? 3 : 0,
+	    abi >= 6 ? 3 : 0 };
+
+	if (hide_memory() == -1 || prctl(PR_SET_PDEATHSIG,
+	    process == DIALOGUE_PROCESS ? SIGKILL : 0UL) == -1)
+		return -1;
+	if (abi < 1)
+		return 0;
+	fd = syscall(SYS_landlock_create_ruleset, &no, sizeof(no), 0UL);
+	if (fd == -1 || prctl(PR_SET_NO_NEW_PRIVS, 1UL, 0UL, 0UL, 0UL) == -1 ||
+	    syscall(SYS_landlock_restrict_self, fd, 0UL) == -1)
+		return -1;
+	return close((int)fd);
+}
 #else
-#define confine_more(writes)	0
+#define hide_memory()		0
+#define confine_more(process)	0
 #endif
 
 /*
@@ -482,16 +521,18 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 		die("root or its groups were not given up");
 }
 
-/* No more descriptors, no more processes. */
+/* No more descriptors, no more processes. Landlock comes first: it needs one. */
 static void
-confine(int writes)
+confine(enum process process)
 {
 	struct rlimit none = { 0, 0 }, files = { FILES, FILES };
 
-	if (setrlimit(RLIMIT_NOFILE, &files) == -1 ||
+	if (confine_more(process) == -1 ||
+	    (process != ONLY_PROCESS &&
+	    setrlimit(RLIMIT_NOFILE, &files) == -1) ||
 	    stop_forks(&none) == -1 ||
-	    (!writes && setrlimit(RLIMIT_FSIZE, &none) == -1) ||
-	    confine_more(writes) == -1)
+	    (process == DIALOGUE_PROCESS &&
+	    setrlimit(RLIMIT_FSIZE, &none) == -1))
 		die("cannot confine a process");
 }
 
@@ -506,7 +547,7 @@ priv_verify(struct auth *a, int records, int accounts)
 	struct attempt t;
 	enum auth_result r;
 
-	if (read(records, &t, sizeof(t)) != sizeof(t))
+	if (hide_memory() == -1 || read(records, &t, sizeof(t)) != sizeof(t))
 		_exit(AUTH_OVER);
 	signal(SIGALRM, SIG_DFL);
 	alarm(VERIFY_SECONDS);
@@ -582,7 +623,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 		a->to = to[1];
 		a->from = from[0];
 		priv_drop(a->uid, a->gid, a->empty);
-		confine(0);
+		confine(DIALOGUE_PROCESS);
 		dialogue(arg);
 		_exit(0);
 	}
@@ -698,7 +739,7 @@ priv_enter(struct auth *a, struct mbox *m, const char *path)
 	}
 	saved = errno;
 	priv_drop(who->uid, who->gid, a->empty);
-	confine(1);
+	confine(SESSION_PROCESS);
 	errno = saved;
 	return r;
 }
@@ -805,5 +846,7 @@ auth_start(struct auth *a, int pipe)
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
 	why = start_accounts(a, pipe);
+	if (why == NULL && !a->root)
+		confine(ONLY_PROCESS);
 	return why == NULL && a->root ? start_root(a) : why;
 }
