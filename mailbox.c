@@ -1008,7 +1008,7 @@ settle(struct mbox *m, const char *path, uid_t owner)
 		return fail(m, MBOX_PERM, "mailbox belongs to somebody else");
 	if (st.st_nlink != 1)
 		return fail(m, MBOX_PERM, "mailbox has more than one link");
-	if (strlen(name) > NAME_MAX - 5)
+	if (strlen(name) + sizeof(".lock") > sizeof(m->dot.name))
 		return fail(m, MBOX_PERM, "mailbox has too long a name");
 	snprintf(m->dot.name, sizeof(m->dot.name), "%s", name);
 	m->dot.dev = st.st_dev;

@@ -219,8 +219,42 @@ sanitized_i386() {
 	done
 }
 
+# Systems that Debian has nothing for: compiled to no file, with the headers
+# that are found in BSD_HEADERS. Nothing of them is kept here.
+bsd() {
+	if [ -z "$BSD_HEADERS" ]; then
+		echo "skipped: bsd: BSD_HEADERS is not set: a directory" \
+		    "with directories freebsd, openbsd, netbsd, dragonfly" \
+		    "or illumos in it, each that system's /usr/include," \
+		    "as its installation sets have it (base.txz, comp.tgz)"
+		return 1
+	fi
+	has bsd clang || return 1
+	flags=$(make -s print-flags HARDENING= CFLAGS=)
+	for system in freebsd openbsd netbsd dragonfly illumos; do
+		headers=$BSD_HEADERS/$system
+		if [ ! -e "$headers/pwd.h" ]; then
+			echo "skipped: bsd: no $headers"
+			continue
+		fi
+		set -- --target="${BSD_MACHINE:-x86_64}-unknown-$system"
+		# clang asks for an older X/Open itself there
+		[ $system != illumos ] || set -- -Wno-macro-redefined \
+		    --target="${BSD_MACHINE:-x86_64}-unknown-solaris"
+		status=0
+		for f in pop3.c mailbox.c auth.c; do
+			clang "$@" -nostdlibinc -isystem "$headers" $flags \
+			    -fsyntax-only $f || status=1
+		done > "$tmp/$system.log" 2>&1
+		say bsd "$system" $status "compiled, $(grep -c 'warning: .*\[-W' \
+		    "$tmp/$system.log") warnings" "$tmp/$system.log"
+	done
+}
+
 machine() {
 	case $1 in
+	bsd)
+		bsd ;;
 	s390x)	# big-endian, 64 bits
 		with_check s390x s390x-linux-gnu s390x-linux-gnu \
 		    qemu-s390x-static mailbox auth pop3 ;;
@@ -250,11 +284,11 @@ if [ "$1" = fetch ]; then
 	fetch
 	exit
 fi
-wanted=${*:-s390x armhf i386 i386-sanitized mips musl dietlibc}
+wanted=${*:-bsd s390x armhf i386 i386-sanitized mips musl dietlibc}
 for m in $wanted; do
 	case $m in
 	s390x | armhf | i386 | i386-sanitized | mips | powerpc) ;;
-	musl | dietlibc) ;;
+	musl | dietlibc | bsd) ;;
 	*)	echo "$0: $m: no such machine" >&2; exit 2 ;;
 	esac
 done
@@ -279,7 +313,7 @@ row() {
 		esac
 	done
 }
-row s390x > "$tmp/1" 2>&1 &
+row bsd s390x > "$tmp/1" 2>&1 &
 row armhf mips i386-sanitized > "$tmp/2" 2>&1 &
 row i386 musl dietlibc powerpc > "$tmp/3" 2>&1 &
 wait
