@@ -655,22 +655,27 @@ auth_login(struct auth *a, void (*dialogue)(void *), void *arg)
 /* ---- The session ---- */
 
 /*
- * The lock keeper. Single octets from the session, single octets back, and a
+ * The lock keeper. Single octets from the session, fixed records back, and a
  * touch when there was none for a while; when there are no more, however that
  * came about, the lock goes too.
  */
 static void
 keeper_run(struct dotlock *d, int fd)
 {
+	struct dot_answer a;
 	char what;
 	ssize_t n;
 
+	memset(&a, 0, sizeof(a));	/* what fills it up, too */
 	while ((n = read(fd, &what, 1)) == 1 ||
 	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
-		if (n == -1 || what != DOT_LOCK)
-			what = n == -1 ? DOT_TOUCH : DOT_UNLOCK;
-		what = dotlock_step(d, what);
-		if (n == 1 && write(fd, &what, 1) != 1)
+		if (n == -1)
+			what = DOT_TOUCH;
+		else if (what != DOT_LOCK && what != DOT_TOUCH)
+			what = DOT_UNLOCK;
+		a.what = dotlock_step(d, what);
+		a.holder = d->holder;
+		if (n == 1 && write(fd, &a, sizeof(a)) != sizeof(a))
 			break;
 	}
 	dotlock_step(d, DOT_UNLOCK);
@@ -687,7 +692,8 @@ static int
 priv_start_keeper(struct auth *a, struct mbox *m)
 {
 	const char *base = strrchr(a->mailbox, '/');
-	struct timeval t = { REFRESH_SECONDS, 0 };
+	struct timeval refresh = { REFRESH_SECONDS, 0 };
+	struct timeval patience = { LOCK_SECONDS, 0 };
 	gid_t gid = a->account.gid;
 	struct stat st;
 	sigset_t all;
@@ -696,7 +702,10 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 
 	if (stat(".", &st) == -1 ||
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
-	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &t, sizeof(t)) == -1)
+	    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience)) == -1 ||
+	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &refresh,
+	    sizeof(refresh)) == -1)
 		return -1;
 	if ((st.st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP &&
 	    st.st_uid != a->account.uid && st.st_gid != 0 && base != NULL &&

@@ -166,68 +166,104 @@ is_same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
-/* Whether a name leads to that file, and the file has no other name. */
 static int
-leads_to(const char *name, dev_t dev, ino_t ino)
+is_same_file(const struct stat *a, const struct stat *b)
 {
-	struct stat st;
-
-	return lstat(name, &st) == 0 && st.st_dev == dev &&
-	    st.st_ino == ino && st.st_nlink == 1;
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 /*
- * Whether a lock is nobody's: not touched for long by the file system's clock,
- * or naming, as "pid" or "pid:host", a process of this host that is gone. What
- * is not understood counts as alive: a pid without a host, if the disk is not
- * ours alone; 0, which is procmail's (kill(0, 0) always succeeds).
+ * Open a lock to read it, and take its times. -1: it cannot be read. What it is
+ * is looked at first, as some files must not be opened; mode 0: there is none.
  */
 static int
-is_stale(const char *lock, const struct stat *st, time_t clock)
+open_lock(const char *lock, struct stat *st)
+{
+	int fd = -1;
+
+	if (lstat(lock, st) == -1)
+		st->st_mode = 0;
+	else if (S_ISREG(st->st_mode))
+		fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd != -1 && fstat(fd, st) == -1)
+		st->st_mode = 0;
+	return fd;
+}
+
+/*
+ * The process of this host that a lock names, as "pid" or "pid:host"; 0: none
+ * that is known. A pid without a host says nothing where other hosts have the
+ * same disk. Nor does 0, which is procmail's: kill(0, 0) always succeeds.
+ */
+static pid_t
+read_holder(int fd)
 {
 	char text[65] = "", ours[256] = "", host[256] = "";
 	size_t digits;
 	long pid = 0;
-	int fd, n = 0;
+	int n = 0;
 
-	if (!S_ISREG(st->st_mode))
-		return 0;
-	/* link(2) touches ctime alone */
-	if (clock - st->st_mtime >= STALE_SECONDS &&
-	    clock - st->st_ctime >= STALE_SECONDS)
-		return 1;
-	fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd == -1)
-		return 0;
-	if (read(fd, text, sizeof(text) - 1) > 0 &&
+	/* strchr finds the NUL, too: a pid may be all there is */
+	if (fd != -1 && read(fd, text, sizeof(text) - 1) > 0 &&
 	    (digits = strspn(text, "0123456789")) < 10 &&
 	    strchr(":\n", text[digits]) != NULL)
 		n = sscanf(text, "%ld:%255[^\n]", &pid, host);
-	if (n == 1 && !is_local(fd))
-		n = 0;
-	close(fd);
 	gethostname(ours, sizeof(ours) - 1);
-	return n > 0 && pid > 1 && (n == 1 || strcmp(host, ours) == 0) &&
-	    kill((pid_t)pid, 0) == -1 && errno == ESRCH;
+	return pid > 1 && (n == 1 ? is_local(fd) : strcmp(host, ours) == 0) ?
+	    (pid_t)pid : 0;
 }
 
 /*
- * Somebody's lock is in the way. If it is stale, it is moved onto our unique
- * file, which nobody else uses, and looked at once more there. Was it renewed
- * in between, it goes back.
+ * Whether a lock is nobody's, at that time of the file system's clock. Who
+ * holds one touches it: so a process that seems to be gone, but may live in
+ * another container, has some time for that. One that lives may be stopped, or
+ * its host asleep, but not for ever: pids come again.
+ */
+static int
+is_stale(pid_t holder, const struct stat *st, time_t now)
+{
+	/* link(2) touches ctime alone */
+	time_t age = now - (st->st_mtime > st->st_ctime ? st->st_mtime :
+	    st->st_ctime);
+
+	if (!S_ISREG(st->st_mode) || age < GONE_SECONDS)
+		return 0;
+	if (holder == 0)
+		return age >= STALE_SECONDS;
+	return (kill(holder, 0) == -1 && errno == ESRCH) ||
+	    age >= ALIVE_SECONDS;
+}
+
+/*
+ * Somebody's lock is in the way: remove it if it is stale. Whoever removes one
+ * here holds flock(2) on it, so between the last look and unlink(2) its name
+ * cannot come to mean a new lock of somebody who found the old one stale, too.
+ * Where that cannot be had, the lock is moved onto our unique file, which nobody
+ * else uses, looked at there, and put back if it was another.
  */
 static void
-clear_stale(const char *lock, const char *unique, int fd)
+clear_stale(struct dotlock *d, const char *lock, const char *unique)
 {
-	struct stat ours, st, moved;
+	struct stat ours, st, again;
+	int fd = open_lock(lock, &st), r = 1;
 
-	if (fstat(fd, &ours) == 0 && lstat(lock, &st) == 0 &&
-	    is_stale(lock, &st, ours.st_mtime) &&
-	    rename(lock, unique) == 0 && lstat(unique, &moved) == 0 &&
-	    (moved.st_ino != st.st_ino ||
-	    !is_same_time(moved.st_mtim, st.st_mtim)) &&
-	    link(unique, lock) == -1)
-		errno = 0;	/* there is a new one already */
+	d->holder = read_holder(fd);
+	if (fstat(d->fd, &ours) == 0 && is_stale(d->holder, &st, ours.st_mtime)) {
+		if (fd != -1 && is_local(fd))
+			r = bsd_lock(fd, LOCK_EX | LOCK_NB);
+		if (r == 0 && lstat(lock, &again) == 0 &&
+		    is_same_file(&again, &st) &&
+		    is_same_time(again.st_mtim, st.st_mtim))
+			unlink(lock);
+		else if (r == 1 && rename(lock, unique) == 0 &&
+		    lstat(unique, &again) == 0 &&
+		    (!is_same_file(&again, &st) ||
+		    !is_same_time(again.st_mtim, st.st_mtim)) &&
+		    link(unique, lock) == -1)
+			errno = 0;	/* there is a new one already */
+	}
+	if (fd != -1)
+		close(fd);
 }
 
 /*
@@ -249,13 +285,17 @@ write_owner(const struct dotlock *d)
 		errno = 0;
 }
 
+/*
+ * Whether the lock is the file that we made. Not by its links: over NFS and FUSE
+ * the unique name of an open file stays, under another name.
+ */
 static int
 is_ours(const struct dotlock *d, const char *lock)
 {
-	struct stat st;
+	struct stat ours, st;
 
-	return d->fd != -1 && fstat(d->fd, &st) == 0 &&
-	    leads_to(lock, st.st_dev, st.st_ino);
+	return d->fd != -1 && fstat(d->fd, &ours) == 0 &&
+	    lstat(lock, &st) == 0 && is_same_file(&ours, &st);
 }
 
 static void
@@ -268,16 +308,36 @@ dotlock_release(struct dotlock *d, const char *lock)
 	d->fd = -1;
 }
 
-/* Nothing can be made here for that reason; somebody's lock counts anyway. */
+/*
+ * No file can be made here, for that reason: not allowed, or no room, and then
+ * people must be able to delete. Somebody's live lock counts all the same.
+ */
 static char
 without_lock(const char *lock, int e)
 {
 	struct stat st;
+	int fd, stale;
 
-	if (e != EACCES && e != EPERM && e != EROFS)
+	if (e != EACCES && e != EPERM && e != EROFS && e != ENOSPC &&
+	    e != EDQUOT)
 		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
-	return lstat(lock, &st) == 0 && !is_stale(lock, &st, time(NULL)) ?
-	    DOT_BUSY : DOT_NONE;
+	fd = open_lock(lock, &st);
+	stale = st.st_mode == 0 || is_stale(read_holder(fd), &st, time(NULL));
+	if (fd != -1)
+		close(fd);
+	return stale ? DOT_NONE : DOT_BUSY;
+}
+
+/* Whether the mailbox's name still leads to the file that was opened. */
+static char
+find_mailbox(const struct dotlock *d)
+{
+	struct stat st;
+
+	if (lstat(d->name, &st) == -1)
+		return errno == ENOENT ? DOT_GONE : DOT_ERROR;
+	return st.st_dev == d->dev && st.st_ino == d->ino &&
+	    st.st_nlink == 1 ? DOT_LOCK : DOT_GONE;
 }
 
 /*
@@ -288,29 +348,28 @@ without_lock(const char *lock, int e)
 static char
 dotlock_take(struct dotlock *d, const char *lock)
 {
-	char unique[64], otherwise = DOT_BUSY;
+	char unique[64], answer = find_mailbox(d);
 
-	if (!leads_to(d->name, d->dev, d->ino))
-		return DOT_GONE;
+	if (answer != DOT_LOCK)
+		return answer;
 	snprintf(unique, sizeof(unique), ".pop3d.%ld.%ld", (long)d->pid,
 	    (long)time(NULL));
 	d->fd = open(unique, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (d->fd == -1)
 		return without_lock(lock, errno);
 	write_owner(d);
+	answer = DOT_BUSY;
 	if (fchmod(d->fd, 0644) == 0 && link(unique, lock) == -1) {
 		if (errno == EPERM || errno == EOPNOTSUPP)
-			otherwise = DOT_NONE;
-		clear_stale(lock, unique, d->fd);
+			answer = DOT_NONE;
+		clear_stale(d, lock, unique);
 	}
 	unlink(unique);
-	if (is_ours(d, lock)) {
-		if (leads_to(d->name, d->dev, d->ino))
-			return DOT_LOCK;
-		otherwise = DOT_GONE;
-	}
-	dotlock_release(d, lock);
-	return otherwise;
+	if (is_ours(d, lock))
+		answer = find_mailbox(d);
+	if (answer != DOT_LOCK)
+		dotlock_release(d, lock);
+	return answer;
 }
 
 char
@@ -318,14 +377,16 @@ dotlock_step(struct dotlock *d, char what)
 {
 	char lock[sizeof(d->name) + 8];
 
+	d->holder = 0;
 	snprintf(lock, sizeof(lock), "%s.lock", d->name);
-	if (what != DOT_TOUCH)		/* not even LOCK may keep an old one */
-		dotlock_release(d, lock);
-	else if (d->fd != -1)
-		futimens(d->fd, NULL);
-	if (what == DOT_LOCK)
-		return dotlock_take(d, lock);
-	return what;
+	if (what == DOT_TOUCH) {
+		if (d->fd != -1)
+			futimens(d->fd, NULL);
+		return is_ours(d, lock) ? DOT_TOUCH : DOT_GONE;
+	}
+	/* LOCK does so, too: of two only the second would be known */
+	dotlock_release(d, lock);
+	return what == DOT_LOCK ? dotlock_take(d, lock) : what;
 }
 
 /* ---- All locks ---- */
@@ -346,21 +407,36 @@ clock_ms(void)
 	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
 }
 
-/* Have the keeper do it, or do it here. */
+/*
+ * Have the keeper do it, or do it here. A keeper that does not answer, as its
+ * user has stopped it, is not asked again: its answers would no longer be those
+ * to our questions. It gives up the lock when it sees our end closed.
+ */
 static char
 ask_dotlock(struct mbox *m, char what)
 {
-	m->touched = clock_ms();
-	if (m->keeper == -1)
+	struct dot_answer a;
+
+	m->touched = time(NULL);
+	if (m->keeper == NO_KEEPER)
 		return dotlock_step(&m->dot, what);
-	if (write(m->keeper, &what, 1) != 1 || read(m->keeper, &what, 1) != 1)
+	if (m->keeper == LOST_KEEPER)
 		return DOT_ERROR;
-	return what;
+	if (write(m->keeper, &what, 1) != 1 ||
+	    read(m->keeper, &a, sizeof(a)) != sizeof(a)) {
+		close(m->keeper);
+		m->keeper = LOST_KEEPER;
+		errno = ETIMEDOUT;
+		return DOT_ERROR;
+	}
+	m->dot.holder = a.holder;
+	return a.what;
 }
 
 static void
 unlock(struct mbox *m)
 {
+	/* lockf counts from the file offset, which stays 0: see struct mbox */
 	while (lockf(m->fd, F_ULOCK, 0) == -1 && errno == EINTR)
 		;
 	(void)bsd_lock(m->fd, LOCK_UN);
@@ -378,23 +454,27 @@ unlock(struct mbox *m)
 static enum mbox_result
 try_lock(struct mbox *m)
 {
-	enum mbox_result r = fail(m, MBOX_BUSY, "mailbox locked");
+	enum mbox_result r = MBOX_BUSY;
 	sigset_t all;
 	char dot;
 
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &m->mask);
-	m->locked = 1;
+	m->locked = 1;		/* from here on unlock undoes it */
+	m->why = "mailbox locked by a dotlock";
 	dot = ask_dotlock(m, DOT_LOCK);
-	m->bare |= dot == DOT_NONE;
+	m->no_dotlock = dot == DOT_NONE;
 	if (dot == DOT_GONE)
 		r = fail(m, MBOX_GONE, "mailbox was replaced");
 	else if (dot == DOT_ERROR)
 		r = fail(m, MBOX_TEMP, "dotlock cannot be made");
 	else if (dot != DOT_BUSY) {
-		if (lockf(m->fd, F_TLOCK, 0) == 0 &&
-		    bsd_lock(m->fd, LOCK_EX | LOCK_NB) == 0)
-			return MBOX_OK;
+		m->why = "mailbox locked by fcntl";
+		if (lockf(m->fd, F_TLOCK, 0) == 0) {
+			m->why = "mailbox locked by flock";
+			if (bsd_lock(m->fd, LOCK_EX | LOCK_NB) == 0)
+				return MBOX_OK;
+		}
 		if (errno != EAGAIN && errno != EACCES)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be locked");
 	}
@@ -499,13 +579,26 @@ go_to(struct mbox *m, off_t offset)
 	m->pos = m->len = MBOX_BEFORE;
 }
 
-/* Our dotlock must not look stale. The keeper sees to it by itself. */
+/*
+ * Whether our lock is still ours; it is touched, too, so that it does not look
+ * stale. -1: somebody took it, as we were stopped or the host was asleep.
+ */
+static int
+keep_lock(struct mbox *m)
+{
+	if (m->no_dotlock || ask_dotlock(m, DOT_TOUCH) == DOT_TOUCH)
+		return 0;
+	errno = EBUSY;
+	return -1;
+}
+
+/* For long work: by a clock that goes on while the host is asleep. */
 static void
 touch(struct mbox *m)
 {
-	if (m->locked && m->keeper == -1 &&
-	    clock_ms() - m->touched >= REFRESH_SECONDS * 1000)
-		ask_dotlock(m, DOT_TOUCH);
+	if (m->locked && llabs((long long)(time(NULL) - m->touched)) >=
+	    REFRESH_SECONDS)
+		keep_lock(m);
 }
 
 /*
@@ -1017,7 +1110,7 @@ settle(struct mbox *m, const char *path, uid_t owner)
 	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
 	if (slash != NULL && chdir(dir) == -1)
 		return fail(m, MBOX_PERM, "mailbox is out of reach");
-	if (!leads_to(name, st.st_dev, st.st_ino))
+	if (find_mailbox(&m->dot) != DOT_LOCK)
 		return fail(m, MBOX_TEMP, "mailbox was replaced");
 	return MBOX_OK;
 }
@@ -1026,7 +1119,8 @@ enum mbox_result
 mbox_open(struct mbox *m, const char *path, uid_t owner)
 {
 	memset(m, 0, offsetof(struct mbox, data));
-	m->keeper = m->dot.fd = -1;
+	m->keeper = NO_KEEPER;
+	m->dot.fd = -1;
 	m->why = "";
 	go_to(m, 0);
 	m->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
@@ -1044,7 +1138,7 @@ mbox_close(struct mbox *m)
 {
 	if (m->fd != -1)
 		close(m->fd);
-	if (m->keeper != -1)
+	if (m->keeper >= 0)
 		close(m->keeper);
 	free(m->msg);
 }

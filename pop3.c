@@ -235,6 +235,9 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 
 	snprintf(why, sizeof(why), "%s%s%s", s->mbox.why, e != 0 ? ": " : "",
 	    e != 0 ? strerror(e) : "");
+	if (r == MBOX_BUSY && s->mbox.dot.holder != 0)
+		snprintf(why, sizeof(why), "%s of process %ld", s->mbox.why,
+		    (long)s->mbox.dot.holder);
 	note(s, why);
 	s->refusal = r != MBOX_BUSY ? text :
 	    "-ERR [IN-USE] the mailbox is locked, wait and try again";
@@ -757,7 +760,7 @@ serve(struct session *s, enum mbox_result r)
 		reply(s, "+OK pop3d ready, %lu messages, %lld octets",
 		    (unsigned long)s->mbox.n, octets);
 	}
-	if (s->mbox.bare)
+	if (s->mbox.no_dotlock)
 		note(s, "no dotlock can be made here, kernel locks only");
 	if (s->mbox.more)
 		note(s, "mailbox has more messages than are shown");

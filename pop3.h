@@ -49,7 +49,10 @@ enum {
 	VERIFY_SECONDS = 60,	/* for a password, with that wait */
 	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	LOCK_SECONDS = 30,	/* for a lock that others hold */
-	STALE_SECONDS = 300,	/* a dotlock not touched for so long is dead */
+	GONE_SECONDS = 60,	/* a dotlock not touched for so long is dead if
+				 * its process is gone, */
+	STALE_SECONDS = 300,	/* for so long, if nobody knows its process, */
+	ALIVE_SECONDS = 86400,	/* and for so long, whoever lives */
 	REFRESH_SECONDS = 15	/* a dotlock of ours is touched so often */
 };
 
@@ -106,17 +109,27 @@ struct dotlock {
 	dev_t dev;		/* the file that was opened */
 	ino_t ino;
 	pid_t pid;		/* the session that holds the lock */
+	pid_t holder;		/* who has it, if DOT_BUSY and known, or 0 */
 	int fd;			/* the lock while it is ours, or -1 */
 };
 
+/* What the keeper answers: a fixed record for each octet asked. */
+struct dot_answer {
+	char what;
+	pid_t holder;
+};
+
+/* Instead of a socket: the dotlock is made in this process; or no longer. */
+enum { NO_KEEPER = -1, LOST_KEEPER = -2 };
+
 struct mbox {
-	int fd;			/* -1: no mailbox, hence no messages */
-	int keeper;		/* socket to the lock keeper, or -1: no other
-				 * process, the dotlock is made in this one */
+	int fd;			/* -1: no mailbox, hence no messages; its offset
+				 * stays 0: only pread and pwrite are used */
+	int keeper;		/* socket to the lock keeper, or as above */
 	struct dotlock dot;
-	int bare;		/* no dotlock is possible here */
+	int no_dotlock;		/* none can be made here: the kernel's alone */
 	int locked;
-	long long touched;	/* when our dotlock was, by clock_ms */
+	time_t touched;		/* when our dotlock was */
 	sigset_t mask;		/* as it was before the lock */
 
 	struct message *msg;	/* n are shown; room for room of them */
@@ -186,7 +199,8 @@ enum mbox_result mbox_update(struct mbox *m);
  * One step of the dotlock protocol: DOT_LOCK, DOT_UNLOCK or DOT_TOUCH. The
  * answer to DOT_LOCK is DOT_LOCK (held), DOT_NONE (no lock can be made here),
  * DOT_BUSY, DOT_GONE (held by nobody: the name leads elsewhere) or DOT_ERROR;
- * to the others what was asked. Never waits. For the keeper and for mailbox.c.
+ * to DOT_TOUCH, DOT_GONE if the lock is not ours (any more); else it is what was
+ * asked. Never waits. For the keeper and for mailbox.c.
  */
 enum { DOT_LOCK = 'l', DOT_UNLOCK = 'u', DOT_TOUCH = 't', DOT_NONE = 'n',
 	DOT_BUSY = 'b', DOT_GONE = 'g', DOT_ERROR = 'e' };

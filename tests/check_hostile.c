@@ -1032,19 +1032,21 @@ END_TEST
 /* ---- As root: the keeper ---- */
 
 /*
- * A session that passes octets on from fd 0 to its keeper, and the answers
+ * A session that passes octets on from fd 0 to its keeper, and what it answers
  * back: whoever holds the other end is the one who took it over.
  */
 static void
 puppet(struct mbox *m)
 {
+	struct dot_answer a;
 	char c;
 
 	if (write(1, "!", 1) != 1)
 		return;
 	while (read(0, &c, 1) == 1)
 		if (write(m->keeper, &c, 1) != 1 ||
-		    read(m->keeper, &c, 1) != 1 || write(1, &c, 1) != 1)
+		    read(m->keeper, &a, sizeof(a)) != sizeof(a) ||
+		    write(1, &a.what, 1) != 1)
 			return;
 }
 
@@ -1130,7 +1132,8 @@ START_TEST(no_octet_makes_the_keeper_do_more_than_lock)
 	for (i = 0; i < 256; i++) {
 		answer = ask(fd, i);
 		ck_assert_msg(answer == (i == DOT_LOCK ? DOT_LOCK :
-		    DOT_UNLOCK), "octet %d: %d", i, answer);
+		    i == DOT_TOUCH ? DOT_GONE : DOT_UNLOCK),
+		    "octet %d: %d", i, answer);
 		ck_assert_int_eq(holds(in_base("spool"), "alice.lock"),
 		    i == DOT_LOCK);
 		ck_assert_int_eq(holds(in_base("spool"), "."), 2);
@@ -1194,6 +1197,47 @@ START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
 	ck_assert_int_gt(sh->opened, 0);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 	ck_assert_int_eq(holds(in_base("spool"), "."), 2);
+}
+END_TEST
+
+/* It waits a second for its keeper, and not LOCK_SECONDS. */
+static void
+impatient_session(struct mbox *m)
+{
+	struct timeval second = { 1, 0 };
+	char c;
+
+	if (setsockopt(m->keeper, SOL_SOCKET, SO_RCVTIMEO, &second,
+	    sizeof(second)) == 0 && write(1, "!", 1) == 1 &&
+	    read(0, &c, 1) == 1) {
+		sh->opened = (int)mbox_load(m);
+		if (write(1, "!", 1) == 1 && read(0, &c, 1) == 1)
+			sh->opened = 100 + (int)mbox_load(m);
+	}
+}
+
+/* A user may stop his keeper. He is not waited for, and his lock goes later. */
+START_TEST(a_keeper_that_is_stopped_holds_nobody_up)
+{
+	struct auth a = an_auth(in_base("spool/%%u"));
+	pid_t pid, keeper;
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	pid = serve(&a, fd[1], good_dialogue, impatient_session);
+	close(fd[1]);
+	ck_assert_int_eq(ask(fd[0], -1), '!');
+	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	ck_assert(kill(keeper, SIGSTOP) == 0);
+	ck_assert_int_eq(ask(fd[0], 'x'), '!');
+	ck_assert_int_eq(sh->opened, MBOX_TEMP);
+	ck_assert(kill(keeper, SIGCONT) == 0);
+	/* its late answer is not taken for one to the next question */
+	ck_assert_int_eq(ask(fd[0], 'x'), -1);
+	ck_assert_int_eq(sh->opened, 100 + MBOX_TEMP);
+	close(fd[0]);
+	ck_assert(all_ended(5000));
+	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 END_TEST
 
@@ -2236,6 +2280,7 @@ add_processes(TCase *t)
 	    1);
 	add_as_root(t, what_a_user_puts_in_the_place_of_the_lock_is_left_alone,
 	    THINGS);
+	add_as_root(t, a_keeper_that_is_stopped_holds_nobody_up, 1);
 	add_as_root(t, names_that_the_keeper_would_use_may_be_taken, YOUNG + 1);
 	add_as_root(t,
 	    a_lock_that_changes_all_the_time_leads_the_keeper_nowhere, 1);

@@ -35,7 +35,7 @@
 enum call {
 	C_OPEN, C_WRITE, C_PREAD, C_PWRITE, C_FSYNC, C_FTRUNCATE, C_FSTAT,
 	C_LSTAT, C_LINK, C_RENAME, C_UNLINK, C_KILL, C_LOCKF, C_FUTIMENS,
-	C_MALLOC, C_REALLOC, C_SLEEP, N_CALLS
+	C_MALLOC, C_REALLOC, C_SLEEP, C_FLOCK, N_CALLS
 };
 
 static struct {
@@ -56,7 +56,8 @@ static struct {
 	time_t frozen;		/* all files seem to be of this time; 0: not; */
 	struct timespec mtim, ctim;	/* or so much younger */
 	int lie;		/* link works, and says that it did not */
-	int nfs;		/* all file systems are NFS */
+	int nfs;		/* all file systems are NFS, */
+	int silly;		/* and a file that is open keeps a link there */
 	const char *host;
 	int64_t slept;		/* nanoseconds that were not waited for */
 	time_t later;		/* seconds the clocks are put forward */
@@ -234,7 +235,10 @@ hook_rename(const char *from, const char *to)
 static int
 hook_unlink(const char *path)
 {
-	return hook_fails(C_UNLINK) ? -1 : unlink(path);
+	if (hook_fails(C_UNLINK))
+		return -1;
+	return hook.silly && strncmp(path, ".pop3d.", 7) == 0 ?
+	    rename(path, ".nfs0001") : unlink(path);
 }
 
 static int
@@ -319,6 +323,12 @@ hook_time(time_t *t)
 
 #if defined(__linux__)
 static int
+hook_flock(int fd, int how)
+{
+	return hook_fails(C_FLOCK) ? -1 : flock(fd, how);
+}
+
+static int
 hook_fstatfs(int fd, struct statfs *s)
 {
 	int r = fstatfs(fd, s);
@@ -329,6 +339,7 @@ hook_fstatfs(int fd, struct statfs *s)
 }
 #undef fstatfs
 #define fstatfs(fd, s)		hook_fstatfs(fd, s)
+#define flock(fd, how)		hook_flock(fd, how)
 #endif
 
 #undef open
@@ -2089,6 +2100,16 @@ expect_lock(const char *text)
 	free(b.p);
 }
 
+static void
+make_old(const char *name, time_t age)
+{
+	struct stat st;
+
+	ck_assert_int_eq(lstat(name, &st), 0);
+	hook.old = st.st_ino;
+	hook.age = age;
+}
+
 /* What the lock says, by pid and host; liblockfile can read 15 octets. */
 static const struct {
 	pid_t pid;
@@ -2188,6 +2209,10 @@ START_TEST(only_the_lock_of_a_dead_process_of_this_host_is_taken_away)
 	open_for_dotlock();
 	put_foreign_lock(foreign[_i].text, text, sizeof(text));
 	snprintf(where, sizeof(where), "lock \"%.100s\"", foreign[_i].text);
+	/* another container's process seems gone, too, but touches its lock */
+	make_old("mbox.lock", GONE_SECONDS - 5);
+	CHECK(take() == DOT_BUSY, "taken too soon");
+	make_old("mbox.lock", GONE_SECONDS);
 	CHECK(take() == (foreign[_i].stolen ? DOT_LOCK : DOT_BUSY),
 	    "taken, or not");
 	if (!foreign[_i].stolen)
@@ -2206,6 +2231,7 @@ START_TEST(the_lock_of_a_process_that_may_not_be_signalled_is_respected)
 
 	open_for_dotlock();
 	put_foreign_lock("%d:%h", text, sizeof(text));
+	make_old("mbox.lock", GONE_SECONDS);
 	hook.call = C_KILL;
 	hook.lasting = 1;
 	hook.at = 1;
@@ -2225,6 +2251,7 @@ START_TEST(pids_0_and_1_are_nobody_who_can_be_dead)
 
 	open_for_dotlock();
 	put_foreign_lock(nobodys[_i], text, sizeof(text));
+	make_old("mbox.lock", GONE_SECONDS);
 	hook.call = C_KILL;
 	hook.at = 1;
 	hook.lasting = 1;
@@ -2242,6 +2269,7 @@ START_TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
 
 	open_for_dotlock();
 	put_foreign_lock("%d\n", text, sizeof(text));
+	make_old("mbox.lock", GONE_SECONDS);
 	hook.nfs = 1;
 	ck_assert_int_eq(take(), DOT_BUSY);
 	expect_lock(text);
@@ -2251,30 +2279,43 @@ START_TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
 END_TEST
 #endif
 
-static void
-make_old(const char *name, time_t age)
-{
-	struct stat st;
-
-	ck_assert_int_eq(lstat(name, &st), 0);
-	hook.old = st.st_ino;
-	hook.age = age;
-}
-
-static const char *const old_locks[] = {
-	"%l", "%l:%h", "0", "", "garbage", "%d:elsewhere.example"
+/* One that names no process, or one of another host; and one that lives. */
+static const struct {
+	const char *text;
+	time_t seconds;
+} old_locks[] = {
+	{ "0", STALE_SECONDS }, { "", STALE_SECONDS },
+	{ "garbage", STALE_SECONDS }, { "%d:elsewhere.example", STALE_SECONDS },
+	{ "%l:%h", ALIVE_SECONDS },
+	{ "%l", BARE_PID ? ALIVE_SECONDS : STALE_SECONDS }
 };
 
-START_TEST(a_lock_nobody_touched_for_five_minutes_is_taken_away)
+START_TEST(a_lock_nobody_touched_for_long_is_taken_away)
 {
 	char text[600];
 
 	open_for_dotlock();
-	put_foreign_lock(old_locks[_i], text, sizeof(text));
-	make_old("mbox.lock", STALE_SECONDS - 5);
+	put_foreign_lock(old_locks[_i].text, text, sizeof(text));
+	make_old("mbox.lock", old_locks[_i].seconds - 5);
 	ck_assert_int_eq(take(), DOT_BUSY);
 	expect_lock(text);
+	make_old("mbox.lock", old_locks[_i].seconds);
+	ck_assert_int_eq(take(), DOT_LOCK);
+	ck_assert_int_eq((int)count_strangers(), 1);
+}
+END_TEST
+
+/* It may be unreadable: then its age counts alone. */
+START_TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
+{
+	open_for_dotlock();
+	put_lock("0");
 	make_old("mbox.lock", STALE_SECONDS);
+	hook.call = C_OPEN;
+	hook.at = hook.n[C_OPEN] + 2;
+	hook.error = EACCES;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq((int)hook.n[C_RENAME], 1);
 	ck_assert_int_eq(take(), DOT_LOCK);
 	ck_assert_int_eq((int)count_strangers(), 1);
 }
@@ -2299,14 +2340,14 @@ END_TEST
 static void
 lock_is_touched(enum call c)
 {
-	if (c == C_RENAME)
+	if (c == C_RENAME || c == C_FLOCK)
 		hook.age = 0;
 }
 
 static void
 lock_is_replaced(enum call c)
 {
-	if (c != C_RENAME)
+	if (c != C_RENAME && c != C_FLOCK)
 		return;
 	ck_assert_int_eq(rename("mbox.lock", "old"), 0);
 	put_lock("renewed");
@@ -2319,7 +2360,7 @@ lock_is_rewritten(enum call c)
 	struct timespec t[2];
 	struct stat st;
 
-	if (c != C_RENAME)
+	if (c != C_RENAME && c != C_FLOCK)
 		return;
 	ck_assert_int_eq(lstat("mbox.lock", &st), 0);
 	put_lock("renewed");
@@ -2335,7 +2376,7 @@ static const struct {
 } renewals[] = {
 	{ "0", "0", 400, lock_is_touched },
 	{ "0", "renewed", 400, lock_is_replaced },
-	{ "%d:%h", "renewed", 0, lock_is_rewritten }
+	{ "%d:%h", "renewed", GONE_SECONDS, lock_is_rewritten }
 };
 
 /* c-client takes away a lock that was renewed after it had looked. */
@@ -2343,19 +2384,22 @@ START_TEST(a_stale_lock_that_is_renewed_at_the_last_moment_stays)
 {
 	char text[600];
 
+	const int i = _i / 2;
+
 	open_for_dotlock();
-	put_foreign_lock(renewals[_i].lock, text, sizeof(text));
-	if (renewals[_i].age != 0)
-		make_old("mbox.lock", renewals[_i].age);
-	hook.before = renewals[_i].renewed;
+	hook.nfs = _i % 2;
+	put_foreign_lock(renewals[i].lock, text, sizeof(text));
+	make_old("mbox.lock", renewals[i].age);
+	hook.before = renewals[i].renewed;
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
-	ck_assert_int_eq((int)hook.n[C_RENAME], 1);
-	expect_lock(renewals[_i].then);
+	ck_assert_int_eq((int)hook.n[BARE_PID && !hook.nfs ? C_FLOCK :
+	    C_RENAME], 1);
+	expect_lock(renewals[i].then);
 	ck_assert_int_eq((int)count_strangers(), 1);
 	hook.before = NULL;
 	hook.age = 0;
 	ck_assert_int_eq(take(), DOT_BUSY);
-	expect_lock(renewals[_i].then);
+	expect_lock(renewals[i].then);
 }
 END_TEST
 
@@ -2388,8 +2432,9 @@ static const struct {
 	char answer;
 } no_dotlock[] = {
 	{ EACCES, NULL, DOT_NONE }, { EPERM, NULL, DOT_NONE },
-	{ EROFS, NULL, DOT_NONE }, { ENOSPC, NULL, DOT_ERROR },
-	{ EIO, NULL, DOT_ERROR }, { EACCES, "%l", DOT_BUSY },
+	{ EROFS, NULL, DOT_NONE }, { ENOSPC, NULL, DOT_NONE },
+	{ EDQUOT, NULL, DOT_NONE }, { EIO, NULL, DOT_ERROR },
+	{ EACCES, "%l", DOT_BUSY }, { ENOSPC, "%l", DOT_BUSY },
 	{ EACCES, "0", DOT_BUSY }, { EACCES, "%d:%h", DOT_NONE }
 };
 
@@ -2398,8 +2443,10 @@ START_TEST(where_no_dotlock_can_be_made_the_answer_says_so)
 	char text[600];
 
 	open_for_dotlock();
-	if (no_dotlock[_i].lock != NULL)
+	if (no_dotlock[_i].lock != NULL) {
 		put_foreign_lock(no_dotlock[_i].lock, text, sizeof(text));
+		make_old("mbox.lock", GONE_SECONDS);
+	}
 	hook.call = C_OPEN;
 	hook.at = 1;
 	hook.n[C_OPEN] = 0;
@@ -2415,7 +2462,7 @@ START_TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
 {
 	write_text(FROM_LINE "\n");
 	open_box();
-	ck_assert_int_eq(box.bare, 0);
+	ck_assert_int_eq(box.no_dotlock, 0);
 	if (getuid() == 0) {
 		/* root may write everywhere */
 		hook.call = C_OPEN;
@@ -2427,7 +2474,7 @@ START_TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
 		ck_assert_int_eq(chmod(dir, 0500), 0);
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_eq((int)box.n, 1);
-	ck_assert_int_ne(box.bare, 0);
+	ck_assert_int_ne(box.no_dotlock, 0);
 	box.msg[0].deleted = 1;
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	expect_file("");
@@ -2459,6 +2506,52 @@ START_TEST(a_link_that_was_made_counts_whatever_link_says)
 	ck_assert_int_eq((int)count_strangers(), 1);
 	dotlock_step(&box.dot, DOT_UNLOCK);
 	ck_assert_int_eq((int)count_strangers(), 0);
+}
+END_TEST
+
+/*
+ * Over NFS and FUSE a file that is open and loses its name gets another, so that
+ * the lock has two links for as long as it is held.
+ */
+START_TEST(a_lock_is_ours_however_many_links_it_has)
+{
+	open_for_dotlock();
+	hook.silly = 1;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+	ck_assert(exists(".nfs0001") && exists("mbox.lock"));
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert(!exists("mbox.lock"));
+}
+END_TEST
+
+/* Nobody knows then whether the mailbox is gone. */
+START_TEST(a_look_at_the_mailbox_that_fails_is_trouble_that_passes)
+{
+	static const int errors[] = { EIO, ESTALE, EACCES };
+
+	open_for_dotlock();
+	hook.call = C_LSTAT;
+	hook.at = hook.n[C_LSTAT] + 1;
+	hook.error = errors[_i];
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_ERROR);
+	ck_assert(!exists("mbox.lock"));
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+}
+END_TEST
+
+/* Who has it, for the log, if it is a process of this host. */
+START_TEST(a_busy_lock_tells_its_holder)
+{
+	char text[600];
+
+	open_for_dotlock();
+	put_foreign_lock("%l:%h", text, sizeof(text));
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq((int)box.dot.holder, (int)getppid());
+	put_foreign_lock("%l:elsewhere.example", text, sizeof(text));
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq((int)box.dot.holder, 0);
 }
 END_TEST
 
@@ -2541,9 +2634,11 @@ START_TEST(a_lock_that_is_no_longer_ours_is_left_alone)
 {
 	open_for_dotlock();
 	ck_assert_int_eq(take(), DOT_LOCK);
-	ck_assert_int_eq(unlink("mbox.lock"), 0);
-	put_lock("theirs");
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(unlink("mbox.lock"), 0);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_GONE);
+	put_lock("theirs");
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_GONE);
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
 	expect_lock("theirs");
 	ck_assert_int_eq(box.dot.fd, -1);
@@ -2555,7 +2650,7 @@ START_TEST(unlock_without_a_lock_touches_nothing)
 	open_for_dotlock();
 	put_lock("theirs");
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
-	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_GONE);
 	ck_assert_int_eq(take(), DOT_BUSY);
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
 	expect_lock("theirs");
@@ -2879,20 +2974,39 @@ static const struct {
 	{ "eu", MBOX_TEMP }, { "", MBOX_TEMP }
 };
 
-START_TEST(the_keeper_is_asked_in_single_octets)
+static void
+start_keeper(int pair[2])
 {
-	char asked[9] = "";
-	int pair[2];
-
 	signal(SIGPIPE, SIG_IGN);
 	write_text(FROM_LINE "\n");
 	open_box();
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	box.keeper = pair[0];
+}
+
+static void
+keeper_says(int fd, char what, pid_t holder)
+{
+	struct dot_answer a;
+
+	memset(&a, 0, sizeof(a));
+	a.what = what;
+	a.holder = holder;
+	ck_assert_int_eq((int)write(fd, &a, sizeof(a)), (int)sizeof(a));
+}
+
+START_TEST(the_keeper_is_asked_in_single_octets)
+{
+	char asked[9] = "";
+	int pair[2];
+
+	start_keeper(pair);
 	if (*keepers[_i].says == '\0')
 		close(pair[1]);
-	else
-		ck_assert_int_eq((int)write(pair[1], keepers[_i].says, 2), 2);
+	else {
+		keeper_says(pair[1], keepers[_i].says[0], 0);
+		keeper_says(pair[1], keepers[_i].says[1], 0);
+	}
 	ck_assert_int_eq(mbox_load(&box), keepers[_i].result);
 	ck_assert_int_eq((int)box.n, keepers[_i].result == MBOX_OK);
 	ck_assert_int_eq((int)count_strangers(), 0);
@@ -2900,6 +3014,25 @@ START_TEST(the_keeper_is_asked_in_single_octets)
 		return;
 	ck_assert_int_eq((int)read(pair[1], asked, 8), 2);
 	ck_assert_str_eq(asked, "lu");
+	close(pair[1]);
+}
+END_TEST
+
+/* Its user has stopped it: a late answer is none to a later question. */
+START_TEST(a_keeper_that_does_not_answer_is_not_asked_again)
+{
+	struct timeval soon = { 0, 100000 };
+	char asked[9] = "";
+	int pair[2];
+
+	start_keeper(pair);
+	ck_assert_int_eq(setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &soon,
+	    sizeof(soon)), 0);
+	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
+	ck_assert_int_eq((int)read(pair[1], asked, 8), 1);
+	ck_assert_int_eq((int)read(pair[1], asked, 8), 0);
 	close(pair[1]);
 }
 END_TEST
@@ -4260,12 +4393,12 @@ add_dotlock(Suite *s)
 	tcase_add_test(t, a_pid_without_host_means_nothing_on_a_shared_disk);
 #endif
 	tcase_add_loop_test(t,
-	    a_lock_nobody_touched_for_five_minutes_is_taken_away, 0,
+	    a_lock_nobody_touched_for_long_is_taken_away, 0,
 	    COUNT(old_locks));
 	tcase_add_test(t, a_lock_is_as_young_as_the_younger_of_its_times);
 	tcase_add_loop_test(t,
 	    a_stale_lock_that_is_renewed_at_the_last_moment_stays, 0,
-	    COUNT(renewals));
+	    2 * COUNT(renewals));
 	tcase_add_loop_test(t, a_lock_that_is_no_regular_file_is_respected, 0,
 	    4);
 	tcase_add_loop_test(t, where_no_dotlock_can_be_made_the_answer_says_so,
@@ -4282,6 +4415,11 @@ add_dotlock(Suite *s)
 	    a_mailbox_is_gone_where_no_dotlock_can_be_made_too, 0,
 	    COUNT(displacements));
 	tcase_add_test(t, a_lock_that_is_no_longer_ours_is_left_alone);
+	tcase_add_test(t, a_lock_that_cannot_be_read_is_judged_by_its_age);
+	tcase_add_test(t, a_lock_is_ours_however_many_links_it_has);
+	tcase_add_loop_test(t,
+	    a_look_at_the_mailbox_that_fails_is_trouble_that_passes, 0, 3);
+	tcase_add_test(t, a_busy_lock_tells_its_holder);
 	tcase_add_test(t, unlock_without_a_lock_touches_nothing);
 	tcase_add_test(t, touch_makes_the_lock_young_again);
 	tcase_add_test(t, a_scan_that_no_client_waits_for_ends);
@@ -4305,6 +4443,7 @@ add_locks(Suite *s)
 	tcase_add_test(t, signals_wait_while_locks_are_held);
 	tcase_add_loop_test(t, the_keeper_is_asked_in_single_octets, 0,
 	    COUNT(keepers));
+	tcase_add_test(t, a_keeper_that_does_not_answer_is_not_asked_again);
 }
 
 static void

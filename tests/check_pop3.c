@@ -3181,7 +3181,7 @@ START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
 	begin_unit(2);
 	memcpy(unit.in, quit, sizeof(quit));
 	unit.in_len = sizeof(quit) - 1;
-	unit.mbox.bare = begins[_i].bare;
+	unit.mbox.no_dotlock = begins[_i].bare;
 	unit.mbox.more = begins[_i].more;
 	unit.mbox.why = begins[_i].entered == MBOX_OK ? "" : "because";
 	told = begins[_i].loaded;

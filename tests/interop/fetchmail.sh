@@ -80,7 +80,7 @@ locked()
 fill fmlock
 { check 'a locked mailbox is a passing trouble, exit 9' locked
 check 'a locked mailbox is logged as one' \
-    logged 'mailbox locked, user=fmlock, ip=\[127.0.0.1\]'
+    logged 'mailbox locked by a dotlock.*, user=fmlock, ip=\[127.0.0.1\]'
 check 'and fetched later' fetch 0 fmlock keep; } >locked.out &
 lock_pid=$!
 
