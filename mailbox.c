@@ -234,6 +234,16 @@ is_stale(pid_t holder, const struct stat *st, time_t now)
 	    age >= ALIVE_SECONDS;
 }
 
+/* Whether a name leads to the file that was looked at, not touched since. */
+static int
+is_still(const char *name, const struct stat *st)
+{
+	struct stat again;
+
+	return lstat(name, &again) == 0 && is_same_file(&again, st) &&
+	    is_same_time(again.st_mtim, st->st_mtim);
+}
+
 /*
  * Somebody's lock is in the way: remove it if it is stale. Whoever removes one
  * here holds flock(2) on it, so between the last look and unlink(2) its name
@@ -244,24 +254,19 @@ is_stale(pid_t holder, const struct stat *st, time_t now)
 static void
 clear_stale(struct dotlock *d, const char *lock, const char *unique)
 {
-	struct stat ours, st, again;
-	int fd = open_lock(lock, &st), r = 1;
+	struct stat ours, st;
+	int fd = open_lock(lock, &st);
 
 	d->holder = read_holder(fd);
-	if (fstat(d->fd, &ours) == 0 && is_stale(d->holder, &st, ours.st_mtime)) {
-		if (fd != -1 && is_local(fd))
-			r = bsd_lock(fd, LOCK_EX | LOCK_NB);
-		if (r == 0 && lstat(lock, &again) == 0 &&
-		    is_same_file(&again, &st) &&
-		    is_same_time(again.st_mtim, st.st_mtim))
+	if (fstat(d->fd, &ours) == -1 ||
+	    !is_stale(d->holder, &st, ours.st_mtime))
+		;		/* the lock stays */
+	else if (fd != -1 && is_local(fd)) {
+		if (bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(lock, &st))
 			unlink(lock);
-		else if (r == 1 && rename(lock, unique) == 0 &&
-		    lstat(unique, &again) == 0 &&
-		    (!is_same_file(&again, &st) ||
-		    !is_same_time(again.st_mtim, st.st_mtim)) &&
-		    link(unique, lock) == -1)
-			errno = 0;	/* there is a new one already */
-	}
+	} else if (rename(lock, unique) == 0 && !is_still(unique, &st) &&
+	    link(unique, lock) == -1)
+		errno = 0;	/* there is a new one already */
 	if (fd != -1)
 		close(fd);
 }
