@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <ctype.h>
@@ -144,6 +145,11 @@ confine_more(enum process process)
 
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
 #define SOME_HASH	"$6$0123456789abcdef$"	/* where nobody has one */
+
+enum {
+	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */
+	SASL_SECONDS = 30	/* for each word of saslauthd's */
+};
 
 /* What is known of somebody who wants to come in. */
 struct claim {
@@ -297,7 +303,8 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 	if (pw == NULL || !is_name(pw->pw_name))
 		return 0;
 	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
-	c->entry = c->hash = get_hash(pw, &c->why);
+	c->entry = c->hash = a->saslauthd != NULL ? "" :
+	    get_hash(pw, &c->why);
 	return 1;
 }
 
@@ -311,11 +318,11 @@ why_not(const struct auth *a, const struct claim *c)
 		return a->file == NULL ? "root's" : "root's, or no uid and gid";
 	if (a->root && who->uid == a->uid)
 		return "uid is that of -u";
-	if (c->why == NULL && *c->hash == '\0')
+	if (c->why != NULL || a->saslauthd != NULL)
+		return c->why;
+	if (*c->hash == '\0')
 		return "no hash for it";
-	if (c->why == NULL && !c->plain && strchr("*!", *c->hash) != NULL)
-		return "locked";
-	return c->why;
+	return !c->plain && strchr("*!", *c->hash) != NULL ? "locked" : NULL;
 }
 
 /*
@@ -431,6 +438,46 @@ is_secret(struct auth *a, const struct attempt *t, struct claim *c)
 }
 
 /*
+ * Ask saslauthd: four strings, each behind its length in two octets, go to the
+ * socket of -x, and one such string comes back. OK is the only yes. Where no
+ * whole answer comes, nobody has failed. It is asked of unknown names, too: the
+ * time it takes must not tell them.
+ */
+static enum auth_result
+ask_saslauthd(struct auth *a, const char *name, const struct attempt *t)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct timeval wait = { SASL_SECONDS, 0 };
+	enum auth_result r = AUTH_TROUBLE;
+	unsigned char text[65535];
+	ssize_t len;
+	int fd;
+
+	if (t->mechanism != AUTH_PASS || !is_name(name))
+		return AUTH_NO;
+	errno = 0;
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", a->saslauthd);
+	len = snprintf((char *)text, sizeof(text), "%c%c%s%c%c%s%c%cpop3%c%c",
+	    0, (int)strlen(name), name, 0, (int)strlen(t->secret), t->secret,
+	    0, 4, 0, 0);
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0 &&
+	    connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
+	    send(fd, text, (size_t)len, MSG_NOSIGNAL) == len &&
+	    recv(fd, text, 2, MSG_WAITALL) == 2) {
+		len = text[0] << 8 | text[1];
+		if (recv(fd, text, (size_t)len, MSG_WAITALL) == len)
+			r = len >= 2 && memcmp(text, "OK", 2) == 0 ? AUTH_YES :
+			    AUTH_NO;
+	}
+	complain(a, "-x", a->saslauthd, "no whole answer");
+	close(fd);
+	auth_wipe(text, sizeof(text));
+	return r;
+}
+
+/*
  * Wait for the next full multiple of TRY_SECONDS behind begun. What is left is
  * counted in nanoseconds: rounded, it would tell what the work took.
  */
@@ -467,8 +514,12 @@ verify(struct auth *a, struct attempt *t)
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
 	found = find_account(a, t->user, &c);
 	name = found == 1 ? a->account.name : is_name(t->user) ? t->user : "-";
-	if (found != -1)
-		r = is_secret(a, t, &c) && c.why == NULL ? AUTH_YES : AUTH_NO;
+	if (found != -1 && a->saslauthd != NULL)
+		r = ask_saslauthd(a, name, t);
+	else if (found != -1)
+		r = is_secret(a, t, &c) ? AUTH_YES : AUTH_NO;
+	if (r == AUTH_YES && c.why != NULL)
+		r = AUTH_NO;
 	if (r == AUTH_NO)
 		syslog(LOG_NOTICE, "LOGIN FAILED, user=%s, ip=[%s], "
 		    "reason=%s%s%.*s", name, a->ip, c.why != NULL ? c.why :
@@ -818,15 +869,21 @@ start_root(struct auth *a)
 	return NULL;
 }
 
-/* Is -m a path, with any account, and can the file of -f be had? */
+/* Do the options for accounts fit, and can the file of -f be had? */
 static const char *
 start_accounts(struct auth *a, int pipe)
 {
 	char path[PATH_OCTETS];
+	struct sockaddr_un to;
 	struct claim c;
 	int r;
 
 	errno = 0;
+	if (a->challenge != NULL && (a->file == NULL || a->saslauthd != NULL))
+		return "-a needs -f, and no -x";
+	if (a->saslauthd != NULL && (*a->saslauthd != '/' ||
+	    strlen(a->saslauthd) >= sizeof(to.sun_path)))
+		return complain(a, "-x", a->saslauthd, "no path, or too long");
 	/* before the login any name will do to try -m */
 	if (expand(a->mailbox, pipe ? a->account.name : "u",
 	    pipe ? a->account.home : "/", path) == -1)
@@ -848,8 +905,6 @@ auth_start(struct auth *a, int pipe)
 	a->root = geteuid() == 0;
 	if (getuid() != geteuid() || getgid() != getegid())
 		return "a set-id installation is not supported";
-	if (a->challenge != NULL && a->file == NULL)
-		return "-a needs -f";
 	if (pipe && a->root)
 		return "-p is not for root";
 	if (pw != NULL)

@@ -883,7 +883,7 @@ static void
 usage(void)
 {
 	static const char text[] = "usage: pop3d [-apsV] [-e dir] [-f file] "
-	    "[-m mailbox] [-t seconds] [-u user]";
+	    "[-m mailbox] [-t seconds] [-u user] [-x socket]";
 
 	syslog(LOG_ERR, "%s", text);
 	fprintf(stderr, "%s\n", text);	/* a terminal, or nowhere */
@@ -898,7 +898,7 @@ read_options(struct session *s, int argc, char **argv)
 	int c;
 
 	opterr = 0;
-	while ((c = getopt(argc, argv, "ae:f:m:pst:u:V")) != -1)
+	while ((c = getopt(argc, argv, "ae:f:m:pst:u:Vx:")) != -1)
 		switch (c) {
 		case 'a': s->auth.challenge = s->challenge; break;
 		case 'e': s->auth.empty = optarg; break;
@@ -914,6 +914,7 @@ read_options(struct session *s, int argc, char **argv)
 			s->idle = (unsigned)seconds;
 			break;
 		case 'u': s->auth.user = optarg; break;
+		case 'x': s->auth.saslauthd = optarg; break;
 		case 'V':
 			puts("pop3d " VERSION);
 			exit(0);

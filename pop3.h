@@ -46,7 +46,6 @@ enum {
 				 * RFC 1939, section 7 */
 	TRIES_MAX = 3,		/* failed logins a connection */
 	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
-	VERIFY_SECONDS = 60,	/* for a password, with that wait */
 	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	LOCK_SECONDS = 30,	/* for a lock that others hold */
 	GONE_SECONDS = 60,	/* a dotlock not touched for so long is dead if
@@ -234,6 +233,7 @@ struct account {
 struct auth {
 	/* set by the caller, strings not copied */
 	const char *file;	/* -f, or NULL: the system's accounts */
+	const char *saslauthd;	/* -x, or NULL: hashes say who may */
 	const char *mailbox;	/* -m */
 	const char *empty;	/* -e */
 	const char *user;	/* -u */

@@ -94,6 +94,9 @@ struct shared {
 	int naps, interrupts;
 	int hidden;			/* roles that nobody may look into */
 	int hashes;			/* calls of crypt */
+	char asked[1024];		/* what saslauthd was sent, */
+	int asked_len, nasked;		/* and how often it was */
+	time_t sasl_wait[2];		/* for what it says, and for its ear */
 	char hashed[64];		/* the last one's setting */
 	struct timeval patience;	/* the keeper's, */
 	struct timeval session_patience;	/* and the session's */
@@ -120,7 +123,7 @@ static struct {
 	gid_t gid, egid, sgid, groups[4];
 	int ngroups;
 	char jail[PATH_MAX];
-	int keeper_fd;
+	int session_fd, keeper_fd;
 	struct passwd *pw;	/* accounts, ended by a NULL name */
 	int next_pw;		/* the one that getpwent returns */
 	long long crypt_ns;	/* how long a hash takes */
@@ -370,6 +373,7 @@ fake_socketpair(int domain, int type, int protocol, int p[2])
 		return -1;
 	if (socketpair(domain, type, protocol, p) == -1)
 		return -1;
+	fake.session_fd = p[0];
 	fake.keeper_fd = p[1];
 	return 0;
 }
@@ -378,6 +382,7 @@ fake_socketpair(int domain, int type, int protocol, int p[2])
 static int
 fake_setsockopt(int fd, int level, int what, const void *value, socklen_t len)
 {
+	static const struct timeval soon = { 0, 200000 };
 	const struct timeval *t = value;
 
 	if (fake.on && outcome("setsockopt", 1) == -1)
@@ -386,9 +391,14 @@ fake_setsockopt(int fd, int level, int what, const void *value, socklen_t len)
 	    fd == fake.keeper_fd)
 		sh->patience = *t;
 	else if (level == SOL_SOCKET && what == SO_RCVTIMEO &&
-	    len == sizeof(*t))
+	    len == sizeof(*t) && fd == fake.session_fd)
 		sh->session_patience = *t;
-	return setsockopt(fd, level, what, value, len);
+	else if (what == SO_RCVTIMEO || what == SO_SNDTIMEO) {
+		sh->sasl_wait[what == SO_SNDTIMEO] = t->tv_sec;
+		if (fake.quick)
+			t = &soon;
+	}
+	return setsockopt(fd, level, what, t, len);
 }
 
 /* Children are known by their order: 1 dialogue, 2 verifier, 3 keeper. */
@@ -766,6 +776,7 @@ begin_unit(void)
 	sh->clock.tv_sec = 1000;
 	fake.on = 1;
 	fake.ngroups = 1;
+	fake.session_fd = fake.keeper_fd = -1;
 	ADOPT_ORPHANS();
 }
 
@@ -800,7 +811,7 @@ try_as_is(struct auth *a, char mechanism, const char *user, const char *secret)
 	memset(&t, 'x', sizeof(t));
 	t.mechanism = mechanism;
 	snprintf(t.user, sizeof(t.user), "%s", user);
-	snprintf(t.secret, sizeof(t.secret), "%s", secret);
+	snprintf(t.secret, sizeof(t.secret), "%.*s", FIELD_MAX, secret);
 	return auth_try(a, &t);
 }
 
@@ -1566,6 +1577,245 @@ START_TEST(apop_is_not_for_the_systems_accounts)
 }
 END_TEST
 
+/* ---- saslauthd ---- */
+
+/* One that answers all alike; NULL: never. It ends with end_saslauthd. */
+static pid_t
+start_saslauthd(const char *answer, size_t len)
+{
+	struct sockaddr_un sun;
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+	size_t done;
+	pid_t pid;
+	ssize_t n;
+
+	memset(&sun, 0, sizeof(sun));
+	sun.sun_family = AF_UNIX;
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", in_base("mux"));
+	unlink(sun.sun_path);
+	ck_assert(bind(l, (struct sockaddr *)&sun, sizeof(sun)) == 0);
+	ck_assert(chmod(sun.sun_path, 0777) == 0 && listen(l, 8) == 0);
+	fflush(stdout);
+	if ((pid = fork()) != 0) {
+		ck_assert(pid != -1);
+		close(l);
+		return pid;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	setpgid(0, 0);		/* not one that all_ended waits for */
+	alarm(60);
+	for (;;) {
+		if ((fd = accept(l, NULL, NULL)) == -1)
+			continue;
+		n = read(fd, sh->asked, sizeof(sh->asked));
+		sh->asked_len = (int)n;
+		__sync_fetch_and_add(&sh->nasked, 1);
+		while (answer == NULL)
+			pause();
+		for (done = 0; done < len && n > 0; done += (size_t)n)
+			n = write(fd, answer + done, len - done);
+		close(fd);
+	}
+}
+
+static void
+end_saslauthd(pid_t pid)
+{
+	ck_assert(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
+}
+
+static const struct {
+	const char *answer;
+	int len, padded;	/* with x, to this many octets; 0: as it is */
+	enum auth_result result;
+} sasl[] = {
+	{ "\0\2OK", 4, 0, AUTH_YES }, { "\0\2NO", 4, 0, AUTH_NO },
+	{ "\0\7OK fine", 9, 0, AUTH_YES },
+	{ "\0\12NO failure", 12, 0, AUTH_NO },
+	{ "\0\2Ok", 4, 0, AUTH_NO }, { "\0\2ok", 4, 0, AUTH_NO },
+	{ "\0\2KO", 4, 0, AUTH_NO }, { "\0\3 OK", 5, 0, AUTH_NO },
+	{ "\0\1OK", 4, 0, AUTH_NO }, { "\0\0OK", 4, 0, AUTH_NO },
+	{ "\0\0", 2, 0, AUTH_NO },
+	/* what lies behind the string is none of it */
+	{ "\0\2OKNO", 6, 0, AUTH_YES }, { "\0\2NOOK", 6, 0, AUTH_NO },
+	/* not whole */
+	{ "", 0, 0, AUTH_TROUBLE }, { "\0", 1, 0, AUTH_TROUBLE },
+	{ "\0\2", 2, 0, AUTH_TROUBLE }, { "\0\2O", 3, 0, AUTH_TROUBLE },
+	{ "\0\7OK", 4, 0, AUTH_TROUBLE }, { "\2\0OK", 4, 0, AUTH_TROUBLE },
+	{ "OK", 2, 0, AUTH_TROUBLE }, { "OK\r\n", 4, 0, AUTH_TROUBLE },
+	{ "HTTP/1.1 400 Bad Request\r\n", 26, 0, AUTH_TROUBLE },
+	/* 64 KB */
+	{ "\377\377OK", 4, 65537, AUTH_YES },
+	{ "\377\377NO", 4, 65537, AUTH_NO },
+	{ "\377\377OK", 4, 65536, AUTH_TROUBLE },
+	{ "\0\2NO", 4, 100000, AUTH_NO }
+};
+
+START_TEST(ok_is_the_only_yes_of_saslauthds)
+{
+	static char answer[100000];
+	struct auth a = an_auth(a_file("a:*\n"));
+	size_t len = (size_t)(sasl[_i].padded > 0 ? sasl[_i].padded :
+	    sasl[_i].len);
+	char line[PATH_MAX + 100];
+	pid_t pid;
+
+	memset(answer, 'x', sizeof(answer));
+	memcpy(answer, sasl[_i].answer, (size_t)sasl[_i].len);
+	pid = start_saslauthd(answer, len);
+	a.saslauthd = in_base("mux");
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), sasl[_i].result);
+	end_saslauthd(pid);
+	ck_assert_int_eq(sh->nasked, 1);
+	ck_assert_int_eq(sh->asked_len, 14);
+	ck_assert_mem_eq(sh->asked, "\0\1a\0\1s\0\4pop3\0\0", 14);
+	ck_assert_int_eq(sh->hashes, 0);
+	ck_assert_int_eq(sh->sasl_wait[0], SASL_SECONDS);
+	ck_assert_int_eq(sh->sasl_wait[1], SASL_SECONDS);
+	ck_assert_int_eq(sh->nlines, sasl[_i].result != AUTH_YES);
+	if (sasl[_i].result == AUTH_NO)
+		ck_assert_str_eq(sh->line[0], FAILED("a", "wrong password"));
+	snprintf(line, sizeof(line), "-x %s: no whole answer", a.saslauthd);
+	if (sasl[_i].result == AUTH_TROUBLE)
+		ck_assert(strncmp(sh->line[0], line, strlen(line)) == 0);
+	ck_assert_str_eq(a.account.name, sasl[_i].result == AUTH_YES ? "a" :
+	    "");
+}
+END_TEST
+
+START_TEST(saslauthd_gets_names_and_secrets_as_they_are)
+{
+	static const char *const users[] = { "a", X128, "a@example.org" };
+	struct auth a = an_auth(NULL);
+	char secrets[3][FIELD_MAX + 1], text[200], want[600];
+	pid_t pid = start_saslauthd("\0\2OK", 4);
+	int i, n;
+
+	memset(secrets[0], ':', FIELD_MAX);
+	secrets[0][FIELD_MAX] = '\0';
+	snprintf(secrets[1], sizeof(secrets[1]), "%s", " a:b%s\303\244\n\t ");
+	secrets[2][0] = '\0';
+	a.saslauthd = in_base("mux");
+	for (i = 0; i < 3; i++) {
+		snprintf(text, sizeof(text), "%s\n", users[i]);
+		a.file = a_file(text);
+		ck_assert_int_eq(try_as_is(&a, AUTH_PASS, users[i],
+		    secrets[i]), AUTH_YES);
+		n = snprintf(want, sizeof(want), "%c%c%s%c%c%s%c%cpop3%c%c", 0,
+		    (int)strlen(users[i]), users[i], 0,
+		    (int)strlen(secrets[i]), secrets[i], 0, 4, 0, 0);
+		ck_assert_int_eq(sh->asked_len, n);
+		ck_assert_mem_eq(sh->asked, want, (size_t)n);
+	}
+	end_saslauthd(pid);
+}
+END_TEST
+
+/* The account's own name is what is asked for, and it must be an account. */
+START_TEST(saslauthd_alone_lets_nobody_in)
+{
+	struct auth a = an_auth(a_file("alice\n"));
+	pid_t pid = start_saslauthd("\0\2OK", 4);
+
+	a.saslauthd = in_base("mux");
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "Alice@a", "s"), AUTH_YES);
+	ck_assert_mem_eq(sh->asked, "\0\5alice", 7);
+	/* an unknown name is asked for, too: it takes as long */
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "bob", "s"), AUTH_NO);
+	ck_assert_mem_eq(sh->asked, "\0\3bob", 5);
+	ck_assert_str_eq(sh->line[0], FAILED("bob", "no such account"));
+	ck_assert_int_eq(sh->nasked, 2);
+	/* but nothing that is no name, and nothing but a password */
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "b/b", "s"), AUTH_NO);
+	ck_assert_int_eq(try_as_is(&a, AUTH_APOP, "alice", "s"), AUTH_NO);
+	ck_assert_int_eq(try_as_is(&a, AUTH_NEVER, "alice", "s"), AUTH_NO);
+	ck_assert_int_eq(sh->nasked, 2);
+	ck_assert_int_eq(sh->hashes, 0);
+	end_saslauthd(pid);
+}
+END_TEST
+
+/* Of the system's accounts ids and home count, and no hash and no dates. */
+START_TEST(with_saslauthd_the_systems_hashes_are_not_looked_at)
+{
+	struct auth a = an_auth(NULL);
+	pid_t pid = start_saslauthd("\0\2OK", 4);
+
+	a.saslauthd = in_base("mux");
+	make_system(w_x, w_locked, USER, USER);
+#if HAS_SHADOW
+	system_sp[0].sp_expire = 1;
+#endif
+	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 1);
+	ck_assert_uint_eq(sh->account.uid, USER);
+	ck_assert_str_eq(sh->account.home, "/home/a");
+	ck_assert_int_eq(sh->nlines, 0);
+	make_system(w_x, w_hash, 0, USER);
+	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 0);
+	assert_logged(FAILED("alice", "root's"));
+	make_system(w_x, w_hash, DIALOGUE, USER);
+	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 0);
+	assert_logged(FAILED("alice", "uid is that of -u"));
+	ck_assert_int_eq(sh->hashes, 0);
+	end_saslauthd(pid);
+}
+END_TEST
+
+/* Else fail2ban would shut everybody out. */
+START_TEST(without_saslauthd_nobody_has_failed)
+{
+	struct auth a = an_auth(NULL);
+	pid_t pid = 0;
+	int r;
+
+	make_system(w_x, w_hash, USER, USER);
+	fake.quick = 1;
+	a.seconds = 600;
+	a.saslauthd = in_base("mux");
+	if (_i == 0)	/* never there */
+		a.saslauthd = in_base("no-mux");
+	else {
+		pid = start_saslauthd(NULL, 0);
+		if (_i == 1)	/* gone: its socket is still there */
+			end_saslauthd(pid);
+	}
+	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0), 0);
+	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert(strncmp(sh->line[0], "-x /", 4) == 0);
+	ck_assert(strstr(sh->line[0], strerror(_i == 0 ? ENOENT : _i == 1 ?
+	    ECONNREFUSED : EAGAIN)) != NULL);
+	ck_assert_int_eq(sh->slept, 3000000000LL);
+	if (_i == 2)
+		end_saslauthd(pid);
+	/* without root, too */
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	a.file = a_file("a\n");
+	a.root = 0;
+	a.saslauthd = in_base("no-mux");
+	r = try_as_is(&a, AUTH_PASS, "a", "s");
+	ck_assert_int_eq(r, AUTH_TROUBLE);
+}
+END_TEST
+
+START_TEST(a_socket_that_has_no_place_is_seen_at_the_start)
+{
+	struct auth a = an_auth(a_file("a\n"));
+
+	a.saslauthd = "/run/saslauthd/mux";
+	ck_assert_ptr_null(auth_start(&a, 0));
+	a.challenge = RFC_CHALLENGE;
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.challenge = NULL;
+	a.saslauthd = "/" L64 L64;
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.saslauthd = "mux";
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	a.saslauthd = "";
+	ck_assert_ptr_nonnull(auth_start(&a, 0));
+}
+END_TEST
+
 /* ---- How long a refusal takes ---- */
 
 static const struct {
@@ -1959,7 +2209,7 @@ all_ended(void)
 	pid_t pid;
 
 	while (now_ms() < end) {
-		pid = waitpid(-1, NULL, WNOHANG);
+		pid = waitpid(0, NULL, WNOHANG);
 		if (pid == -1 && errno == ECHILD)
 			return 1;
 		if (pid == 0)
@@ -4394,6 +4644,13 @@ make_suite(void)
 	tcase_add_test(t, the_name_is_the_accounts_and_not_the_one_typed);
 	tcase_add_test(t, an_account_whose_own_name_is_hostile_is_refused);
 	tcase_add_test(t, apop_is_not_for_the_systems_accounts);
+	tcase_add_loop_test(t, ok_is_the_only_yes_of_saslauthds, 0,
+	    COUNT(sasl));
+	tcase_add_test(t, saslauthd_gets_names_and_secrets_as_they_are);
+	tcase_add_test(t, saslauthd_alone_lets_nobody_in);
+	tcase_add_test(t, with_saslauthd_the_systems_hashes_are_not_looked_at);
+	tcase_add_loop_test(t, without_saslauthd_nobody_has_failed, 0, 3);
+	tcase_add_test(t, a_socket_that_has_no_place_is_seen_at_the_start);
 	tcase_add_loop_test(t, a_refusal_comes_at_a_multiple_of_three_seconds,
 	    0, COUNT(holds));
 	tcase_add_test(t, a_refusal_is_not_hurried_by_signals);

@@ -3462,7 +3462,7 @@ START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 	char name[] = "pop3d", option[] = "-x", got[1000];
 	char *argv[] = { name, option, NULL };
 	const char *usage_text = "usage: pop3d [-apsV] [-e dir] [-f file] "
-	    "[-m mailbox] [-t seconds] [-u user]\n";
+	    "[-m mailbox] [-t seconds] [-u user] [-x socket]\n";
 	int pipes[2], status;
 	size_t len = strlen(usage_text);
 	ssize_t n;
