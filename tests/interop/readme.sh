@@ -258,6 +258,51 @@ wait_tries=300 served 'a chroot' '' '' alice@example.net
 END
 fi
 
+if has_all saslauthd saslauthd tcpserver slapd slapadd; then
+	scene saslauthd <<'END'
+install_it
+check 'saslauthd: PAM' paste 'apt-get install -y sasl2-bin'
+tcpserver -HRl0 0 110 /usr/local/sbin/pop3d -x /run/saslauthd/mux &
+served 'saslauthd with PAM'
+fill /var/mail/alice alice:mail
+# Debian's saslauthd remembers who was let in, until it is started again.
+usermod -p '*' alice && service saslauthd restart
+check 'saslauthd: alice is known to PAM no more' \
+    exits 67 curl -sS --user alice:sesame pop3://localhost/
+echo 127.0.0.1 example.net >>/etc/hosts
+mkdir /db
+cat >/slapd.conf <<'X'
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile /slapd.pid
+database mdb
+suffix "dc=example,dc=net"
+directory /db
+access to attrs=userPassword by anonymous auth
+access to * by * read
+X
+slapadd -f /slapd.conf <<'X'
+dn: dc=example,dc=net
+objectClass: dcObject
+objectClass: organization
+o: example
+dc: example
+
+dn: uid=alice,dc=example,dc=net
+objectClass: account
+objectClass: simpleSecurityObject
+uid: alice
+userPassword: sesame
+X
+slapd -f /slapd.conf -h ldap://127.0.0.1:389 -d 0 &
+check 'saslauthd: slapd listens' wait_until listens 389
+check 'saslauthd: LDAP' paste 'ldap_%s'
+served 'saslauthd with LDAP'
+END
+fi
+
 if [ -n "$nspawn" ] && [ -d "$work/archives" ] &&
     has_all fail2ban tcpserver ip; then
 	scene fail2ban <<'END'

@@ -13,7 +13,7 @@
 
 here=tests/interop
 groups='fetchmail mpop getmail mutt curl libraries mailx dialogues
-superservers systems ssh tls frontends banning readme'
+superservers systems ssh tls frontends banning readme saslauthd'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'
