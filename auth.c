@@ -577,12 +577,15 @@ static void
 confine(enum process process)
 {
 	struct rlimit none = { 0, 0 }, files = { FILES, FILES };
+	struct stat st;
 
+	/* who sends the answers to a file wants to find them there */
 	if (confine_more(process) == -1 ||
 	    (process != ONLY_PROCESS &&
 	    setrlimit(RLIMIT_NOFILE, &files) == -1) ||
 	    stop_forks(&none) == -1 ||
 	    (process == DIALOGUE_PROCESS &&
+	    !(fstat(1, &st) == 0 && S_ISREG(st.st_mode)) &&
 	    setrlimit(RLIMIT_FSIZE, &none) == -1))
 		die("cannot confine a process");
 }
@@ -660,7 +663,7 @@ static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 {
 	enum auth_result r = AUTH_NO;
-	int to[2], from[2];
+	int to[2], from[2], status;
 	char answer;
 	pid_t pid;
 
@@ -689,9 +692,11 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	close(to[0]);
 	close(from[1]);
-	priv_wait(pid, pid);
+	status = priv_wait(pid, pid);
 	alarm(0);
-	return r == AUTH_YES;
+	/* it has logged why it could not be confined, and said nothing */
+	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 :
+	    r == AUTH_YES;
 }
 
 int

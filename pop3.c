@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -17,6 +18,20 @@
 #include <stdarg.h>
 
 #include "pop3.h"
+
+/* Close all descriptors from 3 up; -1: that cannot be done at once here. */
+#if defined(__linux__)
+#include <sys/syscall.h>
+#if !defined(SYS_close_range)
+#define SYS_close_range	-1
+#endif
+#define close_rest()	syscall(SYS_close_range, 3U, ~0U, 0U)
+#elif defined(__FreeBSD__) || defined(__DragonFly__) || defined(__NetBSD__) || \
+    defined(__OpenBSD__) || defined(__sun)
+#define close_rest()	(closefrom(3), 0)
+#else
+#define close_rest()	-1
+#endif
 
 enum {
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
@@ -108,6 +123,19 @@ note_end(const struct session *s, const char *how, const char *figures)
 }
 
 /*
+ * End the process, and the lock keeper before it: else that is left to process
+ * 1, which in a container may be tcpserver, and counts it as a child of its own.
+ */
+static void
+leave(struct session *s)
+{
+	close(s->mbox.keeper);
+	alarm(1);
+	wait(NULL);
+	exit(0);
+}
+
+/*
  * Read or write something, within the time there is. RFC 1939, section 3: a
  * session that ends so removes nothing.
  */
@@ -134,7 +162,8 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			    fd == 0 ? NULL : &set, NULL, NULL);
 	}
 	note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
-	exit(0);
+	leave(s);
+	return 0;
 }
 
 static void
@@ -187,8 +216,10 @@ get_line(struct session *s, size_t max)
 		bad |= len > max || memchr(line, '\0', len) != NULL;
 		if (lf != NULL)
 			break;
+		/* what is moved may be half of a password */
+		memmove(s->in, line, len);
+		auth_wipe(s->in + len, s->in_len - len);
 		s->in_len = bad ? 0 : len;
-		memmove(s->in, line, s->in_len);
 		s->in_pos = 0;
 		flush(s);
 		s->in_len += client_io(s, 0, s->in + s->in_len,
@@ -487,25 +518,25 @@ put_mail(struct session *s, const unsigned char *p, size_t len)
 	if (s->out_len + 2 * len > sizeof(s->out) - END_OCTETS)
 		flush(s);
 	for (to = s->out + s->out_len; p < end && s->left > 0; p = next) {
-		if (s->at_line_start && s->in_body && s->lines != ALL_LINES &&
-		    s->lines-- == 0)
-			break;
-		if (s->at_line_start && *p == '.')
-			*to++ = '.';
+		if (s->at_line_start) {
+			if (s->in_body && s->lines != ALL_LINES &&
+			    s->lines-- == 0)
+				break;
+			if (*p == '.')
+				*to++ = '.';
+		}
 		lf = memchr(p, '\n', (size_t)(end - p));
 		next = lf != NULL ? lf + 1 : end;
-		len = (size_t)(next - p) - (lf != NULL);
-		if (lf != NULL && len > 0 && lf[-1] == '\r')
-			len--;
+		len = (size_t)(next - p);
 		memcpy(to, p, len);
-		to += len;
-		s->in_body |= s->at_line_start && len == 0;
-		s->at_line_start = lf != NULL;
 		if (lf != NULL) {
-			memcpy(to, "\r\n", 2);
-			to += 2;
+			len -= len > 1 && lf[-1] == '\r' ? 2 : 1;
+			s->in_body |= s->at_line_start && len == 0;
+			memcpy(to + len, "\r\n", 2);
 			len += 2;
 		}
+		to += len;
+		s->at_line_start = lf != NULL;
 		s->left -= (off_t)len;
 		*s->sent += (long long)len;
 	}
@@ -543,7 +574,7 @@ cmd_retr(struct session *s)
 	if (ok == -1 || s->left < 0) {
 		flush(s);
 		note(s, "mailbox changed under a message");
-		exit(0);
+		leave(s);
 	}
 	memcpy(s->out + s->out_len, ".\r\n", END_OCTETS);
 	s->out_len += END_OCTETS;
@@ -818,12 +849,11 @@ find_client(struct session *s)
 		    strncmp(s->ip, "127.", 4) == 0);
 	}
 	for (name = names; *name != NULL; name++) {
-		if ((value = getenv(*name)) == NULL)
-			continue;
-		snprintf(text, sizeof(text), "%s", value);
+		value = getenv(*name);
+		snprintf(text, sizeof(text), "%s", value != NULL ? value : "");
 		value = text + (*text == '[');
-		if (strcmp(*name, "TCPREMOTEADDR") == 0 &&
-		    strchr(value, ':') == strrchr(value, ':'))
+		/* a single colon is of IPv4, with a port behind it */
+		if (strchr(value, ':') == strrchr(value, ':'))
 			value[strcspn(value, ":")] = '\0';
 		value[strcspn(value, " ]")] = '\0';
 		if (take_address(s, value))
@@ -853,11 +883,13 @@ clean_up(void)
 {
 	struct rlimit none = { 0, 0 };
 	struct sigaction sa = { .sa_handler = SIG_DFL };
+	long limit = sysconf(_SC_OPEN_MAX);
 	sigset_t set;
 	int fd, i;
 
-	for (i = 3; i < 256; i++)
-		close(i);
+	if (close_rest() == -1)
+		for (i = 3; i < 256 || i < limit; i++)
+			close(i);
 	for (i = 0; i < 3; i++) {
 		if (i == 2 ? isatty(i) : fcntl(i, F_GETFD) != -1)
 			continue;
@@ -954,15 +986,19 @@ main(int argc, char **argv)
 	gethostname(host, sizeof(host) - 1);
 	snprintf(s.challenge, sizeof(s.challenge), "<%ld.%lld%09ld@%s>",
 	    (long)getpid(), (long long)t.tv_sec, t.tv_nsec, host);
-	if ((why = auth_start(&s.auth, s.state == PIPE)) != NULL) {
+	why = auth_start(&s.auth, s.state == PIPE);
+	if (why != NULL)
 		syslog(LOG_ERR, "%s", why);
+	else if (s.state != PIPE)
+		in = auth_login(&s.auth, dialogue, &s);
+	if (in == 0)
+		return 0;
+	if (why != NULL || in == -1) {
 		reply(&s, "-ERR [SYS/PERM] the server is not set up");
 		flush(&s);
 		return 1;
 	}
-	if (s.state != PIPE && (in = auth_login(&s.auth, dialogue, &s)) != 1)
-		return in == 0 ? 0 : 1;
 	serve(&s, auth_enter(&s.auth, &s.mbox));
-	mbox_close(&s.mbox);
+	leave(&s);
 	return 0;
 }

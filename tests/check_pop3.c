@@ -24,6 +24,7 @@ static int read_as_told(struct mbox *, const unsigned char **, size_t *);
 static enum mbox_result uid_as_told(struct mbox *, size_t,
     char uid[UID_OCTETS]);
 static long long clock_as_told(void);
+static int no_syscall;		/* as of an old kernel */
 
 /* The program that is run has what is real. */
 #undef syslog
@@ -35,6 +36,7 @@ static long long clock_as_told(void);
 #define mbox_read	read_as_told
 #define mbox_uid	uid_as_told
 #define clock_ms	clock_as_told
+#define syscall(...)	(no_syscall ? -1 : syscall(__VA_ARGS__))
 int pop3_main(int, char **);
 #include "../pop3.c"
 #include "md5.h"
@@ -46,6 +48,7 @@ int pop3_main(int, char **);
 #undef mbox_read
 #undef mbox_uid
 #undef clock_ms
+#undef syscall
 
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -1207,7 +1210,7 @@ START_TEST(an_address_in_the_environment_is_not_mixed_with_another)
 {
 	static const char *const hostile[] = { "::ffff:2001:db8::192.0.2.7",
 	    "::ffff:::ffff:192.0.2.7", "::ffff:192.0.2.7.1", "::ffff:.",
-	    "192.0.2.7:25", "192.0.2.7%eth0" };
+	    "192.0.2.7%eth0" };
 	size_t i;
 	int pair[2];
 
@@ -3342,6 +3345,59 @@ START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 }
 END_TEST
 
+/* Where no call closes all at once, too. */
+START_TEST(each_descriptor_is_closed_where_they_cannot_be_all_at_once)
+{
+	int status;
+	pid_t pid;
+
+	if ((pid = fork()) == 0) {
+		no_syscall = _i;
+		if (fcntl(0, F_DUPFD, 255) != 255 ||
+		    fcntl(0, F_DUPFD, 900) != 900)
+			_exit(9);
+		close(1);
+		clean_up();
+		_exit(fcntl(255, F_GETFD) != -1 || fcntl(900, F_GETFD) != -1 ||
+		    fcntl(3, F_GETFD) != -1 || fcntl(1, F_GETFD) == -1 ||
+		    fcntl(2, F_GETFD) == -1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* That was moved to the front, and wiped there alone. */
+START_TEST(no_half_of_a_password_stays_in_the_buffer)
+{
+	static const char head[] = "USER alice\r\nPASS 0123456789se",
+	    tail[] = "cret\r\n";
+	size_t i;
+	int pipes[2], in = dup(0);
+
+	ck_assert(in != -1 && pipe(pipes) == 0);
+	begin_unit(0);
+	unit.state = AUTHORIZATION;
+	unit.deadline = clock_ms() + 60000;
+	memcpy(unit.in, head, sizeof(head) - 1);
+	unit.in_len = sizeof(head) - 1;
+	get_line(&unit, COMMAND_MAX);
+	ck_assert_int_eq(write(pipes[1], tail, sizeof(tail) - 1), 6);
+	unit.in_pos = 12;
+	ck_assert_int_eq(dup2(pipes[0], 0), 0);
+	ck_assert_str_eq(get_line(&unit, COMMAND_MAX), "PASS 0123456789secret");
+	ck_assert_int_eq(dup2(in, 0), 0);
+	alarm(0);
+	auth_wipe(unit.in, unit.in_pos);
+	for (i = 0; i < sizeof(unit.in); i++)
+		ck_assert_msg(unit.in[i] == '\0', "octet %lu is left",
+		    (unsigned long)i);
+	close(in);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+END_TEST
+
 static int log_to = 1;
 
 static void
@@ -3861,6 +3917,28 @@ START_TEST(list_counts_what_is_sent_of_crlf_and_unterminated_mail)
 }
 END_TEST
 
+/* However high: a directory that a superserver has open leads out of a chroot. */
+START_TEST(descriptors_that_are_left_open_are_closed)
+{
+	const char *dir = make_dir();
+	struct pollfd end;
+	struct peer p;
+	int pair[2], high;
+
+	must(pipe(pair) == 0, "pipe");
+	keep_to_ourselves(pair[0]);
+	must((high = fcntl(pair[1], F_DUPFD, 700)) >= 700, "F_DUPFD");
+	p = start_pipe_session(dir, "three");
+	close(high);
+	close(pair[1]);
+	end.fd = pair[0];
+	end.events = POLLIN;
+	ck_assert_int_eq(poll(&end, 1, 0), 1);
+	quit(&p);
+	close(pair[0]);
+}
+END_TEST
+
 START_TEST(error_texts_do_not_go_to_the_client)
 {
 	const char *dir = make_dir();
@@ -4254,6 +4332,9 @@ add_unit_tests(Suite *suite)
 	    a_client_that_is_lost_is_logged_with_what_was_sent, 0,
 	    COUNT(losses));
 	tcase_add_test(t, a_login_that_s_refuses_is_logged_once);
+	tcase_add_loop_test(t,
+	    each_descriptor_is_closed_where_they_cannot_be_all_at_once, 0, 2);
+	tcase_add_test(t, no_half_of_a_password_stays_in_the_buffer);
 	tcase_add_test(t, a_wrong_option_is_told_to_descriptor_2_and_the_log);
 	tcase_add_loop_test(t,
 	    mail_is_sent_and_counted_up_to_the_line_that_is_wanted, 0,
@@ -4288,6 +4369,7 @@ add_command_tests(Suite *suite)
 	tcase_add_test(t, numbers_stay_after_dele);
 	tcase_add_test(t, digits_with_letters_behind_them_are_no_number);
 	tcase_add_test(t, numbers_beyond_any_integer_are_no_message);
+	tcase_add_test(t, descriptors_that_are_left_open_are_closed);
 	tcase_add_test(t, error_texts_do_not_go_to_the_client);
 	tcase_add_test(t, twenty_wrong_commands_end_a_login);
 	tcase_add_loop_test(t, a_hundred_commands_end_a_login, 0, 2);
