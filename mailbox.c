@@ -1243,39 +1243,53 @@ mbox_seek(struct mbox *m, size_t i)
  * The messages that stay are moved down over the deleted ones, window by
  * window, in place: other programs may have the file open. A window is as many
  * whole messages as WINDOW holds, at least one. At every instant each of them
- * is whole somewhere in the file:
+ * is whole somewhere in the file, behind an empty line:
  *
  * - A window that fits into the gap it moves over lands on deleted messages and
  *   on what is on disk already in its new place. Its source stays whole, and so
- *   do three octets in front of it, LF CR LF: the empty line that makes it a
- *   message, and the end of the line before.
+ *   do two octets in front of it, LF LF. (A CRLF that was there counts only
+ *   behind a "From " line with CRLF, and that line lies in the gap.)
  * - A larger one would land on itself. So it is copied behind the end of the
- *   file first, fsync, and only then moved, fsync. It never lands on another
+ *   mail first, fsync, and only then moved, fsync. It never lands on another
  *   window: that lies behind, and there is a gap in front.
  * - The fsync after each move comes before anything is written over the source
  *   or the copy. The file is cut after the last of them.
  *
+ * Agents append their mail right behind the last octet, so at every instant
+ * what they append after a crash must be a message, too. The file ends as it
+ * did, because what is moved lands in front of the end of what it was; or,
+ * while there is a copy, with an empty line behind that, which is on disk before
+ * the copy is begun; or, once it is cut, with the last message that stays.
+ *
  * A crash leaves what is not moved yet twice, deleted mail, and pieces of both.
  * Somebody who writes to the file without asking for the lock makes it longer
  * than we did: then all behind the old end is one more window, carried along.
- * Between looking and cutting he can still lose; nobody can prevent that.
+ * Between looking and cutting he can still lose; nobody can prevent that. One
+ * who does it again and again ends the UPDATE, or the file would grow for ever.
  *
  * A full disk leaves no room for copies: windows are halved, and single
  * messages that still do not fit are moved without, one at a time, each on disk
  * before the next. A crash then costs one message, or what came since the
  * login, which counts as one; without this, nobody could delete on a full disk,
- * and all new mail would be lost.
+ * and all new mail would be lost. Some file systems need room even for octets
+ * that are there. So such a message is written onto itself first: if that
+ * works, it can be moved.
  */
 #ifndef WINDOW
 #define WINDOW	(16 * 1024 * 1024)
 #endif
 
+enum { STRANGERS_MAX = 8 };	/* times that others may write without a lock */
+
+/* How a step went: errno says why it FAILED, or what is FULL. */
+enum outcome { DONE, GREW, FULL, FAILED };
+
 struct update {
 	struct mbox *m;
-	off_t total;		/* the mail ends here */
-	off_t tail;		/* copies start here */
+	off_t end;		/* of the mail; a copy starts here */
 	off_t size;		/* the file's, as we made it */
 	off_t limit;		/* octets of a window */
+	int strangers;		/* times that others made the file longer */
 };
 
 /* A place in the file, with the list index of what is there or follows. */
@@ -1285,41 +1299,37 @@ struct place {
 };
 
 /*
- * The stretch that stays at or behind p: one message, or what lies between two
- * of the list. p is moved over deleted ones to its start. 0: there is none.
+ * Move p over deleted messages to the next stretch that stays: one message, or
+ * what lies between two of the list. The octets of it, 0: there is none.
  */
-static int
-next_kept(const struct update *u, struct place *p, off_t *end)
+static off_t
+next_kept(const struct update *u, struct place *p)
 {
 	const struct message *msg;
 
 	for (; p->i < u->m->n; p->i++) {
 		msg = &u->m->msg[p->i];
-		*end = msg->offset + msg->length;
-		if (msg->gone || *end <= p->at)
+		if (msg->gone || msg->offset + msg->length <= p->at)
 			continue;
 		if (msg->offset > p->at)
-			*end = msg->offset;
-		else if (msg->deleted) {
-			p->at = *end;
-			continue;
-		}
-		return 1;
+			return msg->offset - p->at;
+		if (!msg->deleted)
+			return msg->offset + msg->length - p->at;
+		p->at = msg->offset + msg->length;
 	}
-	*end = u->total;
-	return p->at < u->total;
+	return u->end > p->at ? u->end - p->at : 0;
 }
 
 /* The octets of the window at p, 0 if nothing is left; *next: what follows. */
 static off_t
 measure(const struct update *u, struct place p, struct place *next)
 {
-	off_t len = 0, end;
+	off_t len = 0, more;
 
-	while (next_kept(u, &p, &end) &&
-	    (len == 0 || len + (end - p.at) <= u->limit)) {
-		len += end - p.at;
-		p.at = end;
+	while ((more = next_kept(u, &p)) > 0 &&
+	    (len == 0 || len + more <= u->limit)) {
+		len += more;
+		p.at += more;
 	}
 	*next = p;
 	return len;
@@ -1341,13 +1351,16 @@ static size_t
 read_kept(struct update *u, struct place *p, off_t *len, size_t have)
 {
 	struct mbox *m = u->m;
-	off_t want, end;
+	off_t want;
 	ssize_t n;
 
-	while (have < MBOX_BUFFER && *len > 0 && next_kept(u, p, &end)) {
-		want = end - p->at < *len ? end - p->at : *len;
+	while (have < MBOX_BUFFER && *len > 0) {
+		want = next_kept(u, p);
+		if (want > *len)
+			want = *len;
 		if (want > (off_t)(MBOX_BUFFER - have))
 			want = (off_t)(MBOX_BUFFER - have);
+		errno = EIO;
 		n = pread(m->fd, m->data + have, (size_t)want, p->at);
 		if (n <= 0)
 			return 0;
@@ -1358,88 +1371,146 @@ read_kept(struct update *u, struct place *p, off_t *len, size_t have)
 	return have;
 }
 
-/*
- * Write the window of len octets at p to *to: down to its place, where a block
- * is read before it is written and never lands on what is still to be read; or,
- * as a copy, behind an empty line at the end. 1: the file has grown without us.
- * -1: errno.
- */
+/* What a short write means, the next one says. */
 static int
-transfer(struct update *u, struct place p, off_t len, off_t *to, int copy)
+write_all(int fd, const void *data, size_t len, off_t at)
 {
-	struct mbox *m = u->m;
-	size_t have = copy ? 2 : 0;
+	const char *p = data;
 	ssize_t n;
 
-	memcpy(m->data, "\n\n", 2);
-	for (; len > 0; have = 0) {
-		if ((have = read_kept(u, &p, &len, have)) == 0)
+	for (; len > 0; len -= (size_t)n, at += n, p += n) {
+		errno = EIO;
+		if ((n = pwrite(fd, p, len, at)) <= 0)
 			return -1;
-		touch(m);
-		if (copy && file_size(m->fd) != u->size)
-			return 1;
-		n = pwrite(m->fd, m->data, have, *to);
-		*to += n > 0 ? n : 0;
-		if (*to > u->size)
-			u->size = *to;
-		if (n != (ssize_t)have) {
-			errno = n == -1 ? errno : ENOSPC;
-			return -1;
-		}
 	}
-	return fsync(m->fd);
+	return 0;
 }
 
-/* -1, and 2 for no space: the file has its old end again, if possible. */
+/*
+ * Have the window of len octets at p on disk at `to`, behind so many line ends.
+ * A block is read before it is written, and what is moved down never lands on
+ * what is still to be read.
+ */
+static enum outcome
+transfer(struct update *u, struct place p, off_t len, size_t line_ends,
+    off_t to)
+{
+	struct mbox *m = u->m;
+	size_t have = line_ends;
+
+	memset(m->data, '\n', have);
+	for (; len > 0; to += (off_t)have, have = 0) {
+		if ((have = read_kept(u, &p, &len, have)) == 0 ||
+		    write_all(m->fd, m->data, have, to) == -1)
+			return FAILED;
+		touch(m);
+	}
+	return fsync(m->fd) == -1 ? FAILED : DONE;
+}
+
+/* Put an empty line at an offset, if none of LF alone is there. */
+static enum outcome
+put_empty_line(struct update *u, off_t at)
+{
+	struct mbox *m = u->m;
+
+	if (at < u->size && pread(m->fd, m->data, 2, at) == 2 &&
+	    memcmp(m->data, "\n\n", 2) == 0)
+		return DONE;
+	if (write_all(m->fd, "\n\n", 2, at) == -1)
+		return FAILED;
+	if (at + 2 > u->size)
+		u->size = at + 2;
+	return fsync(m->fd) == -1 ? FAILED : DONE;
+}
+
+/*
+ * Whether what failed may be cut off at the mail's end: nobody else has made
+ * the file longer. A write that failed has done so over NFS, and what it left
+ * out is zeros; nobody's mail begins with one.
+ */
 static int
+is_our_end(struct update *u, off_t wanted)
+{
+	struct mbox *m = u->m;
+	off_t size = file_size(m->fd);
+
+	m->data[0] = '\0';
+	return size >= u->end && (size <= u->size || (size <= wanted &&
+	    pread(m->fd, m->data, 1, u->size) != -1 && m->data[0] == '\0'));
+}
+
+/* A copy of the window behind the mail. If that fails, it is cut off again. */
+static enum outcome
 copy_window(struct update *u, struct place p, off_t len)
 {
-	off_t to = u->tail;
-	int r = transfer(u, p, len, &to, 1), saved = errno;
+	/* two octets from an even place on are written both or not at all */
+	size_t line_ends = 2 + (size_t)((u->end + len) & 1);
+	off_t end = u->end + (off_t)line_ends + len;
+	int saved;
 
-	if (r == 0)
-		return 0;
-	if (r == 1 || file_size(u->m->fd) != u->size)
-		return 1;
-	if (ftruncate(u->m->fd, u->tail) == -1)
+	if (put_empty_line(u, end) == DONE &&
+	    transfer(u, p, len, line_ends, u->end) == DONE)
+		return DONE;
+	saved = errno;
+	if (!is_our_end(u, end + 2)) {
+		u->strangers++;
+		return GREW;
+	}
+	if (ftruncate(u->m->fd, u->end) == -1)
 		saved = EIO;
-	u->size = u->tail;
+	u->size = u->end;
 	errno = saved;
-	return saved == ENOSPC || saved == EDQUOT ? 2 : -1;
+	return saved == ENOSPC || saved == EDQUOT ? FULL : FAILED;
+}
+
+/* See whether the file is as we made it. If it is longer, all of that stays. */
+static enum outcome
+look(struct update *u)
+{
+	off_t size = file_size(u->m->fd);
+
+	errno = EIO;
+	if (size < u->size)
+		return FAILED;
+	if (size > u->size) {
+		u->end = u->size = size;
+		u->strangers++;
+	}
+	errno = EBUSY;
+	return u->strangers > STRANGERS_MAX ? FAILED : DONE;
 }
 
 /* Move all that stays from p on down to `to`, and cut the file behind it. */
-static int
+static enum outcome
 compact(struct update *u, struct place p, off_t to)
 {
 	struct mbox *m = u->m;
+	enum outcome r;
 	struct place next;
-	off_t len, end;
-	int r;
+	off_t one, len;
 
-	for (;;) {
-		if ((end = file_size(m->fd)) < u->size) {
-			errno = EIO;
-			return -1;
-		}
-		if (end > u->size)	/* somebody's octets, they stay */
-			u->total = u->tail = u->size = end;
-		next_kept(u, &p, &end);
+	while ((r = look(u)) == DONE) {
+		one = next_kept(u, &p);
 		if ((len = measure(u, p, &next)) == 0)
-			break;
-		r = len <= p.at - to - 3 || m->no_copy ? 0 :
-		    copy_window(u, p, len);
-		if (r == 1)
-			continue;
-		if (r == 2) {
-			m->no_copy = len == end - p.at;	/* one message */
-			u->limit = m->no_copy ? 0 : len / 2;
-		} else if (r == -1 || transfer(u, p, len, &to, 0) == -1)
-			return -1;
+			return ftruncate(m->fd, to) == -1 ||
+			    fsync(m->fd) == -1 ? FAILED : DONE;
+		if (len <= p.at - to - 2)
+			r = put_empty_line(u, p.at - 2);
+		else if (m->no_copy)
+			r = transfer(u, p, len, 0, p.at);
 		else
+			r = copy_window(u, p, len);
+		if (r == DONE && (r = transfer(u, p, len, 0, to)) == DONE) {
+			to += len;
 			p = next;
+		} else if (r == FULL) {
+			m->no_copy = len == one;
+			u->limit = m->no_copy ? 0 : len / 2;
+		} else if (r == FAILED)
+			break;
 	}
-	return ftruncate(m->fd, to) == -1 ? -1 : fsync(m->fd);
+	return r;
 }
 
 /* The first message that is to be removed, or m->n. */
@@ -1469,8 +1540,8 @@ mbox_update(struct mbox *m)
 	p.i = first_deleted(m);
 	if (r == MBOX_OK && p.i < m->n) {
 		p.at = m->msg[p.i].offset;
-		u.total = u.tail = u.size = m->octets;
-		if (compact(&u, p, p.at) == -1)
+		u.end = u.size = m->octets;
+		if (compact(&u, p, p.at) == FAILED)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be rewritten");
 	}
 	m->octets = -1;
