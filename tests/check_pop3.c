@@ -51,6 +51,9 @@ int pop3_main(int, char **);
 #undef syscall
 
 #include <sys/ioctl.h>
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
 #include <sys/wait.h>
 
 #include <dirent.h>
@@ -3721,6 +3724,39 @@ START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
 }
 END_TEST
 
+/*
+ * As a person tries it; then without the capability for chroot, for setuid.
+ */
+START_TEST(roots_answers_to_a_file_are_in_it_or_say_why_not)
+{
+#if defined(__linux__)
+	static const unsigned long missing[] = { 0, 18, 7 };
+	const char *dir = make_dir(), *said;
+	struct stat st;
+	int fds[3];
+	size_t len;
+
+	if (getuid() != 0 || stat("/root", &st) == -1 || st.st_uid != 0) {
+		skip("answers to a file", "needs root");
+		return;
+	}
+	write_file(dir, "commands", "QUIT\r\n", 6);
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	must(_i == 0 || prctl(PR_CAPBSET_DROP, missing[_i], 0, 0, 0) == 0,
+	    "prctl");
+	fds[0] = open(in_dir(dir, "commands"), O_RDONLY);
+	fds[1] = fds[2] = open(in_dir(dir, "answers"), O_WRONLY | O_CREAT,
+	    0600);
+	must(fds[0] != -1 && fds[1] != -1, "open");
+	ck_assert_int_eq(wait_for(run_program(dir, "-f users -u 54321:54321 "
+	    "-e /root", fds, 1), PATIENCE), _i > 0);
+	said = read_file(in_dir(dir, "answers"), &len);
+	ck_assert_str_eq(said, _i > 0 ? "-ERR [SYS/PERM] the server is not "
+	    "set up\r\n" : "+OK pop3d ready\r\n+OK bye\r\n");
+#endif
+}
+END_TEST
+
 START_TEST(a_pipe_is_not_for_root)
 {
 	const char *dir = make_dir();
@@ -4423,6 +4459,8 @@ add_start_tests(Suite *suite)
 	    COUNT(wrong_options));
 	tcase_add_loop_test(t, what_cannot_be_set_up_is_one_err_and_exit_1, 0,
 	    COUNT(misfits));
+	tcase_add_loop_test(t, roots_answers_to_a_file_are_in_it_or_say_why_not,
+	    0, 3);
 	tcase_add_test(t, a_pipe_is_not_for_root);
 	tcase_add_test(t, the_version_is_told);
 	suite_add_tcase(suite, t);
