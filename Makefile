@@ -108,7 +108,7 @@ tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
 $(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h built-with
 
 $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
-	tests/fuzz/stand_ins.h tests/lines.h $(FUZZ_OBJECTS) built-with
+	tests/fuzz/stand_ins.h tests/fuzz/md5.h tests/lines.h $(FUZZ_OBJECTS) built-with
 
 $(REPLAYS): tests/fuzz/replay.o
 
