@@ -184,6 +184,17 @@ check 'systemd: a wrong password is refused' \
     exits 67 curl -sS --user alice:wrong pop3://localhost/
 check 'systemd: exposure is below 3' eval 'systemd-analyze security \
     pop3d@1.service | tail -n 1 | grep "level for.*: [0-2][.]"'
+# What the text says about mail in homes, and the whole of -m there.
+sed -i -e 's|^ExecStart=.*|& -m %%h/mail|' -e 's|ProtectHome=yes|ProtectHome=no|' \
+    -e 's|^ReadWritePaths=.*|ReadWritePaths=/home|' \
+    -e 's|^CapabilityBounding.*|& CAP_DAC_READ_SEARCH|' \
+    /etc/systemd/system/pop3d@.service
+chmod 700 /home/alice && fill /home/alice/mail alice:alice
+systemctl daemon-reload
+check 'systemd: mail in a home that is closed' \
+    session pop3://localhost alice
+check 'systemd: with a dotlock, too' \
+    exits 1 eval 'journalctl -t pop3d | grep "kernel locks only"'
 END
 fi
 
