@@ -318,6 +318,8 @@ if [ -n "$nspawn" ] && [ -d "$work/archives" ] &&
     has_all fail2ban tcpserver ip; then
 	scene fail2ban <<'END'
 install_it
+# Recommended by fail2ban: where it is, no backend means files.
+apt-get install -y python3-pyinotify >/pyinotify 2>&1
 check 'fail2ban: its file' paste jail.d/pop3d.conf
 check 'fail2ban: it is started' paste 'service fail2ban'
 check 'fail2ban: it runs' \

@@ -43,7 +43,7 @@ unpack()
 		    dpkg -x ${p}_*.deb $p) >/dev/null 2>&1
 	done
 	mkdir -p "$work/archives/partial"
-	for p in xinetd openbsd-inetd python3-systemd; do
+	for p in xinetd openbsd-inetd python3-systemd python3-pyinotify; do
 		apt-get -qq -y -o Dir::Cache::archives="$work/archives" \
 		    -o Debug::NoLocking=1 --download-only install $p
 	done >"$work/archives/out" 2>&1 || rm -r "$work/archives"
