@@ -179,6 +179,10 @@ tests/stress_tool: tests/stress_tool.c built-with
 interop: pop3d
 	sh tests/interop/run.sh
 
+# README's first two commands in fresh folders of Debian; for root, minutes.
+fresh:
+	sh tests/fresh.sh
+
 # Compared with popa3d where that is installed.
 bench: pop3d
 	sh tests/bench.sh

@@ -464,7 +464,7 @@ ask_saslauthd(struct auth *a, const char *name, const struct attempt *t)
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) == 0 &&
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) == 0 &&
 	    connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 &&
-	    send(fd, text, (size_t)len, MSG_NOSIGNAL) == len &&
+	    write(fd, text, (size_t)len) == len &&
 	    recv(fd, text, 2, MSG_WAITALL) == 2) {
 		len = text[0] << 8 | text[1];
 		if (recv(fd, text, (size_t)len, MSG_WAITALL) == len)

@@ -59,7 +59,7 @@ grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|ato[il]l?|strto[a-z]+|gets|al
 report "calls that are not used here" "$tmp/out"
 
 # Not in glibc 2.31, musl, a BSD or illumos, one or the other.
-grep -nE '\b(v?dprintf|v?asprintf|strl(cpy|cat)|mempcpy|memr?mem|memrchr|strchrnul|strcasestr|strsep|strndupa?|explicit_bzero|reallocarray|timegm|open_memstream|getline|getdelim|v?(err|warn)x?|getprogname|closefrom|pipe2|accept4|dup3|ppoll|getrandom|arc4random|set(re|res)[ug]id|sig(timed)?wait(info)?|qsort_r|secure_getenv)\(' \
+grep -nE '\b(v?dprintf|v?asprintf|strl(cpy|cat)|mempcpy|memr?mem|memrchr|strchrnul|strcasestr|strsep|strndupa?|explicit_bzero|reallocarray|timegm|open_memstream|getline|getdelim|v?(err|warn)x?|getprogname|closefrom|pipe2|accept4|dup3|ppoll|getrandom|arc4random|set(re|res)[ug]id|sig(timed)?wait(info)?|qsort_r|secure_getenv)\(|\bMSG_NOSIGNAL\b|\bNAME_MAX\b' \
     $all > "$tmp/out"
 report "calls that one of the systems lacks" "$tmp/out"
 
