@@ -774,6 +774,7 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 		close(0);
 		close(1);
 		close(m->fd);
+		close(m->index);
 		close(pair[0]);
 		priv_drop(a->account.uid, gid, ".");
 		closelog();
@@ -784,32 +785,7 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	return pid == -1 ? -1 : 0;
 }
 
-/* Open the mailbox once, with the user's ids, and drop everything else. */
-static enum mbox_result
-priv_enter(struct auth *a, struct mbox *m, const char *path)
-{
-	const struct account *who = &a->account;
-	enum mbox_result r;
-	int saved;
-
-	if (setgroups(1, &who->gid) == -1 || setegid(who->gid) == -1 ||
-	    seteuid(who->uid) == -1)
-		die("cannot become the user");
-	r = mbox_open(m, path, who->uid);
-	if (seteuid(0) == -1 || setegid(0) == -1)
-		die("cannot become root again");
-	if (r == MBOX_OK && m->fd != -1 && priv_start_keeper(a, m) == -1) {
-		m->why = "has no lock keeper";
-		r = MBOX_TEMP;
-	}
-	saved = errno;
-	priv_drop(who->uid, who->gid, a->empty);
-	confine(SESSION_PROCESS);
-	errno = saved;
-	return r;
-}
-
-/* Build a mailbox's path from -m. -1: it is unknown, empty or too long. */
+/* Build a path from -m or -i. -1: it is unknown, empty or too long. */
 static int
 expand(const char *p, const char *name, const char *home,
     char path[PATH_OCTETS])
@@ -832,17 +808,55 @@ expand(const char *p, const char *name, const char *home,
 	return len == 0 ? -1 : 0;
 }
 
+/* Open the mailbox, and the index if there is to be one, with the user's ids. */
+static enum mbox_result
+open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
+{
+	const struct account *who = &a->account;
+	enum mbox_result r;
+	char path[PATH_OCTETS];
+
+	if (expand(a->mailbox, who->name, who->home, path) == -1) {
+		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
+		    who->name);
+		path[0] = '\0';
+	}
+	r = mbox_open(m, path, uid);
+	if (r == MBOX_OK && m->fd != -1 && a->index != NULL &&
+	    expand(a->index, who->name, who->home, path) == 0)
+		mbox_index(m, path, uid);
+	return r;
+}
+
+/* Open the mailbox once, with the user's ids, and drop everything else. */
+static enum mbox_result
+priv_enter(struct auth *a, struct mbox *m)
+{
+	const struct account *who = &a->account;
+	enum mbox_result r;
+	int saved;
+
+	if (setgroups(1, &who->gid) == -1 || setegid(who->gid) == -1 ||
+	    seteuid(who->uid) == -1)
+		die("cannot become the user");
+	r = open_mailbox(a, m, who->uid);
+	if (seteuid(0) == -1 || setegid(0) == -1)
+		die("cannot become root again");
+	if (r == MBOX_OK && m->fd != -1 && priv_start_keeper(a, m) == -1) {
+		m->why = "has no lock keeper";
+		r = MBOX_TEMP;
+	}
+	saved = errno;
+	priv_drop(who->uid, who->gid, a->empty);
+	confine(SESSION_PROCESS);
+	errno = saved;
+	return r;
+}
+
 enum mbox_result
 auth_enter(struct auth *a, struct mbox *m)
 {
-	char path[PATH_OCTETS];
-
-	if (expand(a->mailbox, a->account.name, a->account.home, path) == -1) {
-		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
-		    a->account.name);
-		path[0] = '\0';
-	}
-	return a->root ? priv_enter(a, m, path) : mbox_open(m, path, getuid());
+	return a->root ? priv_enter(a, m) : open_mailbox(a, m, getuid());
 }
 
 /* ---- Start ---- */
@@ -874,26 +888,37 @@ start_root(struct auth *a)
 	return NULL;
 }
 
+/* Is there a path in an option, with any account? Before the login any will do. */
+static const char *
+start_path(struct auth *a, const char *option, const char *value, int pipe)
+{
+	char path[PATH_OCTETS];
+
+	errno = 0;
+	return expand(value, pipe ? a->account.name : "u",
+	    pipe ? a->account.home : "/", path) == 0 ? NULL :
+	    complain(a, option, value, "not / or %h first, "
+	    "an unknown %, no name or home for it, or too long");
+}
+
 /* Do the options for accounts fit, and can the file of -f be had? */
 static const char *
 start_accounts(struct auth *a, int pipe)
 {
-	char path[PATH_OCTETS];
+	const char *why = start_path(a, "-m", a->mailbox, pipe);
 	struct sockaddr_un to;
 	struct claim c;
 	int r;
 
-	errno = 0;
 	if (a->challenge != NULL && (a->file == NULL || a->saslauthd != NULL))
 		return "-a needs -f, and no -x";
 	if (a->saslauthd != NULL && (*a->saslauthd != '/' ||
 	    strlen(a->saslauthd) >= sizeof(to.sun_path)))
 		return complain(a, "-x", a->saslauthd, "no path, or too long");
-	/* before the login any name will do to try -m */
-	if (expand(a->mailbox, pipe ? a->account.name : "u",
-	    pipe ? a->account.home : "/", path) == -1)
-		return complain(a, "-m", a->mailbox, "not / or %h first, "
-		    "an unknown %, no name or home for it, or too long");
+	if (why == NULL && a->index != NULL)
+		why = start_path(a, "-i", a->index, pipe);
+	if (why != NULL)
+		return why;
 	if (pipe || a->file == NULL)
 		return pipe || a->root ? NULL : "not root, and no -f";
 	r = find_in_file(a, NULL, &c);

@@ -524,21 +524,15 @@ static const struct {
 	const char *start;	/* in the order of their first letters */
 	int what;
 } header_lines[] = {
-	{ "Content-Length:", UNSTABLE },
-	{ "Date:", EARLY },
-	{ "Delivered-To:", ALWAYS },
-	{ "Lines:", UNSTABLE },
-	{ "Message-ID:", EARLY | MESSAGE_ID },
-	{ "Received:", RECEIVED },
+	{ "Content-Length:", UNSTABLE }, { "Date:", EARLY },
+	{ "Delivered-To:", ALWAYS }, { "Lines:", UNSTABLE },
+	{ "Message-ID:", EARLY | MESSAGE_ID }, { "Received:", RECEIVED },
 	{ "Status:", UNSTABLE },
 	{ "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
 	    SUBJECT },
-	{ "X-Delivery-ID:", ALWAYS | CAPITAL },
-	{ "X-IMAP:", UNSTABLE | FOLDER },
-	{ "X-IMAPbase:", UNSTABLE | FOLDER },
-	{ "X-Keywords:", UNSTABLE },
-	{ "X-Status:", UNSTABLE },
-	{ "X-UID:", UNSTABLE }
+	{ "X-Delivery-ID:", ALWAYS | CAPITAL }, { "X-IMAP:", UNSTABLE | FOLDER },
+	{ "X-IMAPbase:", UNSTABLE | FOLDER }, { "X-Keywords:", UNSTABLE },
+	{ "X-Status:", UNSTABLE }, { "X-UID:", UNSTABLE }
 };
 #define N_HEADER_LINES	(sizeof(header_lines) / sizeof(*header_lines))
 
@@ -787,6 +781,7 @@ end_message(struct scan *s)
 		body = new.size - s->header;
 	}
 	new.body = (uint32_t)body;
+	new.crlf = (unsigned)s->crlf & 1;
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
 		snprintf(number, sizeof(number), "%lld", (long long)body);
 		md5_update(&s->wide, number, strlen(number));
@@ -824,10 +819,10 @@ begin_message(struct scan *s)
 static int
 is_start(const struct scan *s, const unsigned char *p)
 {
-	if (s->state == BEFORE)
+	if (s->state == BEFORE && s->found == 0)
 		return strncmp((const char *)p, "From ", 5) == 0;
-	return s->state == BODY && *p == 'F' && is_after_empty(p, s->crlf) &&
-	    is_from(p);
+	return (s->state == BODY || s->state == BEFORE) && *p == 'F' &&
+	    is_after_empty(p, s->crlf) && is_from(p);
 }
 
 /* Take a line, or a piece of a long one; has_end: the last, or all of it. */
@@ -879,19 +874,14 @@ scan_lines(struct scan *s)
 	}
 }
 
-/*
- * Append the messages of the file to the list, and remember what the file
- * looked like before it was read.
- */
+/* Remember what the file looks like before it is read. */
 static enum mbox_result
-scan(struct mbox *m)
+take_figures(struct mbox *m)
 {
 	static const struct timespec tick = { 0, 20000000 };
-	struct scan s = { .m = m, .first = m->n };
 	struct timespec now;
 	struct stat st;
 	long long age;
-	int r = 0;
 
 	m->octets = -1;
 	if (fstat(m->fd, &st) == -1)
@@ -905,10 +895,25 @@ scan(struct mbox *m)
 	m->young = age < 2000;
 	if (age < 20)		/* let the clock tick: the next change shows */
 		nanosleep(&tick, NULL);
-	m->more = 0;
 	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
-	go_to(m, 0);
-	while (!s.end && (r = fill(m)) > 0)
+	return MBOX_OK;
+}
+
+/*
+ * Append to the list, which has all from message first on, the messages of the
+ * file from there to m->octets. If that fails the list is cut to first.
+ */
+static enum mbox_result
+scan_from(struct mbox *m, off_t from, size_t first, int crlf)
+{
+	struct scan s = { .m = m, .first = first, .found = from > 0, .crlf = crlf };
+	int r = 1;
+
+	go_to(m, from);
+	/* then an empty line must be in front, as far as is_after_empty looks */
+	if (from > 0 && pread(m->fd, m->data + MBOX_BEFORE - 3, 3, from - 3) != 3)
+		r = -1;
+	while (!s.end && r > 0 && (r = fill(m)) > 0)
 		scan_lines(&s);
 	if (r == -1 || (!s.end && !is_at_end(m)))
 		s.result = fail(m, MBOX_TEMP, "mailbox cannot be read");
@@ -917,10 +922,21 @@ scan(struct mbox *m)
 	if (s.result == MBOX_OK)
 		finish_ids(&s);
 	else {
-		m->n = s.first;
+		m->n = first;
 		m->octets = -1;
 	}
 	return s.result;
+}
+
+/* Append all messages of the file to the list. */
+static enum mbox_result
+scan(struct mbox *m)
+{
+	enum mbox_result r = take_figures(m);
+
+	m->more = 0;
+	m->unseen = 0;
+	return r == MBOX_OK ? scan_from(m, 0, m->n, 0) : r;
 }
 
 /* ---- Sorting, repeats and matching ---- */
@@ -1083,6 +1099,129 @@ renew(struct mbox *m)
 	return r;
 }
 
+/* ---- The index: what a scan found, for the next login ---- */
+
+/*
+ * The head of the file. Behind it stands the list, as it is in memory; the magic
+ * says how that is, and gets another number when a scan finds something else.
+ * Nothing in an index is trusted: it may be old, torn, or anybody's work.
+ */
+enum { MAGIC, SUM, COUNT, DEVICE, INODE, OCTETS, MODIFIED, MODIFIED_NS,
+	CHANGED, CHANGED_NS, HEAD };
+#define INDEX_MAGIC (0x706f703364310000u | sizeof(long) << 8 | \
+	sizeof(struct message))
+
+/* The head that goes with the list and the mailbox as they are. */
+static void
+describe(const struct mbox *m, uint64_t head[HEAD])
+{
+	const uint64_t now[HEAD] = { INDEX_MAGIC, 0, m->n, m->dot.dev,
+	    m->dot.ino, (uint64_t)m->octets,
+	    (uint64_t)m->modified.tv_sec, (uint64_t)m->modified.tv_nsec,
+	    (uint64_t)m->changed.tv_sec, (uint64_t)m->changed.tv_nsec };
+	const unsigned char *p = (const unsigned char *)m->msg;
+	uint64_t word;
+	size_t i;
+
+	memcpy(head, now, sizeof(now));
+	for (i = 0; i < m->n * sizeof(*m->msg); i += sizeof(word)) {
+		memcpy(&word, p + i, sizeof(word));
+		head[SUM] = (head[SUM] ^ word) * 0x9e3779b97f4a7c15u;
+		head[SUM] ^= head[SUM] >> 32;
+	}
+}
+
+/*
+ * Write the list from a message on, whose like is not in the index, and the head
+ * last: until that is there, the old one is right or its sum is wrong. If it
+ * cannot be written, the next login scans again.
+ */
+static void
+save(const struct mbox *m, size_t from)
+{
+	size_t len = (m->n - from) * sizeof(*m->msg);
+	uint64_t head[HEAD];
+
+	if (m->index == -1 || m->young || m->more)
+		return;
+	describe(m, head);
+	(void)(pwrite(m->index, m->msg + from, len, (off_t)(sizeof(head) +
+	    from * sizeof(*m->msg))) == (ssize_t)len &&
+	    pwrite(m->index, head, sizeof(head), 0) == sizeof(head));
+}
+
+/*
+ * Append the messages from number i to an offset to the list once more. Whether
+ * the first of them is as it was.
+ */
+static int
+scan_again(struct mbox *m, size_t i, off_t end, size_t first)
+{
+	const struct message was = m->msg[i];
+	size_t n = m->n;
+
+	m->octets = end;
+	return scan_from(m, was.offset, first, i == 0 || m->msg[i - 1].crlf) ==
+	    MBOX_OK && m->n > n &&
+	    memcmp(&m->msg[n], &was, offsetof(struct message, body) +
+	    sizeof(was.body)) == 0;
+}
+
+/* Read the list from behind the head, without marks: 0 if it can be none. */
+static int
+read_list(struct mbox *m, const uint64_t head[HEAD])
+{
+	size_t n = head[COUNT] <= MESSAGES_MAX ? (size_t)head[COUNT] : 0;
+	struct message *msg = realloc(m->msg, (n + 64) * sizeof(*msg));
+	off_t at = 0;
+
+	if (msg == NULL)
+		return 0;
+	m->msg = msg;
+	m->room = n + 64;
+	if (pread(m->index, msg, n * sizeof(*msg), HEAD * sizeof(*head)) !=
+	    (ssize_t)(n * sizeof(*msg)))
+		return 0;
+	for (m->n = n; msg < m->msg + n; at = msg->offset + msg->length, msg++) {
+		if (msg->offset < at || msg->length < 5 ||
+		    msg->length > m->octets - msg->offset || msg->size < 2 ||
+		    msg->size / 2 - 2 > msg->length)
+			return 0;
+		msg->deleted = msg->gone = 0;
+	}
+	return 1;
+}
+
+/*
+ * Take the list from the index: as it is, if the mailbox is what it was. If that
+ * has only grown, the last message and what follows are scanned: so it is seen
+ * whether that one ended there, and what is before it is looked over when it is
+ * sent. UPDATE scans all again in any case, as if the file were young.
+ */
+static int
+recall(struct mbox *m)
+{
+	uint64_t head[HEAD], now[HEAD];
+
+	if (m->index == -1 || take_figures(m) != MBOX_OK ||
+	    pread(m->index, head, sizeof(head), 0) != sizeof(head) ||
+	    !read_list(m, head))
+		return 0;
+	describe(m, now);
+	if (memcmp(head, now, OCTETS * sizeof(*head)) != 0)
+		return 0;
+	if (memcmp(head, now, sizeof(head)) != 0) {
+		if (head[OCTETS] >= now[OCTETS] || m->n < 2)
+			return 0;	/* the first one may be hidden */
+		m->unseen = --m->n;
+		if (!scan_again(m, m->unseen, m->octets, 0))
+			return 0;
+		save(m, m->unseen);
+	}
+	m->young = 1;
+	return 1;
+}
+
 /* ---- Opening and reading ---- */
 
 /*
@@ -1125,7 +1264,7 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 {
 	memset(m, 0, offsetof(struct mbox, data));
 	m->keeper = NO_KEEPER;
-	m->dot.fd = -1;
+	m->dot.fd = m->index = -1;
 	m->why = "";
 	go_to(m, 0);
 	m->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
@@ -1138,9 +1277,32 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 	    MBOX_TEMP : MBOX_PERM, "mailbox cannot be opened");
 }
 
+/* Nothing but an index is written to: a new one has no octets, or begins with 0. */
+void
+mbox_index(struct mbox *m, const char *path, uid_t owner)
+{
+	uint64_t magic = 0;
+	struct stat st;
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		return;
+	m->index = fd;
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_uid != owner ||
+	    st.st_nlink != 1 || (st.st_dev == m->dot.dev &&
+	    st.st_ino == m->dot.ino) || pread(fd, &magic, sizeof(magic), 0) == -1 ||
+	    (magic != 0 && (magic ^ INDEX_MAGIC) >> 16 != 0)) {
+		close(fd);
+		m->index = -1;
+	}
+}
+
 void
 mbox_close(struct mbox *m)
 {
+	if (m->index != -1)
+		close(m->index);
 	if (m->fd != -1)
 		close(m->fd);
 	if (m->keeper >= 0)
@@ -1155,7 +1317,11 @@ mbox_load(struct mbox *m)
 
 	if (m->fd == -1 || (r = lock(m)) != MBOX_OK)
 		return r;
-	r = scan(m);
+	if (!recall(m)) {
+		m->n = 0;
+		if ((r = scan(m)) == MBOX_OK)
+			save(m, 0);
+	}
 	unlock(m);
 	return r;
 }
@@ -1211,16 +1377,36 @@ mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 	return 0;
 }
 
+/*
+ * See all of a message that nobody has seen since the index was written, and
+ * that the next one still starts behind it.
+ */
+static enum mbox_result
+look_over(struct mbox *m, size_t i)
+{
+	off_t octets = m->octets, end = m->msg[i + 1].offset + FROM_MAX;
+	size_t n = m->n;
+
+	if (!scan_again(m, i, end < octets ? end : octets, n))
+		octets = -1;	/* the list is of no file any more */
+	m->n = n;
+	m->octets = octets;
+	return renew(m);
+}
+
 enum mbox_result
 mbox_seek(struct mbox *m, size_t i)
 {
 	enum mbox_result r = renew(m);
-	const struct message *msg = &m->msg[i];
+	const struct message *msg;
 	const unsigned char *p, *lf;
 	size_t len;
 
+	if (r == MBOX_OK && i < m->unseen)
+		r = look_over(m, i);
 	if (r != MBOX_OK)
 		return r;
+	msg = &m->msg[i];	/* not before: the list may have moved */
 	if (msg->gone)
 		return MBOX_GONE;
 	m->current = i;

@@ -915,7 +915,7 @@ static void
 usage(void)
 {
 	static const char text[] = "usage: pop3d [-apsV] [-e dir] [-f file] "
-	    "[-m mailbox] [-t seconds] [-u user] [-x socket]";
+	    "[-i index] [-m mailbox] [-t seconds] [-u user] [-x socket]";
 
 	syslog(LOG_ERR, "%s", text);
 	fprintf(stderr, "%s\n", text);	/* a terminal, or nowhere */
@@ -930,11 +930,12 @@ read_options(struct session *s, int argc, char **argv)
 	int c;
 
 	opterr = 0;
-	while ((c = getopt(argc, argv, "ae:f:m:pst:u:Vx:")) != -1)
+	while ((c = getopt(argc, argv, "ae:f:i:m:pst:u:Vx:")) != -1)
 		switch (c) {
 		case 'a': s->auth.challenge = s->challenge; break;
 		case 'e': s->auth.empty = optarg; break;
 		case 'f': s->auth.file = optarg; break;
+		case 'i': s->auth.index = optarg; break;
 		case 'm': s->auth.mailbox = optarg; break;
 		case 'p': s->state = PIPE; break;
 		case 's': s->need_tls = 1; break;

@@ -100,6 +100,7 @@ struct message {
 	unsigned ordinal:24;	/* among those with the same hash, from 1 */
 	unsigned deleted:1;	/* named by DELE */
 	unsigned gone:1;	/* no longer in the file, offset is void */
+	unsigned crlf:1;	/* its "From " line ends so */
 };
 
 /* A dotlock: <mailbox>.lock in the working directory. */
@@ -124,6 +125,7 @@ enum { NO_KEEPER = -1, LOST_KEEPER = -2 };
 struct mbox {
 	int fd;			/* -1: no mailbox, hence no messages; its offset
 				 * stays 0: only pread and pwrite are used */
+	int index;		/* the file of -i, or -1 */
 	int keeper;		/* socket to the lock keeper, or as above */
 	struct dotlock dot;
 	int no_dotlock;		/* none can be made here: the kernel's alone */
@@ -133,6 +135,7 @@ struct mbox {
 
 	struct message *msg;	/* n are shown; room for room of them */
 	size_t n, room;
+	size_t unseen;		/* the first ones are known by the index alone */
 	int numbered;		/* ordinals are filled in */
 	int more;		/* the file has more than MESSAGES_MAX */
 	int no_copy;		/* UPDATE went without copies: disk full */
@@ -158,6 +161,13 @@ struct mbox {
  * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
  */
 enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
+
+/*
+ * Open the index of an opened mailbox, or make it, with the ids the process has:
+ * mbox_load takes from it what it need not read, and writes it. Without one, for
+ * whatever reason, all goes the same way, but slower.
+ */
+void mbox_index(struct mbox *m, const char *path, uid_t owner);
 void mbox_close(struct mbox *m);
 
 /*
@@ -235,6 +245,7 @@ struct auth {
 	const char *file;	/* -f, or NULL: the system's accounts */
 	const char *saslauthd;	/* -x, or NULL: hashes say who may */
 	const char *mailbox;	/* -m */
+	const char *index;	/* -i, or NULL */
 	const char *empty;	/* -e */
 	const char *user;	/* -u */
 	const char *ip;		/* the client's address, for the log */

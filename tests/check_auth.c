@@ -1941,6 +1941,41 @@ START_TEST(the_mailbox_template_is_expanded)
 }
 END_TEST
 
+/* %u and %h are the account's; a wrong path is an error at the start. */
+START_TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
+{
+	static struct mbox m;
+	char template[4096], text[1024];
+	struct stat st;
+	struct auth a;
+
+	make_dirs();
+	fake.uid = fake.euid = getuid();
+	fake.gid = fake.egid = getgid();
+	if (fake.uid == 0)
+		fake.uid = fake.euid = USER;
+	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n",
+	    in_base("home"));
+	a = an_auth(a_file(text));
+	a.mailbox = "%h/mbox";
+	a.index = "%h/%x";
+	ck_assert_ptr_nonnull(strstr(auth_start(&a, 0), "-i %h/%x"));
+	snprintf(template, sizeof(template), "%%h/%%u.index");
+	a.index = template;
+	ck_assert_ptr_null(auth_start(&a, 0));
+	write_file(in_base("home/mbox"), mail, strlen(mail), 0600);
+	write_file(in_base("home/alice.index"), "", 0, 0600);
+	if (getuid() == 0)
+		ck_assert(chown(in_base("home/mbox"), USER, USER) == 0 &&
+		    chown(in_base("home/alice.index"), USER, USER) == 0);
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert_int_eq(auth_enter(&a, &m), MBOX_OK);
+	ck_assert_int_eq(fstat(m.index, &st), 0);
+	ck_assert(st.st_uid == fake.uid);
+	mbox_close(&m);
+}
+END_TEST
+
 /* An empty maildrop would make a client forget what it knows. */
 START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
 {
@@ -4659,6 +4694,8 @@ make_suite(void)
 
 	t = tcase_create("options");
 	tcase_add_checked_fixture(t, begin_unit, end_unit);
+	tcase_add_test(t,
+	    the_index_is_made_where_i_says_and_belongs_to_the_user);
 	tcase_add_loop_test(t, the_mailbox_template_is_expanded, 0,
 	    COUNT(templates));
 	tcase_add_loop_test(t, a_path_that_cannot_be_built_is_no_empty_maildrop,

@@ -575,7 +575,7 @@ setup(void)
 	empty_directory();
 	snprintf(path, sizeof(path), "%s/mbox", dir);
 	file.len = 0;
-	box.fd = box.keeper = -1;
+	box.fd = box.keeper = box.index = -1;
 	box.msg = NULL;
 }
 
@@ -3464,6 +3464,596 @@ START_TEST(a_read_that_fails_at_once_is_trouble_that_passes)
 }
 END_TEST
 
+/* ---- The index ---- */
+
+enum { HEAD_OCTETS = HEAD * 8 };
+
+static char index_path[PATH_MAX + 300];
+
+/* The octets of the index; none if there is no file. */
+static void
+read_index(struct bytes *b)
+{
+	b->len = 0;
+	if (exists(index_path))
+		read_file(index_path, b);
+}
+
+static void
+open_with_index(void)
+{
+	snprintf(index_path, sizeof(index_path), "%s/index", dir);
+	open_box();
+	mbox_index(&box, index_path, getuid());
+}
+
+static void
+load_with_index(void)
+{
+	enum mbox_result r;
+
+	open_with_index();
+	r = mbox_load(&box);
+	CHECK(r == MBOX_OK, "not loaded: %d, %s", r, box.why);
+}
+
+/* The list is the mailbox's, and so is what is read. */
+static void
+expect_right(void)
+{
+	struct naive_list l;
+
+	parse_naively(&file, &l);
+	expect_list(&l);
+	expect_texts(&l);
+	free_naive(&l);
+}
+
+static int
+is_right_list(void)
+{
+	struct naive_list l;
+	size_t i;
+	int right;
+
+	parse_naively(&file, &l);
+	right = l.n == box.n;
+	for (i = 0; right && i < l.n; i++)
+		right = box.msg[i].hash == l.m[i].hash &&
+		    box.msg[i].offset == (off_t)l.m[i].offset &&
+		    box.msg[i].size == (off_t)l.m[i].sent.len;
+	free_naive(&l);
+	return right;
+}
+
+/* Mail that an agent appends: one message, with so many lines of text. */
+static void
+put_new_mail(int i, int n_of_text)
+{
+	char text[100];
+
+	snprintf(text, sizeof(text), FROM_LINE "Received: %d\nA: b\n\n", i);
+	put_text(&file, text);
+	while (n_of_text-- > 0)
+		put_text(&file, "a line of text that is neither short nor long\n");
+	put_text(&file, "\n");
+}
+
+static void
+write_some_mail(int n, int n_of_text)
+{
+	int i;
+
+	for (file.len = 0, i = 0; i < n; i++)
+		put_new_mail(i, n_of_text);
+	write_mbox();
+	hook.later = 10;	/* it is not young any more */
+}
+
+/* How much of the mailbox is read by a login. */
+static unsigned
+count_reads(void)
+{
+	unsigned before = hook.n[C_PREAD];
+
+	load_with_index();
+	return hook.n[C_PREAD] - before;
+}
+
+START_TEST(an_index_spares_reading_what_was_there_at_the_last_login)
+{
+	unsigned all, i;
+
+	write_some_mail(1 + 30 * MBOX_BUFFER / 1000, 20);
+	all = count_reads();
+	ck_assert_int_gt((int)all, 20);
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq((int)count_reads(), 3);
+		expect_right();
+	}
+	put_new_mail(1, 3);
+	put_new_mail(2, 3);
+	write_mbox();
+	ck_assert_int_le((int)count_reads(), 8);
+	expect_right();
+	ck_assert_int_eq((int)count_reads(), 3);
+	expect_right();
+}
+END_TEST
+
+START_TEST(an_index_of_a_young_file_is_not_written)
+{
+	struct bytes index = { NULL, 0, 0 };
+
+	write_some_mail(3, 1);
+	hook.later = 0;
+	load_with_index();
+	read_index(&index);
+	ck_assert_int_eq((int)index.len, 0);
+	hook.later = 10;
+	load_with_index();
+	read_index(&index);
+	ck_assert_int_eq((int)index.len, HEAD_OCTETS + 3 *
+	    (int)sizeof(struct message));
+	free(index.p);
+}
+END_TEST
+
+/* What happens to a mailbox between two logins. */
+static void
+change_at_random(void)
+{
+	static unsigned long n;
+	struct stat st;
+	size_t at;
+
+	switch (rnd(10)) {
+	case 0:
+		break;
+	case 1:			/* only the times */
+		write_mbox();
+		break;
+	case 2:			/* another mailbox, in its place or not */
+		make_random_mailbox(&file);
+		if (rnd(2) == 0)
+			unlink(path);
+		write_mbox();
+		break;
+	case 3:			/* cut */
+		hook.later = 10;
+		file.len -= file.len == 0 ? 0 : rnd((unsigned)file.len);
+		write_mbox();
+		break;
+	case 4:			/* one octet is another one, the size stays */
+		if (file.len == 0)
+			break;
+		/* with mail behind it since the index: the next test */
+		hook.later = 10;
+		open_with_index();
+		mbox_load(&box);
+		at = rnd((unsigned)file.len);
+		file.p[at] = (unsigned char)"\n\rxF: "[rnd(6)];
+		write_mbox();
+		break;
+	case 5:			/* the index is gone, or torn */
+		if (exists(index_path) && lstat(index_path, &st) == 0 &&
+		    truncate(index_path, rnd((unsigned)st.st_size + 1)) == -1)
+			abort();
+		break;
+	case 6:			/* the clock goes back */
+		hook.later = rnd(2) == 0 ? 0 : 10;
+		break;
+	case 7:			/* what need not be a message */
+		put_message(&file, (enum ends)rnd(N_ENDS), 0);
+		write_mbox();
+		break;
+	default:
+		put_new_mail((int)(n++ % 7), (int)rnd(4));
+		write_mbox();
+	}
+}
+
+START_TEST(with_an_index_all_is_as_without)
+{
+	unsigned long r, rounds = setting("ROUNDS", 600);
+	struct naive_list l;
+	unsigned n;
+	enum mbox_result result;
+
+	for (r = 0; r < rounds; r++) {
+		start_round(r);
+		hook.later = 10;
+		make_random_mailbox(&file);
+		write_mbox();
+		for (n = 12; n > 0; n--) {
+			if (rnd(3) > 0)
+				change_at_random();
+			hook.step = rnd(4) == 0 ? 100 + rnd(600) : 0;
+			parse_naively(&file, &l);
+			open_with_index();
+			result = mbox_load(&box);
+			CHECK(result == l.result, "loading gave %d, %s",
+			    result, box.why);
+			if (result != MBOX_OK)
+				unlink(index_path);
+			expect_list(&l);
+			expect_texts(&l);
+			free_naive(&l);
+		}
+	}
+}
+END_TEST
+
+/*
+ * A reader that rewrites the middle without another length, and mail behind it:
+ * what is sent is right, and so is the list then.
+ */
+START_TEST(no_message_is_sent_by_an_old_list)
+{
+	static struct bytes got;
+	struct naive_list l;
+	unsigned long r, rounds = setting("ROUNDS", 1000);
+	size_t i, k, last;
+	int n;
+
+	for (r = 0; r < rounds; r++) {
+		start_round(r);
+		write_some_mail(2 + (int)rnd(6), (int)rnd(3));
+		load_with_index();
+		last = (size_t)box.msg[box.n - 1].offset;
+		for (n = 1 + (int)rnd(4); n > 0; n--)
+			file.p[rnd((unsigned)last)] =
+			    (unsigned char)"\n\rxF: "[rnd(6)];
+		memcpy(file.p, "From ", 5);
+		put_new_mail(99, 2);
+		write_mbox();
+		load_with_index();
+		parse_naively(&file, &l);
+		for (k = 0; k < 2 * box.n; k++) {
+			i = rnd((unsigned)box.n);
+			n = read_message(i, &got, UINT_MAX);
+			CHECK(n >= 0, "message %lu: %s", (unsigned long)i,
+			    box.why);
+			if (n == 0)
+				continue;
+			for (n = 0; n < (int)l.n && (off_t)l.m[n].offset !=
+			    box.msg[i].offset; n++)
+				;
+			CHECK(n < (int)l.n, "message %lu is none",
+			    (unsigned long)i);
+			CHECK(l.m[n].hash == box.msg[i].hash,
+			    "message %lu is another one", (unsigned long)i);
+			CHECK(is_equal_bytes(&got, &l.m[n].sent),
+			    "message %lu reads otherwise", (unsigned long)i);
+		}
+		free_naive(&l);
+	}
+}
+END_TEST
+
+/* The sum of an index that was changed, made right again. */
+static void
+forge_sum(struct bytes *index)
+{
+	uint64_t head[HEAD];
+	size_t n = (index->len - HEAD_OCTETS) / sizeof(struct message);
+	struct mbox m;
+
+	memset(&m, 0, offsetof(struct mbox, data));
+	m.n = n;
+	m.msg = (struct message *)(void *)(index->p + HEAD_OCTETS);
+	describe(&m, head);
+	memcpy(index->p + 8 * SUM, &head[SUM], 8);
+}
+
+static void
+write_index(const struct bytes *index)
+{
+	write_file(index_path, index);
+}
+
+/* Every octet of it, cut anywhere, and with more behind it. */
+START_TEST(an_index_that_is_not_as_it_was_written_counts_as_none)
+{
+	struct bytes index = { NULL, 0, 0 }, bad = { NULL, 0, 0 };
+	static const unsigned char flips[] = { 1, 0x80, 0xff };
+	size_t at, k;
+
+	write_some_mail(3, 1);
+	load_with_index();
+	read_index(&index);
+	if (_i == 1) {		/* the file has grown since */
+		put_new_mail(3, 2);
+		write_mbox();
+	}
+	for (at = 0; at < index.len; at++) {
+		snprintf(where, sizeof(where), "octet %lu", (unsigned long)at);
+		for (k = 0; k < sizeof(flips); k++) {
+			bad.len = 0;
+			put(&bad, index.p, index.len);
+			bad.p[at] ^= flips[k];
+			write_index(&bad);
+			load_with_index();
+			expect_right();
+		}
+		bad.len = at;
+		write_index(&bad);
+		load_with_index();
+		expect_right();
+		bad.len = 0;
+		put(&bad, index.p, index.len);
+		put(&bad, index.p, at);
+		write_index(&bad);
+		load_with_index();
+		expect_right();
+	}
+	free(index.p);
+	free(bad.p);
+}
+END_TEST
+
+/* With a sum that is right: no octet is read or sent that is not the file's. */
+START_TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
+{
+	struct bytes index = { NULL, 0, 0 }, bad = { NULL, 0, 0 };
+	static const unsigned char flips[] = { 1, 8, 0x7f, 0x80, 0xff };
+	struct bytes got = { NULL, 0, 0 };
+	size_t at, k, i;
+
+	write_some_mail(3, 1);
+	load_with_index();
+	read_index(&index);
+	for (at = HEAD_OCTETS; at < index.len; at++)
+		for (k = 0; k < sizeof(flips); k++) {
+			snprintf(where, sizeof(where), "octet %lu",
+			    (unsigned long)at);
+			bad.len = 0;
+			put(&bad, index.p, index.len);
+			bad.p[at] ^= flips[k];
+			forge_sum(&bad);
+			write_index(&bad);
+			load_with_index();
+			CHECK(box.n == 3, "%lu messages", (unsigned long)box.n);
+			for (i = 0; i < box.n; i++) {
+				CHECK(!box.msg[i].gone && !box.msg[i].deleted,
+				    "marked");
+				read_message(i, &got, UINT_MAX);
+				CHECK(got.len < 3 * file.len, "too much");
+			}
+		}
+	free(index.p);
+	free(bad.p);
+	free(got.p);
+}
+END_TEST
+
+/* The first two messages have changed places in an index that looks right. */
+START_TEST(what_is_deleted_is_never_found_by_an_index)
+{
+	struct bytes index = { NULL, 0, 0 }, after = { NULL, 0, 0 };
+	struct message msg[2];
+	uint64_t hash;
+
+	write_some_mail(3, 1);
+	if (_i == 1)
+		put_new_mail(3, 1);
+	load_with_index();
+	read_index(&index);
+	memcpy(msg, index.p + HEAD_OCTETS, sizeof(msg));
+	hash = msg[0].hash;
+	msg[0].hash = msg[1].hash;
+	msg[1].hash = hash;
+	memcpy(index.p + HEAD_OCTETS, msg, sizeof(msg));
+	forge_sum(&index);
+	write_index(&index);
+	if (_i == 1)
+		write_mbox();	/* with the fourth */
+	load_with_index();
+	ck_assert(box.msg[1].hash == hash);
+	box.msg[0].deleted = 1;		/* it has the id of the second */
+	mbox_update(&box);
+	read_file(path, &after);
+	ck_assert_int_ge((int)find_bytes(&after, 0, "Received: 0", 11), 0);
+	ck_assert_int_eq((int)find_bytes(&after, 0, "Received: 1", 11), -1);
+	ck_assert_int_ge((int)find_bytes(&after, 0, "Received: 2", 11), 0);
+	free(index.p);
+	free(after.p);
+}
+END_TEST
+
+/* The kill is as sudden: what should have followed is not written either. */
+START_TEST(an_index_that_is_half_written_counts_as_the_old_one_or_none)
+{
+	static const int sizes[] = { 1, 2, 4, 7 };	/* messages, was 4 */
+	unsigned call, error;
+	int i;
+
+	for (i = 0; i < COUNT(sizes); i++)
+		for (call = 1; call <= 2; call++)
+			for (error = 0; error < 2; error++) {
+				snprintf(where, sizeof(where),
+				    "%d messages, write %u", sizes[i], call);
+				write_some_mail(4, 1);
+				load_with_index();
+				write_some_mail(sizes[i], 1 + (sizes[i] < 7));
+				hook.call = C_PWRITE;
+				hook.lasting = 1;
+				hook.at = hook.n[C_PWRITE] + call;
+				hook.error = error == 0 ? 0 : ENOSPC;
+				load_with_index();
+				expect_right();
+				hook.at = 0;
+				load_with_index();
+				expect_right();
+				CHECK(count_reads() == 3, "not written again");
+				expect_right();
+			}
+}
+END_TEST
+
+static void
+make_index_link(void)
+{
+	ck_assert_int_eq(symlink("other", index_path), 0);
+}
+
+static void
+make_index_twice(void)
+{
+	struct bytes none = { NULL, 0, 0 };
+
+	write_file(index_path, &none);
+	ck_assert_int_eq(link(index_path, "twice"), 0);
+}
+
+static void
+make_index_directory(void)
+{
+	ck_assert_int_eq(mkdir(index_path, 0700), 0);
+}
+
+static void
+make_index_fifo(void)
+{
+	ck_assert_int_eq(mkfifo(index_path, 0600), 0);
+}
+
+static void
+make_index_text(void)
+{
+	struct bytes text = { NULL, 0, 0 };
+
+	put_text(&text, "pop3, said of the wrong way round");
+	write_file(index_path, &text);
+	free(text.p);
+}
+
+static void
+make_index_foreign(void)
+{
+	make_index_twice();
+	ck_assert_int_eq(unlink("twice"), 0);
+	if (chown(index_path, 1, 1) == -1)
+		unlink(index_path);	/* not root: there is none then */
+}
+
+static void
+make_index_nowhere(void)
+{
+	snprintf(index_path, sizeof(index_path), "%s/no/index", dir);
+}
+
+static void (*const no_index[])(void) = {
+	make_index_link, make_index_twice, make_index_directory,
+	make_index_fifo, make_index_text, make_index_foreign, make_index_nowhere
+};
+
+START_TEST(what_is_not_the_users_own_index_is_left_alone)
+{
+	struct stat was, is;
+	int there;
+
+	write_some_mail(3, 1);
+	open_with_index();
+	ck_assert_int_ne(box.index, -1);
+	ck_assert_int_eq(unlink(index_path), 0);
+	no_index[_i]();
+	there = lstat(index_path, &was) == 0;
+	open_box();
+	mbox_index(&box, index_path, getuid());
+	ck_assert_int_eq(box.index == -1,
+	    there || no_index[_i] == make_index_nowhere);
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	expect_right();
+	ck_assert_int_eq(exists("other"), 0);
+	if (there) {
+		ck_assert_int_eq(lstat(index_path, &is), 0);
+		ck_assert(was.st_size == is.st_size);
+	}
+}
+END_TEST
+
+START_TEST(a_mailbox_is_never_its_own_index)
+{
+	file.len = 0;
+	write_mbox();
+	hook.later = 10;
+	open_box();
+	mbox_index(&box, path, getuid());
+	ck_assert_int_eq(box.index, -1);
+	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	expect_file("");
+}
+END_TEST
+
+/* Another width of numbers, or another form of the list. */
+START_TEST(an_index_of_another_layout_is_written_anew)
+{
+	struct bytes index = { NULL, 0, 0 }, again = { NULL, 0, 0 };
+
+	write_some_mail(3, 1);
+	load_with_index();
+	read_index(&index);
+	put(&again, index.p, index.len);
+	again.p[_i < 8 ? 0 : 1] ^= (unsigned char)(1 << _i % 8);
+	write_index(&again);
+	ck_assert_int_gt((int)count_reads(), 3);
+	expect_right();
+	read_index(&again);
+	ck_assert(is_equal_bytes(&index, &again));
+	free(index.p);
+	free(again.p);
+}
+END_TEST
+
+START_TEST(two_sessions_share_an_index)
+{
+	static struct mbox other;
+	struct bytes after = { NULL, 0, 0 };
+
+	write_some_mail(4, 1);
+	load_with_index();
+	put_new_mail(4, 1);
+	write_mbox();
+	ck_assert_int_eq(mbox_open(&other, path, getuid()), MBOX_OK);
+	mbox_index(&other, index_path, getuid());
+	ck_assert_int_eq(mbox_load(&other), MBOX_OK);
+	ck_assert_int_eq((int)other.n, 5);
+	box.msg[0].deleted = 1;
+	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
+	other.msg[3].deleted = 1;
+	ck_assert_int_eq(mbox_update(&other), MBOX_OK);
+	mbox_close(&other);
+	read_file(path, &after);
+	file.len = 0;
+	put_new_mail(1, 1);
+	put_new_mail(2, 1);
+	put_new_mail(4, 1);
+	ck_assert(is_equal_bytes(&file, &after));
+	load_with_index();
+	expect_right();
+	free(after.p);
+}
+END_TEST
+
+START_TEST(folder_data_stays_hidden_with_an_index)
+{
+	int n;
+
+	put_text(&file, FOLDER_DATA);
+	hook.later = 10;
+	for (n = 0; n < 4; n++) {
+		write_mbox();
+		load_with_index();
+		ck_assert_int_eq((int)box.n, n);
+		expect_right();
+		load_with_index();
+		expect_right();
+		put_new_mail(n, 2);
+	}
+}
+END_TEST
+
 /* ---- The same at random, against a model ---- */
 
 enum { ITEMS = 40 };
@@ -3478,6 +4068,7 @@ static struct {
 	} item[ITEMS];
 	int n;
 	int shown;		/* the first so many are in the session */
+	int fresh;		/* others have brought so many */
 } model;
 
 static void
@@ -3560,7 +4151,7 @@ other_program(void)
 	case 4:
 		break;		/* only the times change */
 	default:
-		add_item(1000 + model.n);
+		add_item(1000 + model.fresh++);
 	}
 	write_model();
 }
@@ -3600,6 +4191,27 @@ delete_item(void)
 	model.item[k].named = 1;
 }
 
+/* A session before, and what others do between that and the next. */
+static void
+leave_an_index(void)
+{
+	int i, n;
+
+	hook.later = 10;
+	load_with_index();
+	for (n = (int)rnd(4); n > 0; n--)
+		other_program();
+	for (i = n = 0; i < model.n; i++)
+		if (model.item[i].alive) {
+			model.item[n] = model.item[i];
+			model.item[n++].lost = 0;
+		}
+	model.n = n;
+	if (n == 0)
+		add_item(1);
+	write_model();
+}
+
 START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
 {
 	unsigned long r, rounds = setting("ROUNDS", 2000);
@@ -3611,10 +4223,18 @@ START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
 		memset(&model, 0, sizeof(model));
 		for (n = 1 + (int)rnd(12); model.n < n;)
 			add_item(rnd(4) == 0 ? 1 : model.n);
-		model.shown = model.n;
 		write_model();
+		if (_i == 1)
+			leave_an_index();
+		model.shown = model.n;
 		hook.later = rnd(2) == 0 ? 0 : 10;
-		load_box();
+		if (_i == 0)
+			load_box();
+		else {
+			load_with_index();
+			if (!is_right_list() && box.unseen > 0)
+				continue;	/* by chance */
+		}
 		for (n = (int)rnd(12); n > 0; n--) {
 			if (rnd(3) == 0)
 				other_program();
@@ -4374,6 +4994,33 @@ add_open(Suite *s)
 }
 
 static void
+add_index(Suite *s)
+{
+	TCase *t = add_case(s, "index");
+
+	tcase_add_test(t,
+	    an_index_spares_reading_what_was_there_at_the_last_login);
+	tcase_add_test(t, an_index_of_a_young_file_is_not_written);
+	tcase_add_test(t, with_an_index_all_is_as_without);
+	tcase_add_test(t, no_message_is_sent_by_an_old_list);
+	tcase_add_loop_test(t,
+	    an_index_that_is_not_as_it_was_written_counts_as_none, 0, 2);
+	tcase_add_test(t,
+	    an_index_that_somebody_made_harms_no_more_than_its_reader);
+	tcase_add_loop_test(t, what_is_deleted_is_never_found_by_an_index, 0,
+	    2);
+	tcase_add_test(t,
+	    an_index_that_is_half_written_counts_as_the_old_one_or_none);
+	tcase_add_loop_test(t, what_is_not_the_users_own_index_is_left_alone, 0,
+	    COUNT(no_index));
+	tcase_add_test(t, a_mailbox_is_never_its_own_index);
+	tcase_add_loop_test(t, an_index_of_another_layout_is_written_anew, 0,
+	    10);
+	tcase_add_test(t, two_sessions_share_an_index);
+	tcase_add_test(t, folder_data_stays_hidden_with_an_index);
+}
+
+static void
 add_dotlock(Suite *s)
 {
 	TCase *t = add_case(s, "dotlock");
@@ -4476,8 +5123,9 @@ add_change(Suite *s)
 	    no_octet_of_a_changed_file_is_taken_for_the_message, 0, 3);
 	tcase_add_loop_test(t, a_read_that_fails_breaks_off, 0, 2);
 	tcase_add_test(t, a_read_that_fails_at_once_is_trouble_that_passes);
-	tcase_add_test(t,
-	    a_session_among_others_loses_nothing_and_deletes_what_it_named);
+	tcase_add_loop_test(t,
+	    a_session_among_others_loses_nothing_and_deletes_what_it_named, 0,
+	    2);
 }
 
 static void
@@ -4527,6 +5175,7 @@ main(void)
 	}
 	add_scan(s);
 	add_open(s);
+	add_index(s);
 	add_dotlock(s);
 	add_locks(s);
 	add_change(s);

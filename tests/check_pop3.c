@@ -2241,6 +2241,39 @@ START_TEST(a_missing_mailbox_is_an_empty_maildrop)
 }
 END_TEST
 
+/* The second session has it from the index, and deletes what the first shows. */
+START_TEST(what_i_names_remembers_the_mailbox)
+{
+	const char *dir = make_dir();
+	char name[PATH_MAX];
+	struct stat st;
+	struct peer p;
+	int i;
+
+	write_sample(dir, "three");
+	sleep(3);		/* it is not young any more */
+	snprintf(name, sizeof(name), "%s/index", dir);
+	for (i = 0; i < 2; i++) {
+		p = start(dir, "-p -m mbox -i index");
+		expect(&p, "+OK *");
+		ask(&p, "STAT", "+OK 3 *");
+		ask(&p, "UIDL", "+OK *");
+		take_lines(&p);
+		ask(&p, "RETR 2", "+OK *");
+		take_lines(&p);
+		ck_assert_int_eq(stat(name, &st), 0);
+		ck_assert_int_eq((int)st.st_mode & 0777, 0600);
+		ck_assert_int_gt((int)st.st_size, 3 * 40);
+		if (i == 1)
+			ask(&p, "DELE 1", "+OK *");
+		if (i == 1)
+			ck_assert_int_eq(unlink(name), 0);
+		quit(&p);
+	}
+	check_sample(dir, "three", 1);
+}
+END_TEST
+
 /* ---- Timers ---- */
 
 BACKGROUND(an_idle_login_ends_by_itself)
@@ -3521,7 +3554,7 @@ START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 	char name[] = "pop3d", option[] = "-x", got[1000];
 	char *argv[] = { name, option, NULL };
 	const char *usage_text = "usage: pop3d [-apsV] [-e dir] [-f file] "
-	    "[-m mailbox] [-t seconds] [-u user] [-x socket]\n";
+	    "[-i index] [-m mailbox] [-t seconds] [-u user] [-x socket]\n";
 	int pipes[2], status;
 	size_t len = strlen(usage_text);
 	ssize_t n;
@@ -3691,7 +3724,7 @@ run_once(const char *dir, const char *args, int as_root, char said[2000])
 }
 
 static const char *const wrong_options[] = { "-x", "-p -x", "-t", "-m", "-f",
-	"-u", "-e", "-t 0", "-t x", "-t -5", "-t 5x", "-t 0x10", "-t +5",
+	"-i", "-u", "-e", "-t 0", "-t x", "-t -5", "-t 5x", "-t 0x10", "-t +5",
 	"mailbox", "-p mailbox", "-p -m mbox extra", "-", "-- x", "--help",
 	"-p -t 1 -t" };
 
@@ -3707,7 +3740,7 @@ END_TEST
 
 static const char *const misfits[] = { "", "-m mbox", "-a -p -m mbox",
 	"-a -m mbox", "-p -m %x", "-p -m mbox%", "-f users -m %x",
-	"-f users -m a%", "-s" };
+	"-f users -m a%", "-s", "-p -m mbox -i %x" };
 
 START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
 {
@@ -4429,6 +4462,7 @@ add_mail_tests(Suite *suite)
 	tcase_add_test(t, mail_that_moves_under_retr_ends_the_connection);
 	tcase_add_loop_test(t, a_limit_for_files_costs_no_mail, 0, 3);
 	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
+	tcase_add_test(t, what_i_names_remembers_the_mailbox);
 	tcase_add_loop_test(t,
 	    list_counts_what_is_sent_of_crlf_and_unterminated_mail, 0, 4);
 	tcase_add_loop_test(t, a_client_that_goes_without_quit_removes_nothing,

@@ -22,3 +22,9 @@ clock_ms(void)
 {
 	return 1000;
 }
+
+void
+mbox_index(struct mbox *m, const char *path, uid_t owner)
+{
+	(void)m, (void)path, (void)owner;
+}
