@@ -36,10 +36,11 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 # Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
 FUZZERS = tests/fuzz/scan.fuzz tests/fuzz/session.fuzz \
 	tests/fuzz/update.fuzz tests/fuzz/accounts.fuzz \
-	tests/fuzz/plain.fuzz tests/fuzz/record.fuzz
+	tests/fuzz/plain.fuzz tests/fuzz/record.fuzz tests/fuzz/index.fuzz
 REPLAYS = tests/fuzz/scan.replay tests/fuzz/session.replay \
 	tests/fuzz/update.replay tests/fuzz/accounts.replay \
-	tests/fuzz/plain.replay tests/fuzz/record.replay
+	tests/fuzz/plain.replay tests/fuzz/record.replay \
+	tests/fuzz/index.replay
 FUZZ_OBJECTS = tests/fuzz/tools.o tests/fuzz/reference.o
 FUZZ_CC = clang
 FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer,address,undefined \

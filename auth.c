@@ -808,7 +808,7 @@ expand(const char *p, const char *name, const char *home,
 	return len == 0 ? -1 : 0;
 }
 
-/* Open the mailbox, and the index if there is to be one, with the user's ids. */
+/* Open the mailbox, and the index if one is wanted, with the user's ids. */
 static enum mbox_result
 open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 {
@@ -888,7 +888,7 @@ start_root(struct auth *a)
 	return NULL;
 }
 
-/* Is there a path in an option, with any account? Before the login any will do. */
+/* Is there a path in an option? Before the login any account will do. */
 static const char *
 start_path(struct auth *a, const char *option, const char *value, int pipe)
 {

@@ -530,8 +530,9 @@ static const struct {
 	{ "Status:", UNSTABLE },
 	{ "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
 	    SUBJECT },
-	{ "X-Delivery-ID:", ALWAYS | CAPITAL }, { "X-IMAP:", UNSTABLE | FOLDER },
-	{ "X-IMAPbase:", UNSTABLE | FOLDER }, { "X-Keywords:", UNSTABLE },
+	{ "X-Delivery-ID:", ALWAYS | CAPITAL },
+	{ "X-IMAP:", UNSTABLE | FOLDER }, { "X-IMAPbase:", UNSTABLE | FOLDER },
+	{ "X-Keywords:", UNSTABLE },
 	{ "X-Status:", UNSTABLE }, { "X-UID:", UNSTABLE }
 };
 #define N_HEADER_LINES	(sizeof(header_lines) / sizeof(*header_lines))
@@ -906,12 +907,14 @@ take_figures(struct mbox *m)
 static enum mbox_result
 scan_from(struct mbox *m, off_t from, size_t first, int crlf)
 {
-	struct scan s = { .m = m, .first = first, .found = from > 0, .crlf = crlf };
+	struct scan s = { .m = m, .first = first, .found = from > 0,
+	    .crlf = crlf };
 	int r = 1;
 
 	go_to(m, from);
-	/* then an empty line must be in front, as far as is_after_empty looks */
-	if (from > 0 && pread(m->fd, m->data + MBOX_BEFORE - 3, 3, from - 3) != 3)
+	/* what is_after_empty looks at: an empty line must be in front then */
+	if (from > 0 &&
+	    pread(m->fd, m->data + MBOX_BEFORE - 3, 3, from - 3) != 3)
 		r = -1;
 	while (!s.end && r > 0 && (r = fill(m)) > 0)
 		scan_lines(&s);
@@ -1102,7 +1105,7 @@ renew(struct mbox *m)
 /* ---- The index: what a scan found, for the next login ---- */
 
 /*
- * The head of the file. Behind it stands the list, as it is in memory; the magic
+ * The head of the file. Behind it stands the list, as it is in memory; magic
  * says how that is, and gets another number when a scan finds something else.
  * Nothing in an index is trusted: it may be old, torn, or anybody's work.
  */
@@ -1132,21 +1135,22 @@ describe(const struct mbox *m, uint64_t head[HEAD])
 }
 
 /*
- * Write the list from a message on, whose like is not in the index, and the head
- * last: until that is there, the old one is right or its sum is wrong. If it
- * cannot be written, the next login scans again.
+ * Write the list from a message on, whose like is not in the index, and last
+ * the head: until that is there, the old one is right or its sum is wrong. If
+ * it cannot be written, the next login scans again.
  */
 static void
 save(const struct mbox *m, size_t from)
 {
-	size_t len = (m->n - from) * sizeof(*m->msg);
+	const struct message *list = from < m->n ? &m->msg[from] : NULL;
+	size_t len = (m->n - from) * sizeof(*list);
 	uint64_t head[HEAD];
 
 	if (m->index == -1 || m->young || m->more)
 		return;
 	describe(m, head);
-	(void)(pwrite(m->index, m->msg + from, len, (off_t)(sizeof(head) +
-	    from * sizeof(*m->msg))) == (ssize_t)len &&
+	(void)(pwrite(m->index, list, len, (off_t)(sizeof(head) +
+	    from * sizeof(*list))) == (ssize_t)len &&
 	    pwrite(m->index, head, sizeof(head), 0) == sizeof(head));
 }
 
@@ -1182,7 +1186,8 @@ read_list(struct mbox *m, const uint64_t head[HEAD])
 	if (pread(m->index, msg, n * sizeof(*msg), HEAD * sizeof(*head)) !=
 	    (ssize_t)(n * sizeof(*msg)))
 		return 0;
-	for (m->n = n; msg < m->msg + n; at = msg->offset + msg->length, msg++) {
+	m->n = n;
+	for (; msg < m->msg + n; at = msg->offset + msg->length, msg++) {
 		if (msg->offset < at || msg->length < 5 ||
 		    msg->length > m->octets - msg->offset || msg->size < 2 ||
 		    msg->size / 2 - 2 > msg->length)
@@ -1193,10 +1198,10 @@ read_list(struct mbox *m, const uint64_t head[HEAD])
 }
 
 /*
- * Take the list from the index: as it is, if the mailbox is what it was. If that
- * has only grown, the last message and what follows are scanned: so it is seen
- * whether that one ended there, and what is before it is looked over when it is
- * sent. UPDATE scans all again in any case, as if the file were young.
+ * Take the list from the index: as it is, if the mailbox is what it was. If
+ * that has only grown, the last message and what follows are scanned: so it is
+ * seen whether that one ended there, and what is before it is looked over when
+ * it is sent. UPDATE scans all again in any case, as if the file were young.
  */
 static int
 recall(struct mbox *m)
@@ -1277,7 +1282,7 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 	    MBOX_TEMP : MBOX_PERM, "mailbox cannot be opened");
 }
 
-/* Nothing but an index is written to: a new one has no octets, or begins with 0. */
+/* Only an index is written to: a new one has no octets, or begins with 0. */
 void
 mbox_index(struct mbox *m, const char *path, uid_t owner)
 {
@@ -1289,9 +1294,10 @@ mbox_index(struct mbox *m, const char *path, uid_t owner)
 	if (fd == -1)
 		return;
 	m->index = fd;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) || st.st_uid != owner ||
-	    st.st_nlink != 1 || (st.st_dev == m->dot.dev &&
-	    st.st_ino == m->dot.ino) || pread(fd, &magic, sizeof(magic), 0) == -1 ||
+	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
+	    st.st_uid != owner || st.st_nlink != 1 ||
+	    (st.st_dev == m->dot.dev && st.st_ino == m->dot.ino) ||
+	    pread(fd, &magic, sizeof(magic), 0) == -1 ||
 	    (magic != 0 && (magic ^ INDEX_MAGIC) >> 16 != 0)) {
 		close(fd);
 		m->index = -1;

@@ -135,7 +135,7 @@ struct mbox {
 
 	struct message *msg;	/* n are shown; room for room of them */
 	size_t n, room;
-	size_t unseen;		/* the first ones are known by the index alone */
+	size_t unseen;		/* the first ones, known by the index alone */
 	int numbered;		/* ordinals are filled in */
 	int more;		/* the file has more than MESSAGES_MAX */
 	int no_copy;		/* UPDATE went without copies: disk full */
@@ -163,9 +163,9 @@ struct mbox {
 enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
 
 /*
- * Open the index of an opened mailbox, or make it, with the ids the process has:
- * mbox_load takes from it what it need not read, and writes it. Without one, for
- * whatever reason, all goes the same way, but slower.
+ * Open the index of an opened mailbox, or make it, with the ids the process
+ * has: mbox_load takes from it what it need not read, and writes it. Without
+ * one, for whatever reason, all goes the same way, but slower.
  */
 void mbox_index(struct mbox *m, const char *path, uid_t owner);
 void mbox_close(struct mbox *m);

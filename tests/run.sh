@@ -10,7 +10,7 @@
     tests/check_crash tests/check_hostile tests/check_small \
     tests/fuzz/update.replay tests/fuzz/accounts.replay \
     tests/fuzz/session.replay tests/fuzz/plain.replay \
-    tests/fuzz/scan.replay tests/fuzz/record.replay
+    tests/fuzz/scan.replay tests/fuzz/record.replay tests/fuzz/index.replay
 make=${MAKE:-make}
 workers=
 
