@@ -2,7 +2,9 @@
  * How fast pop3d is, side by side with popa3d and with programs that do the
  * least there is to do. tests/bench.sh makes the surroundings and calls
  *
- *	bench make file messages octets		a mailbox, always the same one
+ *	bench make file messages octets		a mailbox, always the same one;
+ *						with "mixed" behind it of mail
+ *						that is not all alike
  *	bench try user				whether popa3d lets him in
  *	bench				all rows, details first, then the table
  *
@@ -46,7 +48,7 @@ enum {
 /* Who is measured. The first two log in; PIPE is pop3d -p. */
 enum who {
 	NOBODY, POP3D, POPA3D, STATIC, PIPE, STATIC_PIPE, WC, CAT, LINE,
-	SMALLER, TAIL
+	SMALLER, TAIL, INDEXED
 };
 
 struct row {
@@ -254,8 +256,19 @@ make_old(int fd)
 		die("a mailbox: %s", strerror(errno));
 }
 
+/* Sizes spread exponentially around a mean, down to no text at all. */
+static size_t
+spread_size(size_t mean)
+{
+	size_t size = 0;
+
+	while (size < 8 * mean && dice(8) != 0)
+		size += mean / 7;
+	return size;
+}
+
 static int
-make_mailbox(const char *path, unsigned long n, size_t octets)
+make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 {
 	static struct text text;
 	FILE *f = fopen(path, "w");
@@ -269,7 +282,13 @@ make_mailbox(const char *path, unsigned long n, size_t octets)
 	for (i = 0; i < n; i++) {
 		start = ftell(f);
 		put_header(f, (unsigned)i);
-		want = octets - (size_t)(ftell(f) - start);
+		want = mixed ? spread_size(octets) :
+		    octets - (size_t)(ftell(f) - start);
+		if (mixed)	/* 12 header lines */
+			fseek(f, -1, SEEK_CUR);
+		if (mixed)
+			fprintf(f, "X-Mailer: mailer\nReply-To: <list@example"
+			    ".org>\nPrecedence: list\n\n");
 		do
 			a = dice((unsigned)text.n);
 		while (text.start[text.n] - text.start[a] < want);
@@ -370,15 +389,16 @@ finish(void)
 static void
 start_who(enum who who, const char *box, int tcp)
 {
-	static char e[] = "-e", f[] = "-f", l[] = "-l", m[] = "-m", p[] = "-p",
+	static char e[] = "-e", f[] = "-f", i[] = "-i", l[] = "-l", m[] = "-m", p[] = "-p",
 	    u[] = "-u", wc_name[] = "wc", cat_name[] = "cat";
 	uid_t uid = (uid_t)atoi(setting("BENCH_UID"));
 	char *pipe[] = { setting(who == PIPE ? "POP3D" : "STATIC"), p, m,
 	    spool(box), NULL };
-	char *login[] = { setting(who == POP3D ? "POP3D" : "STATIC"), f,
-	    in_dir(who == POP3D ? "accounts" : "accounts.plain", ""), m,
+	char *login[] = { setting(who == STATIC ? "STATIC" : "POP3D"), f,
+	    in_dir(who == STATIC ? "accounts.plain" : "accounts", ""), m,
 	    in_dir("spool/%u", ""), u, setting("BENCH_DIALOGUE"), e,
-	    in_dir("empty", ""), NULL };
+	    in_dir("empty", ""), who == INDEXED ? i : NULL,
+	    in_dir("index/%u", ""), NULL };
 	char *popa3d[] = { setting("POPA3D"), NULL };
 	char *wc[] = { wc_name, l, spool(box), NULL };
 	char *cat[] = { cat_name, spool(box), NULL };
@@ -392,6 +412,7 @@ start_who(enum who who, const char *box, int tcp)
 		start(pipe, plain, tcp);
 		break;
 	case POP3D:
+	case INDEXED:
 	case STATIC:
 		start(login, 0, tcp);
 		break;
@@ -561,6 +582,36 @@ log_in_once(enum who who, const struct row *row)
 	ask("QUIT\r\n");
 	finish();
 	return took;
+}
+
+/* The same with a message that has come since. */
+static double
+log_in_news(enum who who, const struct row *row)
+{
+	FILE *f = fopen(spool(row->box), "a");
+
+	if (f == NULL)
+		die("%s: %s", spool(row->box), strerror(errno));
+	put_header(f, dice(86400));
+	fputs("A short one.\n\n", f);
+	fflush(f);
+	make_old(fileno(f));
+	fclose(f);
+	sleep_ms(SETTLE_MS);
+	return log_in_once(who, row);
+}
+
+/* The same with nothing of it in memory: for root, on Linux. */
+static double
+log_in_cold(enum who who, const struct row *row)
+{
+	FILE *f;
+
+	sync();
+	if ((f = fopen("/proc/sys/vm/drop_caches", "w")) == NULL ||
+	    fputs("1\n", f) == EOF || fclose(f) == EOF)
+		die("the page cache cannot be dropped");
+	return log_in_once(who, row);
 }
 
 /* CPU of a session that only logs in, or of wc. */
@@ -870,6 +921,16 @@ static const struct row rows[] = {
 	    log_in_cpu, "b", NULL, POP3D, POPA3D, 0, 0, 0 },
 	{ "login-b", "login, 100,000 messages of 1 KB", "ms", log_in_once,
 	    "b", NULL, POP3D, POPA3D, 0.8, 0, 0 },
+	{ "login-e", "login, 100,000 of mixed sizes", "ms", log_in_once,
+	    "e", NULL, POP3D, POPA3D, 0.8, 0, 0 },
+	{ "poll-c", "-i, no news, 20,000 of 50 KB", "ms", log_in_once,
+	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 0 },
+	{ "poll-b", "-i, no news, 100,000 of 1 KB", "ms", log_in_once,
+	    "b", NULL, INDEXED, POPA3D, 0.25, 0, 0 },
+	{ "poll-a", "-i, no news, 2,000 of 50 KB", "ms", log_in_once,
+	    "a", NULL, INDEXED, POPA3D, 0.25, 0, 0 },
+	{ "poll-c-cold", "  cold, 20,000 of 50 KB", "ms", log_in_cold,
+	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 2 },
 	{ "retr-a", "RETR 2,000 of 50 KB, CPU", "ms", fetch_all,
 	    "a", NULL, POP3D, POPA3D, 0.6, 0, 0 },
 	{ "retr-a-cat", "  the same to cat", "ms", fetch_all,
@@ -910,6 +971,11 @@ static const struct row rows[] = {
 	    NULL, NULL, POP3D, POPA3D, 64, 1, 1 },
 	{ "binary-static", "binary, stripped, static musl", "KB", binary,
 	    NULL, NULL, STATIC, NOBODY, 150, 1, 1 },
+	/* last, as they change the mailbox */
+	{ "news-e", "-i, one new, 100,000 of mixed sizes", "ms", log_in_news,
+	    "e", NULL, INDEXED, POPA3D, 0.25, 0, 5 },
+	{ "news-c", "-i, one new, 20,000 of 50 KB", "ms", log_in_news,
+	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 5 },
 	{ "linear-mb-1", "CPU to look, 10 MB to 1 MB", "ms", look,
 	    "a10", "a1", PIPE, SMALLER, 0, 0, 0 },
 	{ "linear-mb", "CPU to look, 98 MB to 10 MB", "ms", look,
@@ -922,7 +988,8 @@ static const struct row rows[] = {
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static const char *const names[] = { "-", "pop3d", "popa3d", "static",
-	"pop3d -p", "static -p", "wc -l", "cat", "a line", "smaller", "rest" };
+	"pop3d -p", "static -p", "wc -l", "cat", "a line", "smaller", "rest",
+	"pop3d -i" };
 
 static int
 can_run(enum who who)
@@ -1061,6 +1128,8 @@ run_all(void)
 		row = &rows[i];
 		if (!is_wanted(setting("ROWS"), row->id) ||
 		    (row->measure == write_first && geteuid() != 0) ||
+		    (row->measure == log_in_cold &&
+		    access("/proc/sys/vm/drop_caches", W_OK) == -1) ||
 		    !can_run(row->ours) || (row->box != NULL &&
 		    file_size(spool(row->box)) == -1))
 			continue;
@@ -1083,9 +1152,9 @@ main(int argc, char **argv)
 {
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L);
-	if (argc == 5 && strcmp(argv[1], "make") == 0)
+	if (argc >= 5 && strcmp(argv[1], "make") == 0)
 		return make_mailbox(argv[2], strtoul(argv[3], NULL, 10),
-		    strtoul(argv[4], NULL, 10));
+		    strtoul(argv[4], NULL, 10), argc > 5);
 	if (setting("BENCH_DIR") == NULL || setting("BENCH_UID") == NULL ||
 	    setting("BENCH_DIALOGUE") == NULL)
 		die("use make bench");

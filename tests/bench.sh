@@ -91,10 +91,10 @@ build_static()
 	sed 's/^/	/' "$dir/static/log"
 }
 
-# name messages octets
+# name messages octets [mixed]
 mailbox()
 {
-	"$dir/bench" make "$dir/spool/benchbox-$1" "$2" "$3" || exit 2
+	"$dir/bench" make "$dir/spool/benchbox-$1" "$2" "$3" $4 || exit 2
 }
 
 make_mailboxes()
@@ -106,8 +106,9 @@ make_mailboxes()
 	mailbox b1 1000 1024
 	mailbox b10 10000 1024
 	mailbox b 100000 1024
+	mailbox e 100000 1024 mixed
 	case " ${ROWS:-login-c} " in
-	*" login-c"*)
+	*" login-c"* | *" poll-c"* | *" news-c"*)
 		if [ -z "$QUICK" ]; then
 			mailbox c 20000 51200
 		else
@@ -122,7 +123,7 @@ hash='$1$bench$AS0z/2Ays0sZL0tMBlKdB.'
 
 make_accounts()
 {
-	for box in a a1 a10 b b1 b10 c d q; do
+	for box in a a1 a10 b b1 b10 c d e q; do
 		tail=$BENCH_UID:$BENCH_UID:::
 		echo "benchbox-$box:$hash:$tail" >&3
 		echo "benchbox-$box:{PLAIN}opensesame:$tail" >&4
@@ -138,7 +139,8 @@ if [ -z "$BENCH_DIR" ]; then
 	trap 'exit 143' TERM
 	umask 022
 	chmod 755 "$dir"
-	mkdir "$dir/spool" "$dir/empty" || exit 2
+	mkdir "$dir/spool" "$dir/empty" "$dir/index" || exit 2
+	chmod 1733 "$dir/index"
 	STATIC=
 	build
 	build_static
@@ -207,7 +209,7 @@ END
 printf 'root:x:0:\nmail:x:8:\npopa3d:x:%s:\nbenchbox:x:%s:\n' "$user" \
     "$BENCH_UID" >"$dir/etc/group"
 (umask 077 && echo 'root:*:18000:0:99999:7:::' >"$dir/etc/shadow")
-for box in a a1 a10 b b1 b10 c d q; do
+for box in a a1 a10 b b1 b10 c d e q; do
 	echo "benchbox-$box:x:$BENCH_UID:$BENCH_UID::/:/bin/sh" \
 	    >>"$dir/etc/passwd"
 	echo "benchbox-$box:$hash:18000:0:99999:7:::" >>"$dir/etc/shadow"
