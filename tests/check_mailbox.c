@@ -3817,6 +3817,9 @@ START_TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
 			for (i = 0; i < box.n; i++) {
 				CHECK(!box.msg[i].gone && !box.msg[i].deleted,
 				    "marked");
+				CHECK(box.msg[i].offset >= 0 &&
+				    box.msg[i].length <= (off_t)file.len -
+				    box.msg[i].offset, "beyond the file");
 				read_message(i, &got, UINT_MAX);
 				CHECK(got.len < 3 * file.len, "too much");
 			}
