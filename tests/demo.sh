@@ -25,8 +25,8 @@ give_up() {
 	exit 1
 }
 
-# What the program is started with: -p is not for root, so root hands the
-# session to nobody, with whatever this system has for that.
+# Start the program. Root may not use -p, so for root the session runs as the
+# account nobody, with one of the commands that change the account.
 start() {
 	case $how in
 	self)	exec "$run" -p -m "$option" ;;
@@ -81,8 +81,8 @@ This is the next one.
 END
 }
 
-# Make the directory below $1, and see whether a session can be had there: it
-# may be mounted noexec, or be out of an unprivileged account's reach.
+# Make a directory below $1 and try a session there. It fails if no program may
+# run from there (noexec), or if the account nobody cannot go there.
 set_up() {
 	dir=$1/pop3d-demo.$$
 	if ! (umask 077 && mkdir "$dir") 2>/dev/null; then
@@ -104,7 +104,7 @@ set_up() {
 	return 1
 }
 
-# One way after the other, in one place after the other.
+# Try each way to change the account in each place.
 find_place() {
 	for how in $ways; do
 		for place in "${TMPDIR:-/tmp}" /tmp /var/tmp; do

@@ -98,7 +98,7 @@ play()
 	s=$scenes/$1 r=$scenes/$1/root
 	mkdir "$s" "$s/up" "$s/work" "$r" && mount -t overlay -o \
 	    "lowerdir=/,upperdir=$s/up,workdir=$s/work" none "$r" || return
-	cat prelude "$1.go" >"$r/go"
+	{ cat prelude "$1.go"; echo ': >/end'; } >"$r/go"
 	echo "nspawn=$nspawn" >"$r/has"
 	cp -r blocks "$r/blocks"
 	cp "$work/mbox" "$r/mbox" && cp "$work/messages/1" "$r/message"
@@ -125,8 +125,8 @@ play()
 		    mount --rbind /dev $r/dev && ip link set lo up &&
 		    exec timeout -k 5 90 chroot $r sh /go"
 	fi </dev/null >"$s/console" 2>&1
-	[ -s "$r/out" ] || {
-		echo "FAIL $group: $1: did not run"
+	[ -e "$r/end" ] || {
+		echo "FAIL $group: $1: it did not come to its end"
 		tail -n 15 "$s/console"
 	}
 	cat "$r/out"
@@ -322,6 +322,7 @@ install_it
 apt-get install -y python3-pyinotify >/pyinotify 2>&1
 check 'fail2ban: its file' paste jail.d/pop3d.conf
 check 'fail2ban: it is started' paste 'service fail2ban'
+wait_tries=20
 check 'fail2ban: it runs' \
     wait_until eval 'fail2ban-client status courier-auth >/dev/null 2>&1'
 # A peer that is not this host: those of this host are never banned.
