@@ -148,7 +148,8 @@ confine_more(enum process process)
 
 enum {
 	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */
-	SASL_SECONDS = 30	/* for each word of saslauthd's */
+	SASL_SECONDS = 30,	/* for each word of saslauthd's */
+	OPEN_SECONDS = 30	/* for the file system that holds the mailbox */
 };
 
 /* What is known of somebody who wants to come in. */
@@ -816,12 +817,14 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 	enum mbox_result r;
 	char path[PATH_OCTETS];
 
-	if (expand(a->mailbox, who->name, who->home, path) == -1) {
-		syslog(LOG_ERR, "-m: no home, or the path is too long, user=%s",
-		    who->name);
+	if (expand(a->mailbox, who->name, who->home, path) == -1)
 		path[0] = '\0';
-	}
 	r = mbox_open(m, path, uid);
+	if (r != MBOX_OK) {
+		snprintf(a->why, sizeof(a->why), "%s, %s", m->why,
+		    *path != '\0' ? path : "no home for -m, or too long a path");
+		m->why = a->why;
+	}
 	if (r == MBOX_OK && m->fd != -1 && a->index != NULL &&
 	    expand(a->index, who->name, who->home, path) == 0)
 		mbox_index(m, path, uid);
@@ -856,7 +859,20 @@ priv_enter(struct auth *a, struct mbox *m)
 enum mbox_result
 auth_enter(struct auth *a, struct mbox *m)
 {
-	return a->root ? priv_enter(a, m) : open_mailbox(a, m, getuid());
+	const struct sigaction end = { .sa_handler = SIG_DFL };
+	struct sigaction before;
+	enum mbox_result r;
+
+	/*
+	 * A file system whose server is gone may never answer. No handler would
+	 * run then, but a signal that ends the process does.
+	 */
+	sigaction(SIGALRM, &end, &before);
+	alarm(OPEN_SECONDS);
+	r = a->root ? priv_enter(a, m) : open_mailbox(a, m, getuid());
+	alarm(0);
+	sigaction(SIGALRM, &before, NULL);
+	return r;
 }
 
 /* ---- Start ---- */
@@ -896,7 +912,8 @@ start_path(struct auth *a, const char *option, const char *value, int pipe)
 
 	errno = 0;
 	return expand(value, pipe ? a->account.name : "u",
-	    pipe ? a->account.home : "/", path) == 0 ? NULL :
+	    pipe ? a->account.home : "/", path) == 0 &&
+	    (pipe || *path == '/') ? NULL :
 	    complain(a, option, value, "not / or %h first, "
 	    "an unknown %, no name or home for it, or too long");
 }

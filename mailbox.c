@@ -1229,6 +1229,23 @@ recall(struct mbox *m)
 
 /* ---- Opening and reading ---- */
 
+static const char *
+name_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? path : slash + 1;
+}
+
+static int
+enter_directory(const char *path)
+{
+	char dir[PATH_OCTETS + 2];
+
+	snprintf(dir, sizeof(dir), "./%.*s", (int)(name_of(path) - path), path);
+	return chdir(*path == '/' ? dir + 2 : dir);
+}
+
 /*
  * Look at what was opened, and go where the locks are made. The name must lead
  * to the same file from there.
@@ -1236,9 +1253,7 @@ recall(struct mbox *m)
 static enum mbox_result
 settle(struct mbox *m, const char *path, uid_t owner)
 {
-	const char *slash = strrchr(path, '/');
-	const char *name = slash == NULL ? path : slash + 1;
-	char dir[PATH_OCTETS];
+	const char *name = name_of(path);
 	struct stat st;
 
 	if (fstat(m->fd, &st) == -1)
@@ -1256,8 +1271,7 @@ settle(struct mbox *m, const char *path, uid_t owner)
 	m->dot.dev = st.st_dev;
 	m->dot.ino = st.st_ino;
 	m->dot.pid = getpid();
-	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
-	if (slash != NULL && chdir(dir) == -1)
+	if (enter_directory(path) == -1)
 		return fail(m, MBOX_PERM, "mailbox is out of reach");
 	if (find_mailbox(&m->dot) != DOT_LOCK)
 		return fail(m, MBOX_TEMP, "mailbox was replaced");
@@ -1276,10 +1290,12 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 	    O_CLOEXEC);
 	if (m->fd != -1)
 		return settle(m, path, owner);
-	if (errno == ENOENT && *path != '\0')
+	if (errno == ENOENT && *path != '\0' && enter_directory(path) == 0)
 		return MBOX_OK;
-	return fail(m, errno == EIO || errno == ENOMEM || errno == ENFILE ?
-	    MBOX_TEMP : MBOX_PERM, "mailbox cannot be opened");
+	return fail(m, *path == '\0' || errno == EACCES || errno == EPERM ||
+	    errno == ELOOP || errno == EISDIR || errno == ENOTDIR ||
+	    errno == ENAMETOOLONG || errno == ENXIO || errno == EROFS ?
+	    MBOX_PERM : MBOX_TEMP, "mailbox cannot be opened");
 }
 
 /* Only an index is written to: a new one has no octets, or begins with 0. */

@@ -261,7 +261,7 @@ static const char unreadable[] =
 static void
 refuse(struct session *s, enum mbox_result r, const char *text)
 {
-	char why[128];
+	char why[PATH_OCTETS + 256];
 	int e = r == MBOX_TEMP || r == MBOX_PERM ? errno : 0;
 
 	snprintf(why, sizeof(why), "%s%s%s", s->mbox.why, e != 0 ? ": " : "",
@@ -963,12 +963,14 @@ main(int argc, char **argv)
 {
 	static struct session s;
 	struct timespec t;
-	char host[64] = "";
+	char host[64] = "", ident[32];
 	const char *why;
 	int one = 1, in = 1;
 
 	clean_up();
-	openlog("pop3d", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	/* one number for all lines of a connection, whichever process says it */
+	snprintf(ident, sizeof(ident), "pop3d[%ld]", (long)getpid());
+	openlog(ident, LOG_NDELAY, LOG_MAIL);
 	tzset();
 	s.auth.mailbox = "/var/mail/%u";
 	s.auth.empty = "/var/empty";

@@ -156,7 +156,7 @@ struct mbox {
 /*
  * Open a mailbox with the ids the process has and make its directory the
  * working directory. It must be a regular file of owner's with one link. A
- * missing one is an empty maildrop. m needs no preparation; it is owned by the
+ * missing one is an empty maildrop, but not where the directory is missing. m needs no preparation; it is owned by the
  * caller and given back, void then, with mbox_close in any case. MBOX_OK,
  * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
  */
@@ -258,7 +258,7 @@ struct auth {
 	int to, from;		/* in the dialogue: records out, answers in */
 	int tries;
 	struct account account;	/* who is in */
-	char why[PATH_OCTETS + 128];	/* what auth_start returns, if need be */
+	char why[PATH_OCTETS + 128];	/* what auth_start or m->why says */
 };
 
 /*

@@ -50,7 +50,9 @@
 #define HAS_SHADOW 0
 #endif
 #if defined(__linux__)
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sysmacros.h>
 #define ADOPT_ORPHANS() prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 #else
 #define ADOPT_ORPHANS() (-1)
@@ -108,7 +110,7 @@ struct shared {
 	int started, in, entered, loaded, talked;
 	int answer[8];
 	unsigned alarms[ALARMS];	/* what was asked of alarm, last first */
-	char why[128];
+	char why[PATH_MAX];
 	struct account account;
 };
 
@@ -1077,7 +1079,9 @@ START_TEST(secrets_of_all_lengths_are_compared_whole)
 	for (n = 1; n < sizeof(secret); n++) {
 		memset(secret, 's', n);
 		secret[n] = '\0';
-		snprintf(text, sizeof(text), "a:{PLAIN}%s\n", secret);
+		/* what a refusal costs is little here */
+		snprintf(text, sizeof(text), "b:" HELLO1 "\na:{PLAIN}%s\n",
+		    secret);
 		a = an_auth(a_file(text));
 		/* a hash field holds 255 octets, and 7 of them say {PLAIN} */
 		ck_assert_msg(try_as(&a, AUTH_PASS, "a", secret) ==
@@ -1887,6 +1891,9 @@ static const struct {
 	{ "@/mail/%U", NULL, 0 }, { "@/mail/%s", NULL, 0 },
 	{ "@/mail/%n%n", NULL, 0 }, { "@/mail/%u%", NULL, 0 },
 	{ "@/mail/%1u", NULL, 0 }, { "%", NULL, 0 }, { "", NULL, 0 },
+	/* from / on, or under the home */
+	{ "mail/%u", NULL, 0 }, { "~/mbox", NULL, 0 }, { "./%u", NULL, 0 },
+	{ "mbox:/mail/%u", NULL, 0 }, { "%u", NULL, 0 }, { "%%h/mbox", NULL, 0 },
 	{ "/" L2048, NULL, 0 }
 };
 
@@ -1992,7 +1999,7 @@ START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
 	ck_assert_ptr_null(auth_start(&a, 0));
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_PERM);
-	ck_assert_int_ge(sh->nlines, 1);
+	ck_assert(strstr(m.why, "no home for -m") != NULL);
 	mbox_close(&m);
 }
 END_TEST
@@ -2342,8 +2349,10 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->nlines, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_YES);
 	ck_assert_int_eq(sh->naps, 0);
-	/* the verifier's time was limited, and root's no longer is */
-	ck_assert_uint_eq(sh->alarms[1], 60);
+	/* the time of verifier and opening was limited, root's no longer is */
+	ck_assert_uint_eq(sh->alarms[3], VERIFY_SECONDS);
+	ck_assert_uint_eq(sh->alarms[2], 0);
+	ck_assert_uint_eq(sh->alarms[1], OPEN_SECONDS);
 	ck_assert_uint_eq(sh->alarms[0], 0);
 	ck_assert_int_eq(sh->patience.tv_sec, REFRESH_SECONDS);
 	ck_assert_int_eq(sh->patience.tv_usec, 0);
@@ -2376,13 +2385,24 @@ END_TEST
 START_TEST(the_reason_of_a_refusal_outlives_root)
 {
 	struct auth a = a_mailbox();
+	char why[sizeof(sh->why)];
 
 	a.mailbox = in_base("spool");
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
 	ck_assert_int_eq(sh->in, 1);
 	ck_assert_int_eq(sh->entered, MBOX_PERM);
-	ck_assert_str_eq(sh->why, "mailbox cannot be opened");
+	snprintf(why, sizeof(why), "mailbox cannot be opened, %s", a.mailbox);
+	ck_assert_str_eq(sh->why, why);
 	ck_assert_int_eq(sh->error, EISDIR);
+	/* nor is a directory that is not there an empty maildrop */
+	a = a_mailbox();
+	a.mailbox = in_base("spoil/%%u");
+	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
+	ck_assert_int_eq(sh->entered, MBOX_TEMP);
+	snprintf(why, sizeof(why), "mailbox cannot be opened, %s",
+	    in_base("spoil/alice"));
+	ck_assert_str_eq(sh->why, why);
+	ck_assert_int_eq(sh->error, ENOENT);
 }
 END_TEST
 
@@ -2408,7 +2428,7 @@ START_TEST(a_verifier_that_cannot_answer_ends_the_dialogue)
 
 	fake.mute = 1;
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
-	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->in, -1);
 	ck_assert_int_eq(sh->answer[0], 0);
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert(strncmp(sh->line[0], "verifier: ", 10) == 0);
@@ -3807,6 +3827,47 @@ START_TEST(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 }
 END_TEST
 
+#if defined(__linux__)
+static void
+alice_dialogue(void *arg)
+{
+	send_record(arg, "alice", "tanstaaf");
+	take_answers(arg);
+}
+
+/* FUSE, with a server that never says a word. A second passes in 50 ms. */
+START_TEST(a_file_system_that_does_not_answer_ends_the_opening)
+{
+	struct auth a = an_auth(alice_file());
+	char *dir = in_base("silent"), *device = in_base("fuse"), options[128];
+	long long begun;
+	int fd, status;
+
+	ck_assert(mkdir(dir, 0755) == 0);
+	fd = mknod(device, S_IFCHR | 0600, makedev(10, 229)) == -1 ? -1 :
+	    open(device, O_RDWR);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,"
+	    "group_id=0,allow_other", fd);
+	if (fd == -1 || mount("silent", dir, "fuse", 0, options) == -1) {
+		skip("a_file_system_that_does_not_answer_ends_the_opening",
+		    "no FUSE here, or it may not be mounted");
+		return;
+	}
+	a.mailbox = in_base("silent/%%u");
+	a.empty = in_base("empty");
+	fake.quick = 1;
+	begun = now_ms();
+	status = serve(&a, alice_dialogue, &a, 1);
+	umount2(dir, MNT_DETACH);
+	close(fd);
+	ck_assert(all_ended());
+	ck_assert_int_eq(sh->in, 1);
+	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+	ck_assert_int_ge(now_ms() - begun, OPEN_SECONDS * 50);
+}
+END_TEST
+#endif
+
 /* A link in the place of a mailbox, or two names: it is not served. */
 START_TEST(what_is_not_the_users_own_file_is_not_served)
 {
@@ -4129,6 +4190,27 @@ START_TEST(apop_works_with_separate_processes)
 	expect(&c, "+OK");
 	expect_ids(c.pid, USER, USER);
 	quit(&c);
+}
+END_TEST
+
+/* Whichever process says it, it has the number of the session's lines. */
+START_TEST(all_lines_of_a_connection_have_one_number)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	struct client c;
+	char me[64];
+
+	start(&c, with(file, template, "-t", "60", NULL));
+	expect(&c, "+OK");
+	say(&c, "USER alice\r\nPASS wrong\r\n");
+	expect(&c, "+OK");
+	expect(&c, failed_line);
+	close(c.fd);
+	ck_assert(all_ended());
+	snprintf(me, sizeof(me), " pop3d[%ld]: ", (long)c.pid);
+	expect_logged("-t is below", me, 1);
+	expect_logged("LOGIN FAILED, user=alice", me, 1);
+	expect_logged("DISCONNECTED", me, 1);
 }
 END_TEST
 
@@ -4626,6 +4708,10 @@ make_root_case(void)
 	add_as_root(t, what_is_not_the_users_own_file_is_not_served, 6);
 	add_as_root(t, every_failed_login_looks_the_same_to_the_client, 1);
 	add_as_root(t, apop_works_with_separate_processes, 1);
+	add_as_root(t, all_lines_of_a_connection_have_one_number, 1);
+#if defined(__linux__)
+	add_as_root(t, a_file_system_that_does_not_answer_ends_the_opening, 1);
+#endif
 	add_as_root(t,
 	    a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
 	    COUNT(setups));

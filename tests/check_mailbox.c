@@ -2015,6 +2015,25 @@ START_TEST(a_missing_mailbox_is_an_empty_maildrop)
 }
 END_TEST
 
+/* A wrong -m, or a disk that is not there, must not look like no mail. */
+START_TEST(a_missing_directory_is_no_empty_maildrop)
+{
+	static const char *const forms[] = { "none/mbox", "./none/mbox",
+	    "none/none/mbox", "link/mbox", "none/" };
+	char form[PATH_MAX + 300];
+	struct stat st;
+
+	ck_assert_int_eq(symlink("nowhere", "link"), 0);
+	snprintf(form, sizeof(form), "%s/%s", _i % 2 ? dir : ".",
+	    forms[_i / 2]);
+	ck_assert_int_eq(mbox_open(&box, _i % 2 ? form : forms[_i / 2],
+	    getuid()), MBOX_TEMP);
+	ck_assert_int_eq(errno, ENOENT);
+	ck_assert_int_eq(lstat("link", &st), 0);
+	ck_assert_int_eq(unlink("link"), 0);
+}
+END_TEST
+
 START_TEST(a_mailbox_is_opened_by_any_form_of_path)
 {
 	static const char *const forms[] = { "mbox", "./mbox", "" };
@@ -2037,7 +2056,11 @@ static const struct {
 } open_errors[] = {
 	{ EIO, MBOX_TEMP }, { ENOMEM, MBOX_TEMP }, { ENFILE, MBOX_TEMP },
 	{ EACCES, MBOX_PERM }, { ELOOP, MBOX_PERM }, { EROFS, MBOX_PERM },
-	{ ENOTDIR, MBOX_PERM }, { ENOENT, MBOX_OK }
+	{ ENOTDIR, MBOX_PERM }, { EISDIR, MBOX_PERM }, { EPERM, MBOX_PERM },
+	{ ENAMETOOLONG, MBOX_PERM }, { ENXIO, MBOX_PERM }, { ENOENT, MBOX_OK },
+	/* a file system whose server is gone */
+	{ ESTALE, MBOX_TEMP }, { ETIMEDOUT, MBOX_TEMP }, { EINTR, MBOX_TEMP },
+	{ ENOTCONN, MBOX_TEMP }, { EMFILE, MBOX_TEMP }
 };
 
 START_TEST(trouble_at_opening_is_told_from_refusal)
@@ -4991,6 +5014,7 @@ add_open(Suite *s)
 	else
 		tcase_add_test(t, an_unreadable_mailbox_is_refused);
 	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
+	tcase_add_loop_test(t, a_missing_directory_is_no_empty_maildrop, 0, 10);
 	tcase_add_loop_test(t, a_mailbox_is_opened_by_any_form_of_path, 0, 3);
 	tcase_add_loop_test(t, trouble_at_opening_is_told_from_refusal, 0,
 	    COUNT(open_errors));

@@ -542,11 +542,14 @@ become_user(void)
 		_exit(126);
 }
 
-/* Run the program in dir. args are separated by spaces. fds: its 0, 1, 2. */
+/*
+ * Run the program in dir. args are separated by spaces; @ in front of one
+ * stands for dir. fds: its 0, 1, 2.
+ */
 static pid_t
 run_program(const char *dir, const char *args, const int fds[3], int as_root)
 {
-	char text[1024], *argv[32], *p;
+	char text[1024], *argv[32], room[PATH_MAX], *p;
 	static char name[] = "pop3d";
 	size_t n = 1, i;
 	pid_t pid;
@@ -554,8 +557,13 @@ run_program(const char *dir, const char *args, const int fds[3], int as_root)
 	snprintf(text, sizeof(text), "%s", args);
 	argv[0] = name;
 	for (p = strtok(text, " "); p != NULL && n < COUNT(argv) - 1;
-	    p = strtok(NULL, " "))
+	    p = strtok(NULL, " ")) {
 		argv[n++] = p;
+		if (*p != '@')
+			continue;
+		snprintf(room, sizeof(room), "%s%s", dir, p + 1);
+		argv[n - 1] = room;
+	}
 	argv[n] = NULL;
 	fflush(NULL);
 	must((pid = fork()) != -1, "fork");
@@ -837,7 +845,7 @@ start_login(const char *dir, const char *name, const char *more)
 
 	write_sample(dir, name);
 	write_file(dir, "users", ALICE DORA, sizeof(ALICE DORA) - 1);
-	snprintf(args, sizeof(args), "-m mbox -f users %s", more);
+	snprintf(args, sizeof(args), "-m @/mbox -f users %s", more);
 	p = start(dir, args);
 	expect(&p, "+OK *");
 	return p;
@@ -1248,7 +1256,7 @@ END_TEST
 /*
  * The files of tests/sessions: what a client says and must be told, in the form
  * of the RFC's examples. Above the lines of a session stand
- *	options: -p -m mbox	the program's, run in a new directory
+ *	options: -p -m mbox	the program's, run in a new directory, @
  *	mailbox: three		one of samples, in the file mbox; "none": none
  *	user: alice:{PLAIN}x	a line of the file users; any number of them
  * and below it
@@ -1909,7 +1917,7 @@ send_split(const struct pipelined *c, int in_transaction)
 	for (at = 0; at <= len; at++) {
 		write_sample(dir, "three");
 		p = start(dir, in_transaction ? "-p -m mbox" :
-		    "-m mbox -f users");
+		    "-m @/mbox -f users");
 		send_bytes(&p, c->commands, at);
 		if (at % 4 != 0)
 			let_read(&p);
@@ -1935,7 +1943,7 @@ START_TEST(commands_may_come_octet_by_octet)
 
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
 	write_sample(dir, "three");
-	p = start(dir, _i == 0 ? "-p -m mbox" : "-m mbox -f users");
+	p = start(dir, _i == 0 ? "-p -m mbox" : "-m @/mbox -f users");
 	for (i = 0; i < strlen(c->commands); i++) {
 		send_bytes(&p, c->commands + i, 1);
 		let_read(&p);
@@ -2602,8 +2610,8 @@ START_TEST(what_is_no_mailbox_is_refused_and_left_alone)
 	memset(&after, 0, sizeof(after));
 	lstat(in_dir(dir, name), &before);
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	snprintf(args, sizeof(args), "-m %s %s", name, _i % 2 ? "-p" :
-	    "-f users");
+	snprintf(args, sizeof(args), "-m %s%s %s", _i % 2 ? "" : "@/", name,
+	    _i % 2 ? "-p" : "-f users");
 	p = start(dir, args);
 	if (_i % 2 == 0) {
 		expect(&p, "+OK *");
@@ -2982,7 +2990,7 @@ START_TEST(s_lets_loopback_in)
 	}
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	p = start_on(dir, "-s -m mbox -f users", pair[0], pair[1]);
+	p = start_on(dir, "-s -m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "USER alice", "+OK *");
@@ -3625,7 +3633,7 @@ START_TEST(s_refuses_logins_from_elsewhere)
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
 	setenv("TCPREMOTEIP", "127.0.0.1", 1);
-	p = start_on(dir, "-s -a -m mbox -f users", pair[0], pair[1]);
+	p = start_on(dir, "-s -a -m @/mbox -f users", pair[0], pair[1]);
 	clear_environment();
 	expect(&p, "+OK *");
 	check_capa(&p, capa_refused);
@@ -3650,7 +3658,7 @@ START_TEST(without_s_logins_come_from_anywhere)
 	}
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	p = start_on(dir, "-m mbox -f users", pair[0], pair[1]);
+	p = start_on(dir, "-m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "+OK *");
@@ -3740,7 +3748,8 @@ END_TEST
 
 static const char *const misfits[] = { "", "-m mbox", "-a -p -m mbox",
 	"-a -m mbox", "-p -m %x", "-p -m mbox%", "-f users -m %x",
-	"-f users -m a%", "-s", "-p -m mbox -i %x" };
+	"-f users -m a%", "-f users -m mbox", "-f users -m ~/mbox", "-s",
+	"-p -m mbox -i %x" };
 
 START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
 {
@@ -4083,7 +4092,7 @@ START_TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
 	for (i = 0; i < 3; i++) {
 		dir = make_dir();
 		write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-		p = start(dir, "-a -m mbox -f users");
+		p = start(dir, "-a -m @/mbox -f users");
 		snprintf(line, sizeof(line), "%s", take_line(&p));
 		ck_assert_int_eq(strncmp(line, "+OK pop3d ready <", 17), 0);
 		pid = strspn(line + 17, "0123456789");

@@ -55,7 +55,7 @@ session() {	# transcript
 	done > mbox
 	sed -n 's/^user: //p' "$1" > users
 	chmod 600 users mbox
-	options=$(sed -n 's/^options: //p' "$1")
+	options=$(sed -n "s|@|$PWD|; s/^options: //p" "$1")
 	[ "$(id -u)" -ne 0 ] || chown -R 65534 .
 	sed -n 's/^C: //p' "$1" |
 	    $as_nobody $valgrind "$pop3d" $options > answers 2>&1
