@@ -30,7 +30,8 @@ FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(CFLAGS)
 LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
-	tests/check_pop3 tests/check_crash tests/check_hostile
+	tests/check_pop3 tests/check_crash tests/check_hostile \
+	tests/check_openbsd tests/check_illumos
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
@@ -98,6 +99,16 @@ tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
+# What auth.c says for other systems, with stand-ins for what they have.
+tests/check_openbsd: tests/check_systems.c auth.c mailbox.c pop3.h built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_systems.c mailbox.c \
+	    $(CHECK_LIBS) $(LIBS)
+
+tests/check_illumos: tests/check_systems.c auth.c mailbox.c pop3.h \
+	tests/machines/sun/priv.h built-with
+	$(CC) $(FLAGS) -DSYSTEM_SUN -Itests/machines/sun $(LINK) -o $@ \
+	    tests/check_systems.c mailbox.c $(CHECK_LIBS) $(LIBS)
+
 .c.replay:
 	$(CC) $(FLAGS) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
 	    $(CHECK_LIBS) -lm
@@ -134,7 +145,8 @@ sanitize:
 	rm -rf tests/sanitize.tmp && mkdir tests/sanitize.tmp
 	cp -R Makefile *.c pop3.h tests/sanitize.tmp
 	mkdir tests/sanitize.tmp/tests
-	cp -R tests/*.[ch] tests/*.sh tests/sessions tests/sanitize.tmp/tests
+	cp -R tests/*.[ch] tests/*.sh tests/sessions tests/machines \
+	    tests/sanitize.tmp/tests
 	mkdir tests/sanitize.tmp/tests/fuzz
 	cp -R tests/fuzz/*.c tests/fuzz/*.h tests/fuzz/corpus \
 	    tests/sanitize.tmp/tests/fuzz

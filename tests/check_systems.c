@@ -1,0 +1,168 @@
+/*
+ * What auth.c says for OpenBSD or, with SYSTEM_SUN, for illumos: compiled here
+ * with stand-ins for the calls and fields that Linux has not. The file is
+ * included.
+ */
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <crypt.h>
+#include <ctype.h>
+#include <grp.h>
+#include <pwd.h>
+#include <shadow.h>
+#include <stdarg.h>
+
+#include <check.h>
+
+#include "../pop3.h"
+
+/* As the BSDs have it. */
+struct bsd_passwd {
+	const char *pw_name, *pw_passwd, *pw_dir;
+	uid_t pw_uid;
+	gid_t pw_gid;
+	time_t pw_expire;
+};
+static struct bsd_passwd shown = { "alice", "*", "/", 12001, 12001, 0 };
+static struct rlimit descriptors, forks;
+
+#define passwd bsd_passwd
+#define getpwnam(name)		((void)(name), &shown)
+#define getpwuid(uid)		((void)(uid), &shown)
+#define getpwent()		(&shown)
+#define setpwent()		((void)0)
+#define endpwent()		((void)0)
+#define setrlimit(what, limit)	note_limit(what, limit)
+
+static int
+note_limit(int what, const struct rlimit *limit)
+{
+	if (what == RLIMIT_NOFILE)
+		descriptors = *limit;
+	if (what == RLIMIT_NPROC)
+		forks = *limit;
+	return 0;
+}
+
+#undef __linux__
+#if defined(SYSTEM_SUN)
+#define __sun 1
+static char gone[200];		/* the privileges that were given up */
+#define getspnam(name)		((struct spwd *)NULL)
+
+static int
+priv_set(int how, const char *set, ...)
+{
+	const char *name;
+	va_list ap;
+
+	ck_assert_int_eq(how, 3);
+	ck_assert_str_eq(set, "all");
+	va_start(ap, set);
+	while ((name = va_arg(ap, const char *)) != NULL) {
+		strncat(gone, name, sizeof(gone) - strlen(gone) - 1);
+		strncat(gone, " ", sizeof(gone) - strlen(gone) - 1);
+	}
+	va_end(ap);
+	return 0;
+}
+#else
+#define __OpenBSD__ 1
+static struct bsd_passwd whole = { "alice", "$2b$x", "/", 12001, 12001, 0 };
+static const char *promised;
+#define getpwnam_shadow(name)	((void)(name), &whole)
+
+static int
+pledge(const char *promises, const char *more)
+{
+	ck_assert_ptr_null(more);
+	promised = promises;
+	return 0;
+}
+#endif
+#include "../auth.c"
+
+#if defined(SYSTEM_SUN)
+START_TEST(illumos_keeps_a_confined_process_from_making_others)
+{
+	confine(SESSION_PROCESS);
+	ck_assert_str_eq(gone, "fork exec info net ");
+}
+END_TEST
+
+/* Its select fails otherwise. */
+START_TEST(illumos_leaves_a_confined_process_one_descriptor_to_wait_for)
+{
+	confine(DIALOGUE_PROCESS);
+	ck_assert_int_eq((int)descriptors.rlim_cur, 1);
+	ck_assert_int_eq((int)descriptors.rlim_max, 1);
+}
+END_TEST
+#else
+/* getpwnam shows a star there. */
+START_TEST(openbsd_is_asked_for_the_hash_by_the_call_that_tells_it)
+{
+	static struct auth a;
+	static struct claim c;
+
+	ck_assert_int_eq(find_exactly(&a, "alice", &c), 1);
+	ck_assert_str_eq(c.hash, "$2b$x");
+	ck_assert_ptr_null(c.why);
+}
+END_TEST
+
+START_TEST(an_account_of_the_bsds_ends_at_its_time)
+{
+	static struct auth a;
+	static struct claim c;
+
+	whole.pw_expire = time(NULL) + 1000;
+	find_exactly(&a, "alice", &c);
+	ck_assert_ptr_null(c.why);
+	whole.pw_expire = time(NULL);
+	find_exactly(&a, "alice", &c);
+	ck_assert_ptr_nonnull(c.why);
+	ck_assert_str_eq(c.why, "expired");
+}
+END_TEST
+
+START_TEST(openbsd_is_promised_no_more_than_mail_needs)
+{
+	descriptors.rlim_cur = forks.rlim_cur = 1;
+	confine(SESSION_PROCESS);
+	ck_assert_str_eq(promised, "stdio flock");
+	ck_assert_int_eq((int)descriptors.rlim_cur, 0);
+	ck_assert_int_eq((int)forks.rlim_cur, 0);
+}
+END_TEST
+#endif
+
+int
+main(void)
+{
+	Suite *s = suite_create("systems");
+	TCase *t = tcase_create("stand-ins");
+	SRunner *r;
+	int failed;
+
+#if defined(SYSTEM_SUN)
+	tcase_add_test(t, illumos_keeps_a_confined_process_from_making_others);
+	tcase_add_test(t,
+	    illumos_leaves_a_confined_process_one_descriptor_to_wait_for);
+#else
+	tcase_add_test(t,
+	    openbsd_is_asked_for_the_hash_by_the_call_that_tells_it);
+	tcase_add_test(t, an_account_of_the_bsds_ends_at_its_time);
+	tcase_add_test(t, openbsd_is_promised_no_more_than_mail_needs);
+#endif
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed > 0;
+}
