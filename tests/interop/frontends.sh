@@ -5,23 +5,6 @@ serve || return
 user_dir frontends
 behind=$port
 
-session()
-{
-	talk <<END
-S: [+]OK pop3d ready
-C: USER $1
-S: [+]OK .*
-C: PASS $secret
-S: [+]OK .* 2 messages, .*
-C: RETR 2
-S+ [+]OK .*
-C: DELE 1
-S: [+]OK .*
-C: QUIT
-S: [+]OK .*
-END
-}
-
 module=$(find /usr/lib/nginx/modules /usr/share/nginx/modules \
     -name ngx_stream_module.so 2>/dev/null | head -n 1)
 if has_all nginx nginx; then
@@ -40,9 +23,7 @@ stream {
 END
 	nginx -c "$PWD/nginx.conf" >nginx.out 2>&1 &
 	started $! || cat nginx.err
-	fill_small nginx
-	check 'nginx: login, retrieve, delete' session nginx
-	check 'nginx: one is left' equal 1 "$(left nginx)"
+	serves nginx nginx '' nginx
 fi
 
 if has_all haproxy haproxy; then
@@ -62,7 +43,5 @@ backend hosts
 END
 	haproxy -db -f haproxy.conf >haproxy.out 2>&1 &
 	started $! || cat haproxy.out
-	fill_small haproxy
-	check 'HAProxy: login, retrieve, delete' session haproxy
-	check 'HAProxy: one is left' equal 1 "$(left haproxy)"
+	serves HAProxy haproxy '' haproxy
 fi

@@ -150,42 +150,71 @@ serve()
 	listen_with "$listener" "$POP3D" $options "$@"
 }
 
+find_stunnel()
+{
+	has stunnel && stunnel=stunnel || stunnel=stunnel4
+	has_all "$1" "$stunnel"
+}
+
+# A certificate that clients can be told to trust.
+make_certificate()
+{
+	openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/key.pem" \
+	    -out "$work/cert.pem" -days 2 -subj /CN=localhost \
+	    -addext subjectAltName=DNS:localhost >/dev/null 2>&1
+	(umask 077; cat "$work/key.pem" "$work/cert.pem" >"$work/pem")
+}
+
+# stunnel_with name: the settings from standard input, on the next port.
+stunnel_with()
+{
+	next_port
+	{
+		printf 'foreground = yes\npid =\nsyslog = no\ndebug = 4\n'
+		printf '[%s]\ncert = %s\naccept = 127.0.0.1:%s\n' \
+		    "$1" "$work/pem" $port
+		cat
+	} >"$1.conf"
+	$stunnel "$1.conf" >"$1.out" 2>&1 &
+	started $! || { check "$1: stunnel starts" exits 0 cat "$1.out" ||:; }
+}
+
 # ---- Accounts and mail ----
 
 # A dialogue's ids need no account: numbers do.
 options="-u 64123:64123 -e $work/empty -f $work/passwd -m $work/spool/%u"
 
-make_users()
+# account_of user: he can log in from now on.
+account_of()
 {
-	for u in fm fmkeep fmuidl fmlimit fmtop fmpipe fmwrong fmlock fmpass \
-	    fmpassp mpopon mpopoff mpopauto mpopsocket gm gmtop mutt neomutt muttt \
-	    neomuttt curl curlsasl poplib netpop3 apop snail alpine \
-	    thunderbird k9 outlook outlookold ssh sshfm sshmutt stunnel stls \
-	    stlscurl stlsfm pops3 nginx haproxy banned \
-	    s1 s2 s3 s4 s5 s6 s7 s8 s9 s10 s11 s12; do
-		echo "$u:{PLAIN}$secret:$uid:$gid::$work/home:"
-	done >"$work/passwd"
-	i=1
-	while [ $i -le 50 ]; do
-		echo "c$i:{PLAIN}$secret:$uid:$gid::$work/home:"
-		i=$((i + 1))
-	done >>"$work/passwd"
-	chmod 600 "$work/passwd"
+	grep -qs "^$1:" "$work/passwd" ||
+	    echo "$1:{PLAIN}$secret:$uid:$gid::$work/home:" >>"$work/passwd"
 }
+
+# line character number: that many of it, and a newline.
+line() { head -c "$2" /dev/zero | tr '\0' "$1"; echo; }
 
 # The messages, as they are in the mailbox: each shows something that clients
 # and servers have got wrong.
 make_message()
 {
-	echo 'Return-Path: <sender@example.org>'
-	printf 'Received: from a.example.org by b.example.org with ESMTP\n'
-	printf '\tid %s; Mon, 5 Jan 2026 10:00:0%s +0000\n' "$1" "$1"
+	n=$1
+	case $n in
+	# The same three times.
+	12 | 13) n=11 ;;
+	esac
+	if [ $n != 10 ]; then
+		echo 'Return-Path: <sender@example.org>'
+		printf 'Received: from a.example.org by b.example.org\n'
+		printf '\twith ESMTP id %s; Mon, 5 Jan 2026 10:00:%02d +0000\n' \
+		    $n $n
+		echo "Message-ID: <$n.interop@example.org>"
+		echo 'Date: Mon, 5 Jan 2026 10:00:00 +0000'
+	fi
 	echo 'From: Sender <sender@example.org>'
 	echo 'To: user@example.net'
-	echo "Subject: message $1"
-	echo "Message-ID: <$1.interop@example.org>"
-	echo 'Date: Mon, 5 Jan 2026 10:00:00 +0000'
-	case $1 in
+	echo "Subject: message $n"
+	case $n in
 	1) printf '\nA short message.\n' ;;
 	2) printf '\nDots:\n.\n..\n.x\n...\nand text:\n>From here\n\n.\n' ;;
 	3) printf 'Content-Type: text/plain; charset=iso-8859-1\n'
@@ -199,79 +228,125 @@ make_message()
 	7) printf '\n'; awk 'BEGIN { for (i = 0; i < 800; i++)
 	    printf "0123456789"; print ""; for (i = 0; i < 8000; i++)
 	    printf "."; print "" }' ;;
+	8) printf 'MIME-Version: 1.0\n'
+	   printf 'Content-Type: multipart/mixed; boundary="=_1"\n\n'
+	   printf -- '--=_1\n\nAn attachment of 200,000 octets.\n'
+	   printf -- '--=_1\nContent-Type: application/octet-stream\n'
+	   printf 'Content-Disposition: attachment; filename="zeros.gz"\n'
+	   printf 'Content-Transfer-Encoding: base64\n\n'
+	   awk 'BEGIN { for (i = 0; i < 200000; i++)
+	    printf "%c", 33 + i * i % 93 }' | base64
+	   printf -- '--=_1--\n' ;;
+	9) printf '\n'; line x 70000; line . 9000; line y 65536 ;;
+	10) printf '\nWithout Received, Message-ID and Date.\n' ;;
+	11) printf '\nThe same three times.\n' ;;
+	14) printf '\nA CR\rin the middle, \r\r and two.\n' ;;
+	15) printf 'Subject: caf\303\251 \342\202\254 in plain UTF-8\n'
+	    printf 'X-Long: folded\n\tby a tab\n  and by blanks,'
+	    printf ' to <a@example.org>,\n <b@example.org>\n'
+	    printf 'X-Empty:\nX-Blank: \n\nText.\n' ;;
+	16) printf '\n'; line a 998; line b 999; line c 1000; line d 2500 ;;
+	17) printf '\nText\nFrom 9:00 to 17:00 we are closed.\n'
+	    printf '>From there\n>>From farther away\nQUIT\n+OK\n-ERR\n' ;;
+	18) printf 'Content-Type: message/rfc822\n\nFrom: <a@example.org>\n'
+	    printf 'Subject: within\n\nThe last line is a dot.\n..\n.\n' ;;
 	esac
 }
 
-count_messages=7
+# As in the archive of a mailing list: many short ones, much alike.
+make_talk()
+{
+	awk -v first=$1 -v last=$2 -v dir="$work/messages" 'BEGIN {
+		split("alice hare hatter dormouse", who)
+		for (i = first; i <= last; i++) {
+			f = dir "/" i
+			from = who[i % 4 + 1]; to = who[(i + 1) % 4 + 1]
+			at = sprintf("%02d:%02d", 22 + i / 60, i % 60)
+			print "Received: (from " from "@example.org) \n" \
+			    "\tby example.org id " 3300 + i "\n\tfor " to \
+			    "@example.org; Mon, 5 Jan 2026 " at ":02 +0100\n" \
+			    "Date: Mon, 5 Jan 2026 " at ":01 +0100\n" \
+			    "From: " from "  <" from "@example.org>\n" \
+			    "Message-Id: <20260105." 3300 + i "@example.org>\n" \
+			    "To: " to "  <" to "@example.org>\n" \
+			    "Subject: Re: talk\n\nWhat " from " says." >f
+			for (j = 0; j < i % 3; j++)
+				print "And more of it, `" j "\047." >f
+			close(f)
+		}
+	}'
+}
+
+# What only those read who can: all of them, and all but the talk.
+few='1 2 3 4 5 6 7'
+made="$few 8 9 10 11 12 13 14 15 16 17 18"
+talks=$(seq -s ' ' 19 113)
+these=$few
 
 make_messages()
 {
-	i=1
-	while [ $i -le $count_messages ]; do
+	for i in $made; do
 		make_message $i >"$work/messages/$i"
-		{
-			echo 'From sender@example.org Mon Jan  5 10:00:00 2026'
-			cat "$work/messages/$i"
-			# An empty body's empty line is the separator too.
-			[ $i = 4 ] || echo
-		} >>"$work/mbox"
-		i=$((i + 1))
+	done
+	make_talk 19 113
+	printf 'Subject: added\nMessage-ID: <added@example.org>\n\nnew\n' \
+	    >"$work/messages/new"
+	count_messages=7
+	mbox $few >"$work/mbox"
+	: >"$work/passwd" && chmod 600 "$work/passwd"
+}
+
+# mbox number ...: a mailbox of these messages.
+mbox()
+{
+	for i in "$@"; do
+		echo 'From sender@example.org Mon Jan  5 10:00:00 2026'
+		cat "$work/messages/$i"
+		# An empty body's empty line is the separator too.
+		[ $i = 4 ] || echo
 	done
 }
 
-# fill user: a fresh mailbox.
+# fill user [number ...]: a fresh mailbox, of his own group's messages if
+# none are named. A copy of it is kept.
 fill()
 {
-	rm -f "$work/spool/$1"
-	cp "$work/mbox" "$work/spool/$1"
-	chown "$uid:mail" "$work/spool/$1"
-	chmod 660 "$work/spool/$1"
-}
-
-# fill_small user: messages 1 and 2.
-fill_small()
-{
-	fill "$1"
-	for i in 1 2; do
-		echo 'From sender@example.org Mon Jan  5 10:00:00 2026'
-		cat "$work/messages/$i"
-		echo
-	done >"$work/spool/$1"
+	filled=$1
+	shift
+	account_of "$filled"
+	mbox ${*:-$these} >"$work/filled/$filled"
+	rm -f "$work/spool/$filled"
+	cp "$work/filled/$filled" "$work/spool/$filled"
+	chown "$uid:mail" "$work/spool/$filled"
+	chmod 660 "$work/spool/$filled"
 }
 
 # add user: one message more.
-add()
-{
-	printf 'From a Mon Jan  5 10:00:00 2026\nSubject: added\n%s\n\nnew\n\n' \
-	    "Message-ID: <$$.$1.added@example.org>" >>"$work/spool/$1"
-}
+add() { mbox new | tee -a "$work/filled/$1" >>"$work/spool/$1"; }
 
 is_empty() { [ -f "$work/spool/$1" ] && [ ! -s "$work/spool/$1" ]; }
-is_untouched() { cmp "$work/mbox" "$work/spool/$1"; }
+is_untouched() { cmp "$work/filled/$1" "$work/spool/$1"; }
 
 # left user: how many messages the mailbox has.
-left() { grep -c '^From ' "$work/spool/$1"; }
+left() { grep -ac '^From sender@' "$work/spool/$1"; }
+has_left() { [ "$(left "$2")" = "$1" ]; }
 
-# The messages of a directory are the wanted ones, whatever their names:
-# same_messages directory number ...
-same_messages()
+# is_message number file: as it was sent, with CRLF.
+is_message()
 {
-	dir=$1
-	shift
-	(cd "$work/messages" && cksum "$@") | awk '{ print $1, $2 }' |
-	    sort >"$dir.wanted"
-	find "$dir" -type f -exec cksum {} + | awk '{ print $1, $2 }' |
-	    sort >"$dir.got"
-	diff "$dir.wanted" "$dir.got"
+	sed 's/$/'"$(printf '\r')"'/' "$work/messages/$1" | cmp - "$2"
 }
 
 # ---- Transcripts ----
 
 b64() { printf '%b' "$1" | openssl base64 -A; }
 
-# A dialogue on standard input. C: is sent, S: is a pattern for one line, S+
-# for the first of several that end with a dot. All is sent at once: the
-# answers must come in order all the same. talk [socat address]
+# A dialogue on standard input: talk [socat address]. C: is sent. The greeting
+# and each answer must be +OK, and be complete where a command's answer has
+# several lines. Where more is known, the lines behind say it: S: is a pattern
+# for one line, S+ for the first of several that end with a dot, S= the number
+# of the message that follows +OK, octet for octet. All is sent at once: the
+# answers must come in order all the same.
 talk()
 {
 	cat >script
@@ -279,35 +354,99 @@ talk()
 	# No client closes its side early, and nginx takes it for the end.
 	timeout 60 socat -t 0.2 -,ignoreeof "${1:-TCP:127.0.0.1:$port}" \
 	    <sent >answers || return 1
-	awk '
+	awk -v messages="$work/messages/" '
+	function fail(text) {
+		print text
+		exit bad = 1
+	}
 	function answer(   r) {
-		if ((getline r <"answers") <= 0) {
-			print "no answer for: " $0
-			exit bad = 1
-		}
-		if (sub(/\r$/, "", r) == 0) {
-			print "no CRLF: " r
-			exit bad = 1
-		}
+		if ((getline r <"answers") <= 0)
+			fail("no answer for: " said)
+		if (sub(/\r$/, "", r) == 0)
+			fail("no CRLF: " r)
 		return r
 	}
-	/^S/ {
-		want = substr($0, 4)
+	function expect(want,   got) {
 		got = answer()
-		if (got !~ "^" want "$") {
-			print "wanted: " want; print "got: " got
-			exit bad = 1
-		}
-		while (/^S\+/ && got != ".")
-			got = answer()
+		if (got !~ "^" want "$")
+			fail("wanted: " want "\ngot: " got)
 	}
+	function rest() {
+		while (answer() != ".")
+			;
+	}
+	function same(file,   got, want) {
+		while ((got = answer()) != ".") {
+			sub(/^\./, "", got)
+			if ((getline want <file) <= 0 || want "" != got "")
+				fail("not in " file ": " got)
+		}
+		if ((getline want <file) > 0)
+			fail("not in the answer: " want)
+		close(file)
+	}
+	# What was sent last has no pattern.
+	function settle() {
+		if (!due)
+			return
+		expect("[+]OK.*")
+		if (said ~ /^(CAPA|LIST|UIDL|AUTH|RETR .*|TOP .*)$/)
+			rest()
+	}
+	BEGIN { due = 1; said = "the greeting" }
+	/^C/ { settle(); said = substr($0, 4); due = 1 }
+	/^S/ { due = 0 }
+	/^S[:+]/ { expect(substr($0, 4)) }
+	/^S\+/ { rest() }
+	/^S=/ { expect("[+]OK .*"); same(messages substr($0, 4)) }
 	END {
+		if (!bad)
+			settle()
 		if (!bad && (getline r <"answers") > 0) {
 			print "one line too many: " r
 			bad = 1
 		}
 		exit bad
 	}' script
+}
+
+# How a dialogue begins, with so many messages in the mailbox: log_in number
+# user; of a pipe, without a user, the greeting says it.
+log_in()
+{
+	[ -z "$2" ] || printf 'S: [+]OK pop3d ready\nC: CAPA\nC: USER %s\n' "$2"
+	[ -z "$2" ] || printf 'C: PASS %s\n' "$secret"
+	printf 'S: [+]OK .* %s messages, .*\n' "$1"
+}
+
+# finds number address user
+finds()
+{
+	{
+		log_in "$1" "$3"
+		printf 'C: UIDL\nC: TOP 1 0\nC: QUIT\n'
+	} | talk "$2"
+}
+
+# takes_one address user: of two messages, the second is read and the first
+# deleted.
+takes_one()
+{
+	{
+		log_in 2 "$2"
+		printf 'C: CAPA\nC: LIST\nC: RETR 2\nS= 2\nC: DELE 1\nC: QUIT\n'
+	} | talk "$1"
+}
+
+# serves name mailbox address user [address of the second]: whatever lies
+# between a client and pop3d, mail comes through it and is deleted.
+serves()
+{
+	fill "$2" 1 2
+	check "$1: login, retrieve, delete" takes_one "$3" "$4"
+	check "$1: one is left" equal 1 "$(left "$2")"
+	check "$1: the second login finds the result" \
+	    finds 1 "${5:-$3}" "$4"
 }
 
 # ---- The log ----

@@ -4,59 +4,56 @@ has_all mpop mpop || return
 serve || return
 user_dir mpop
 
-# poll user pipelining keep "more settings"
-poll()
+# Settings: pipelining and more.
+by_mpop()
 {
-	mkdir -p "$1/new" "$1/cur" "$1/tmp" && chown -R "$uid" "$1"
+	case $security in
+	tls) ssl='tls on\ntls_starttls off\n' ;;
+	stls) ssl='tls on\ntls_starttls on\n' ;;
+	*) ssl='tls off\n' ;;
+	esac
+	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
+	chown -R "$uid" "got/$1"
+	[ "$2" = keep ] && keep=on || keep=off
 	cat >"$1.rc" <<END
 account default
-host 127.0.0.1
+host localhost
 port $port
 user $1
 password $secret
 auth user
-tls off
-pipelining $2
-keep $3
+$(printf "$ssl")
+${security:+tls_trust_file $work/cert.pem}
+pipelining $pipelining
+keep $keep
 received_header off
 uidls_file $PWD/$1.uidls
-delivery maildir $PWD/$1
-$4
+delivery maildir $PWD/got/$1
+$more
 END
 	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
 	as_user timeout 60 mpop -d -C "$1.rc"
 }
 
-delivered() { same_messages "$1" 1 2 3 4 5 6 7; }
-new_one() { add "$1"; poll "$@" && [ "$(ls "$1/new" | wc -l)" = 8 ]; }
-
-# session user pipelining "more settings"
-session()
-{
-	fill "$1"
-	check "pipelining $2: $3: all is fetched" poll "$1" "$2" on "$3"
-	check "pipelining $2: octet for octet" delivered "$1"
-	check "pipelining $2: the mailbox is left as it was" is_untouched "$1"
-	check "pipelining $2: the second poll" poll "$1" "$2" on "$3"
-	check "pipelining $2: brings nothing" delivered "$1"
-	check "pipelining $2: a new message comes" new_one "$1" "$2" on "$3"
-	check "pipelining $2: all is deleted" poll "$1" "$2" off "$3"
-	check "pipelining $2: and gone" is_empty "$1"
-	check "pipelining $2: reconnected" poll "$1" "$2" off "$3"
-}
-
-session mpopon on
-session mpopoff off
-session mpopauto auto 'auth plain'
+poll=by_mpop these=$made secure='stls tls'
+pipelining=on
+course mpopon
+pipelining=off
+leaves mpopoff
+deletes mpopoffall
+pipelining=auto more='auth plain'
+leaves mpopauto
+deletes mpopautoall
 
 # A Unix socket is as good as a pipe: passwords are taken with -s.
 if has socat; then
-	options="$options -s"
+	options="$options -s" more="socket $PWD/socket"
 	socat "UNIX-LISTEN:$PWD/socket,fork,mode=666" \
 	    "EXEC:'$POP3D $options',nofork" >socat.out 2>&1 &
 	echo $! >>"$work/pids"
 	wait_until [ -S socket ]
-	session mpopsocket auto "socket $PWD/socket"
+	leaves mpopsocket
+	deletes mpopsocketall
 	check 'a Unix socket is logged as local' \
 	    logged 'LOGIN, user=mpopsocket, ip=\[local\]'
 else

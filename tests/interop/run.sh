@@ -73,7 +73,7 @@ if [ -z "$INTEROP_WORK" ]; then
 	trap finish EXIT
 	chmod 755 "$work"
 	mkdir "$work/bin" "$work/home" "$work/spool" "$work/empty" \
-	    "$work/out" "$work/messages"
+	    "$work/out" "$work/messages" "$work/filled"
 	chgrp mail "$work/spool" && chmod 2775 "$work/spool" || exit 1
 	cp "$POP3D" "$work/bin/pop3d" || exit 1
 	account=pop3t$$
@@ -115,25 +115,47 @@ own_dev()
 
 trap 'exit 1' HUP INT TERM
 . $here/lib.sh
+. $here/course.sh
 uid=$(id -u "$account") gid=$(id -g "$account")
 if [ -n "$INTEROP_SPACES" ]; then
 	ip link set lo up
 	ip address add 192.0.2.7/32 dev lo	# a peer that is not loopback
+	# Clients that make sure of each message wait for no disk.
+	for d in home spool; do
+		cp -a "$work/$d" "$work/$d.was" &&
+		    mount -t tmpfs none "$work/$d" &&
+		    chown --reference="$work/$d.was" "$work/$d" &&
+		    chmod --reference="$work/$d.was" "$work/$d"
+	done
 	own_dev || echo 'run.sh: no /dev of our own' >&2
 fi
 start_log
 make_messages
-make_users
+make_certificate
 find_listener
 
 echo "pop3d: $("$POP3D" -V), $(uname -sm), namespaces: ${INTEROP_SPACES:-0}"
 [ -n "$log" ] || echo 'SKIP log: no socat, or /dev/log is taken: the lines' \
     'that pop3d logs are not checked' | tee "$work/out/log"
+# They wait more than they work: some more at once than there are processors.
+# Each takes a line from the pipe and puts it back.
+mkfifo "$work/slots" && exec 9<>"$work/slots" || exit 1
+jobs=${INTEROP_JOBS:-$(($(nproc 2>/dev/null || echo 2) + 6))}
+seq "$jobs" >&9
+run_group()
+{
+	read -r slot <&9
+	began=$(date +%s)
+	(. "$tests/$group.sh"; exit 0) 9<&- && status=0 || status=$?
+	echo "$slot" >&9
+	echo "== $group: $(($(date +%s) - began)) s"
+	return $status
+}
 n=0
 for group in ${*:-$groups}; do
 	n=$((n + 1))
-	(port=$((base + 200 * n)); cd "$work/home" || exit 1
-	. "$tests/$group.sh"; exit 0) >"$work/out/$group" 2>&1 &
+	(port=$((base + 100 * n)); cd "$work/home" && run_group) \
+	    >"$work/out/$group" 2>&1 &
 	eval "pid_$group=$!"
 done
 for group in ${*:-$groups}; do

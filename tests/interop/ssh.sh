@@ -26,61 +26,20 @@ exec ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no \
 END
 chmod 755 tunnel
 
-session()
-{
-	talk "EXEC:$1,su=$account" <<END
-S: [+]OK .* 2 messages, .*
-C: CAPA
-S+ [+]OK .*
-C: LIST
-S+ [+]OK .*
-C: RETR 2
-S+ [+]OK .*
-C: DELE 1
-S: [+]OK .*
-C: QUIT
-S: [+]OK .*
-END
-}
-
-second()
-{
-	talk "EXEC:'env TCPREMOTEIP=203.0.113.66 $PWD/tunnel id',su=$account" <<END
-S: [+]OK .* 1 messages, .*
-C: UIDL
-S+ [+]OK .*
-C: QUIT
-S: [+]OK .*
-END
-}
-
-fill_small ssh
-check 'login, retrieve, delete' session "$PWD/tunnel"
-check 'the second login, whatever is asked for, finds the result' second
+serves ssh ssh "EXEC:$PWD/tunnel,su=$account" '' \
+    "EXEC:'env TCPREMOTEIP=203.0.113.66 $PWD/tunnel id',su=$account"
 check 'the address is in the log' \
     logged "LOGOUT, user=$account, ip=\[127.0.0.1\], .*left=1, .*"
 [ -z "$log" ] || check "the client's environment is not" \
     exits 1 grep -q 'ip=\[203.0.113.66' "$log"
 
-fetch()
-{
-	cat >fetchmailrc <<END
-poll 127.0.0.1 protocol pop3 plugin "$PWD/tunnel" auth ssh
-    user "any" sslproto '' mda "/bin/cat >>$PWD/fetched" $1
-END
-	touch fetched && chown "$uid" fetchmailrc fetched .
-	chmod 600 fetchmailrc
-	as_user timeout 60 fetchmail -f fetchmailrc --pidfile fetchmail.pid
-}
-
 if has_all fetchmail fetchmail; then
-	fill ssh
-	check 'fetchmail with a plugin: keep' fetch keep
-	check 'fetchmail: the second poll fetches nothing' exits 1 fetch keep
-	check 'fetchmail: nokeep' fetch 'nokeep fetchall'
-	check 'fetchmail: the mailbox is empty' is_empty ssh
+	use_fetchmail
+	server="plugin \"$PWD/tunnel\" auth ssh uidl"
+	leaves ssh
+	deletes_the_rest ssh
 	# Why sslproto '' is needed: STLS is sent otherwise.
-	sed "s/sslproto ''//" fetchmailrc >stls.rc
+	sed "s/sslproto ''//" ssh.rc >stls.rc
 	chown "$uid" stls.rc && chmod 600 stls.rc
 	check "fetchmail without sslproto '' fails: it sends STLS" \
 	    exits 2 as_user timeout 60 fetchmail -f stls.rc --pidfile f.pid
@@ -99,7 +58,8 @@ END
 }
 
 if has_all mutt mutt script; then
-	fill ssh
+	fill ssh $few
 	check "mutt with \$tunnel" mutt_deletes
-	check 'mutt: one is deleted' equal 6 "$(left ssh)"
+	# It does not wait for the end of its tunnel.
+	check 'mutt: one is deleted' wait_until has_left 6 ssh
 fi

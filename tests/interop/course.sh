@@ -1,0 +1,278 @@
+# What each client goes through. Sourced by run.sh, behind lib.sh.
+#
+# A group says what its client is like, where it is not as here:
+poll=			# the function that polls once: user {keep|delete}. It
+			# leaves each message in a file of its own, under
+			# got/user, and returns what the client does
+			# these: the messages that it does not damage
+as_filed=cat		# what becomes of a message when it is filed
+forgets=		# all: it knows no unique-ids, each poll brings all;
+			# deleting: so it does when it is to delete
+none=0 old=0		# its exit status when there is nothing, nothing new;
+denied= busy= ended=	# when a password is wrong, the mailbox is locked, the
+			# server ends in the middle: any but 0
+tears=			# 1: it files what it has of a message when the server
+			# ends
+secure=			# stls, tls: what it can be told to use
+
+# without number ...: all messages but these.
+without()
+{
+	echo $made | tr ' ' '\n' | grep -vxF "$(printf '%s\n' "$@")"
+}
+
+# polls status user how
+polls()
+{
+	case $forgets,$3 in
+	all,* | deleting,delete) rm -rf "got/$2" ;;
+	esac
+	mkdir -p "got/$2" && chown "$uid:$gid" "got/$2"
+	"$poll" "$2" "$3" && status=0 || status=$?
+	if [ -n "$1" ]; then
+		equal "exit status $1" "exit status $status"
+	else
+		[ $status != 0 ] || { echo 'it did not fail'; return 1; }
+	fi
+}
+
+# Sum, octets and number of each, as it is filed.
+sums_wanted()
+{
+	mkdir -p want
+	for i in "$@"; do
+		[ -e "want/$i" ] ||
+		    "$as_filed" <"$work/messages/$i" >"want/$i"
+	done
+	[ $# = 0 ] || (cd want && cksum "$@")
+}
+
+# delivered user number ...: got/user has these and no others, octet for octet;
+# each once, or more often if again is set.
+delivered()
+{
+	of=$1
+	shift
+	sums_wanted "$@" >"$of.wanted"
+	find "got/$of" -type f ! -path "*/tmp/*" -exec cksum {} + >"$of.got"
+	awk -v again="$again" '
+	function wrong(text) { print text; bad = 1 }
+	{ sum = $1 " " $2 }
+	FILENAME ~ /wanted$/ { wanted[sum]++; number[sum] = $3; next }
+	!(sum in wanted) { wrong("not as it was: " $0); next }
+	{ got[sum]++ }
+	END {
+		for (sum in wanted) {
+			if (got[sum] < wanted[sum])
+				wrong("missing: message " number[sum])
+			if (got[sum] > wanted[sum] && !again)
+				wrong("too often: message " number[sum])
+		}
+		exit bad
+	}' "$of.wanted" "$of.got"
+}
+
+leaves()
+{
+	fill "$1"
+	check "$1: all is fetched" polls 0 "$1" keep
+	check "$1: octet for octet" delivered "$1" $these
+	check "$1: the mailbox is left as it was" is_untouched "$1"
+	check "$1: the second poll" polls "$old" "$1" keep
+	check "$1: brings nothing new" delivered "$1" $these
+	add "$1"
+	check "$1: a new message comes" polls 0 "$1" keep
+	check "$1: and only that" delivered "$1" $these new
+	check "$1: the mailbox still has all" is_untouched "$1"
+}
+
+deletes()
+{
+	fill "$1"
+	check "$1: all is fetched and deleted" polls 0 "$1" delete
+	check "$1: octet for octet" delivered "$1" $these
+	check "$1: the mailbox is empty" is_empty "$1"
+	check "$1: reconnected, there is nothing" polls $none "$1" delete
+}
+
+# Of what is there already, nothing comes twice when it is deleted at last.
+deletes_the_rest()
+{
+	check "$1: all is deleted" polls "$old" "$1" delete
+	check "$1: what had come does not come twice" \
+	    delivered "$1" $these new
+	check "$1: the mailbox is empty" is_empty "$1"
+	check "$1: reconnected, there is nothing" polls $none "$1" delete
+}
+
+with_a_wrong_password() { (secret=wrong; polls "$denied" "$1" keep); }
+
+is_denied()
+{
+	fill "$1"
+	check "$1: a wrong password is refused" with_a_wrong_password "$1"
+	check "$1: and logged" \
+	    logged "LOGIN FAILED, user=$1, ip=\[127.0.0.1\], reason=.*"
+	check "$1: nothing comes" delivered "$1"
+	check "$1: nothing is lost" is_untouched "$1"
+	check "$1: the right one is not" polls 0 "$1" keep
+	check "$1: all comes" delivered "$1" $these
+}
+
+# A lock that is not stale: a process that lives has made it.
+while_locked()
+{
+	echo $$ >"$work/spool/$1.lock"
+	polls "$busy" "$1" keep && result=0 || result=1
+	rm -f "$work/spool/$1.lock"
+	return $result
+}
+
+is_busy()
+{
+	fill "$1"
+	check "$1: a locked mailbox is an error" while_locked "$1"
+	check "$1: it is logged as one" \
+	    logged "mailbox locked by a dotlock.*, user=$1, ip=\[127.0.0.1\].*"
+	check "$1: nothing comes" delivered "$1"
+	check "$1: later, all is fetched" polls 0 "$1" keep
+	check "$1: octet for octet" delivered "$1" $these
+}
+
+# meddled how: pop3d on the next port, behind what damages its answers.
+meddled()
+{
+	listen_with "$listener" "$(command -v python3)" "$tests/meddle.py" \
+	    "$@" "$POP3D" $options
+}
+
+# The beginning of a message, which came last.
+drop_what_is_torn()
+{
+	f=$(find "got/$1" -type f -printf '%T@ %p\n' | sort -n | tail -n 1)
+	f=${f#* }
+	for i in $these; do
+		head -c "$(wc -c <"$f")" "want/$i" | cmp -s - "$f" &&
+		    ! cmp -s "want/$i" "$f" && rm "$f" && return
+	done
+}
+
+delivered_again() { (again=1; delivered "$@"); }
+
+# The end comes after so many octets, in the middle of a long message.
+is_cut_off()
+(
+	has_all "$1: a server that ends" python3 || exit
+	fill "$1"
+	good=$port
+	meddled cut 200000 || exit
+	check "$1: the server ends in the middle" polls "$ended" "$1" delete
+	check "$1: nothing is lost" is_untouched "$1"
+	[ -z "$tears" ] || drop_what_is_torn "$1"
+	port=$good
+	check "$1: afterwards, all is fetched" polls 0 "$1" delete
+	check "$1: octet for octet" delivered_again "$1" $these
+	check "$1: the mailbox is empty" is_empty "$1"
+)
+
+# is_secure user {stls|tls}: through stunnel.
+is_secure()
+(
+	security=$2
+	fill "$1"
+	[ "$2" = tls ] && protocol= || protocol='protocol = pop3'
+	stunnel_with "$1" <<END || exit
+$protocol
+connect = 127.0.0.1:$port
+END
+	check "$1: $2: all is fetched" polls 0 "$1" keep
+	check "$1: octet for octet" delivered "$1" $these
+	check "$1: all is deleted" polls "$old" "$1" delete
+	check "$1: the mailbox is empty" is_empty "$1"
+)
+
+# course user: all of it, with mailboxes whose names begin like this.
+course()
+{
+	sums_wanted $these $talks new >/dev/null
+	is_busy "$1lock" >"$1.busy" 2>&1 &
+	busy_pid=$!
+	mine=$these
+	these="$these $talks"
+	leaves "$1"
+	deletes_the_rest "$1"
+	these=$mine
+	deletes "$1all"
+	is_denied "$1no"
+	is_cut_off "$1cut"
+	for s in $secure; do
+		find_stunnel "$s" || break
+		is_secure "$1$s" "$s"
+	done
+	wait $busy_pid
+	cat "$1.busy"
+}
+
+# ---- Adapters that several groups use ----
+
+# program port user password how directory "file of ids" security
+by_program()
+{
+	as_user timeout 120 $program "$port" "$1" "$secret" "$2" \
+	    "$PWD/got/$1" "$PWD/$1.ids" "$security"
+}
+
+# apart mbox directory: a file for each message; the quotes in front of From
+# lines are taken off.
+apart()
+{
+	perl -ne '
+	BEGIN { $dir = shift; $n = () = glob "$dir/*"; $last = "\n" }
+	if (/^From \S+ +\w{3} \w{3} +\d/ && $last eq "\n") {
+		$n++;
+		open STDOUT, ">", "$dir/$n" or die;
+		$held = "";
+	} else {
+		print $held;
+		($held = $_) =~ s/^>From /From /;
+	}
+	$last = $_;
+	END { print $held }' "$2" "$1"
+}
+
+# Settings: server and more. Without sslproto '' it asks for STLS, whatever
+# CAPA says.
+use_fetchmail()
+{
+	poll=by_fetchmail none=1 old=1 denied=3 busy=9 server=uidl more=
+	# It breaks lines at the 8,192nd octet, and drops CRs.
+	these=$(without 9 14) tears=1
+	mkdir -p got
+	cat >mda <<'END'
+#!/bin/sh
+n=$(($(ls "$1" | wc -l) + 1))
+exec cat >"$1/$n"
+END
+	chmod 755 mda
+}
+
+# invisible keeps its own Received out.
+by_fetchmail()
+{
+	case $security in
+	tls) ssl="ssl sslcertck sslcertfile $work/cert.pem" ;;
+	stls) ssl="sslproto tls1.2+ sslcertck sslcertfile $work/cert.pem" ;;
+	*) ssl="sslproto ''" ;;
+	esac
+	[ "$2" = keep ] && keep=keep || keep='nokeep flush'
+	cat >"$1.rc" <<END
+set invisible
+set no bouncemail
+poll localhost service $port protocol pop3 $server timeout 60
+    user "$1" password "$secret" $ssl no rewrite $keep $more
+    mda "$PWD/mda $PWD/got/$1"
+END
+	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
+	as_user timeout 300 fetchmail -v -f "$1.rc" -i "$1.ids" \
+	    --pidfile "$1.pid"
+}
