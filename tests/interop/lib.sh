@@ -289,7 +289,7 @@ make_messages()
 		make_message $i >"$work/messages/$i"
 	done
 	make_talk 19 113
-	printf 'Subject: added\nMessage-ID: <added@example.org>\n\nnew\n' \
+	printf 'Return-Path: <s@example.org>\nSubject: added\nMessage-ID: <added@example.org>\n\nnew\n' \
 	    >"$work/messages/new"
 	count_messages=7
 	mbox $few >"$work/mbox"

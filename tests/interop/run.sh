@@ -13,7 +13,8 @@
 
 here=tests/interop
 groups='fetchmail mpop getmail mutt curl libraries mailx dialogues
-superservers systems ssh tls frontends banning readme saslauthd'
+superservers systems ssh tls frontends banning readme saslauthd fdm nmh
+php perl'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'

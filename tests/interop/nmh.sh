@@ -1,0 +1,34 @@
+# nmh's inc: it knows no unique-ids.
+
+inc=$(command -v inc || ls /usr/bin/mh/inc /usr/lib/mh/inc 2>/dev/null)
+has_all nmh "${inc:-inc}" || return
+serve || return
+user_dir nmh
+
+by_inc()
+{
+	mkdir -p "$1.mh/Mail/inbox"
+	printf 'Path: Mail\ncredentials: file:%s\n' "$PWD/$1.netrc" \
+	    >"$1.mh/.mh_profile"
+	printf 'machine localhost login %s password "%s"\n' "$1" "$secret" \
+	    >"$1.netrc"
+	chmod 600 "$1.netrc" && chown -R "$uid" "$1.mh" "$1.netrc"
+	[ "$2" = delete ] && keep=-truncate || keep=-notruncate
+	case $security in
+	tls) tls='-initialtls -nocertverify' ;;
+	*) tls=-notls ;;
+	esac
+	said=$(as_user HOME="$PWD/$1.mh" timeout 60 "$inc" -host localhost \
+	    -port $port -user "$1" $keep $tls -nochangecur 2>&1) &&
+	    status=0 || status=$?
+	echo "$said"
+	mv "$1.mh/Mail/inbox"/[0-9]* "got/$1/" 2>/dev/null
+	case $said in
+	*'no mail to incorporate'*) status=0 ;;
+	esac
+	return $status
+}
+
+# It stops at lines over 8,191 octets.
+poll=by_inc these=$(without 9) forgets=all tears=1 secure=tls
+course nmh
