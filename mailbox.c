@@ -592,13 +592,14 @@ keep_lock(struct mbox *m)
 	return -1;
 }
 
-/* For long work: by a clock that goes on while the host is asleep. */
-static void
+/* The same for long work: by a clock that goes on while the host is asleep. */
+static int
 touch(struct mbox *m)
 {
 	if (m->locked && llabs((long long)(time(NULL) - m->touched)) >=
 	    REFRESH_SECONDS)
-		keep_lock(m);
+		return keep_lock(m);
+	return 0;
 }
 
 /*
@@ -1608,10 +1609,11 @@ transfer(struct update *u, struct place p, off_t len, size_t line_ends,
 
 	memset(m->data, '\n', have);
 	for (; len > 0; to += (off_t)have, have = 0) {
+		/* half a message without a copy would be lost for good */
 		if ((have = read_kept(u, &p, &len, have)) == 0 ||
+		    (touch(m) == -1 && !m->no_copy) ||
 		    write_all(m->fd, m->data, have, to) == -1)
 			return FAILED;
-		touch(m);
 	}
 	return fsync(m->fd) == -1 ? FAILED : DONE;
 }
@@ -1661,7 +1663,8 @@ copy_window(struct update *u, struct place p, off_t len)
 	    transfer(u, p, len, line_ends, u->end) == DONE)
 		return DONE;
 	saved = errno;
-	if (!is_our_end(u, end + 2)) {
+	/* EBUSY: our lock is not ours, so nothing may be cut off */
+	if (saved == EBUSY || !is_our_end(u, end + 2)) {
 		u->strangers++;
 		return GREW;
 	}
@@ -1672,12 +1675,18 @@ copy_window(struct update *u, struct place p, off_t len)
 	return saved == ENOSPC || saved == EDQUOT ? FULL : FAILED;
 }
 
-/* See whether the file is as we made it. If it is longer, all of that stays. */
+/*
+ * See whether the lock is still ours and the file as we made it. If that is
+ * longer, all of that stays. At this point all that stays is whole.
+ */
 static enum outcome
 look(struct update *u)
 {
-	off_t size = file_size(u->m->fd);
+	off_t size;
 
+	if (keep_lock(u->m) == -1)
+		return FAILED;
+	size = file_size(u->m->fd);
 	errno = EIO;
 	if (size < u->size)
 		return FAILED;

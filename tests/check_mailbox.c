@@ -4843,6 +4843,52 @@ START_TEST(mail_that_comes_without_a_lock_is_carried_along)
 }
 END_TEST
 
+/*
+ * Before the call whose turn it is we are stopped, or the host is asleep, for so
+ * long that our lock counts as dead: another takes it and appends mail.
+ */
+static void
+lose_lock_in_turn(enum call c)
+{
+	if (hook.total < turn || c == C_UNLINK || (hook.last == C_FSTAT &&
+	    (c == C_PWRITE || c == C_FTRUNCATE)))
+		return;
+	if (unlink("mbox.lock") == -1)
+		return;		/* not locked yet, or no longer */
+	append_in_turn(c);
+	put_lock("theirs");
+	hook.later += STALE_SECONDS;
+	hook.n[C_PWRITE] = hook.n[C_FTRUNCATE] = 0;
+}
+
+/* Then it stops: what is there is whole, theirs too, and nothing is cut off. */
+START_TEST(an_update_stops_when_its_lock_is_lost)
+{
+	static struct bytes after;
+	enum mbox_result r;
+
+	prepare(_i);
+	for (turn = 1;; turn++) {
+		snprintf(where, sizeof(where), "plan %d, call %u", _i, turn);
+		load_plan();
+		hook.before = lose_lock_in_turn;
+		r = mbox_update(&box);
+		if (hook.before != NULL)
+			break;
+		CHECK(r == MBOX_TEMP ? hook.n[C_PWRITE] <= 3 :
+		    hook.n[C_PWRITE] == 0, "%d, %u writes", r,
+		    hook.n[C_PWRITE]);
+		CHECK(hook.n[C_FTRUNCATE] == 0, "cut, %d", r);
+		expect_lock("theirs");
+		ck_assert_int_eq(unlink("mbox.lock"), 0);
+		read_file(path, &after);
+		CHECK(count_missing(&after) == 0, "messages are lost");
+		CHECK(find_bytes(&after, 0, theirs, strlen(theirs)) != -1,
+		    "theirs is lost");
+	}
+}
+END_TEST
+
 START_TEST(update_without_deletions_does_nothing_at_all)
 {
 	load_text(MSG("a") MSG("b"));
@@ -5176,6 +5222,8 @@ add_update(Suite *s)
 	tcase_add_loop_test(t, a_crash_at_any_moment_loses_no_message, 0,
 	    COUNT(plans));
 	tcase_add_loop_test(t, mail_that_comes_without_a_lock_is_carried_along,
+	    0, COUNT(plans));
+	tcase_add_loop_test(t, an_update_stops_when_its_lock_is_lost,
 	    0, COUNT(plans));
 	tcase_add_test(t, update_without_deletions_does_nothing_at_all);
 	tcase_add_loop_test(t, a_failed_load_leaves_neither_list_nor_lock, 0,
