@@ -31,7 +31,8 @@ LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
 	tests/check_pop3 tests/check_crash tests/check_hostile \
-	tests/check_openbsd tests/check_illumos
+	tests/check_openbsd tests/check_illumos \
+	tests/prove/locks
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
@@ -94,6 +95,15 @@ tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.c mailbox.c \
 tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
 
+# The locks, in every order of their calls.
+tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/prove/locks.c
+
+# All that is proved by trying everything, in large; some of it, if named.
+PIECES =
+prove:
+	MAKE="$(SELF)" sh tests/prove/run.sh $(PIECES)
+
 # What an attacker tries.
 tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
@@ -150,6 +160,7 @@ sanitize:
 	mkdir tests/sanitize.tmp/tests/fuzz
 	cp -R tests/fuzz/*.c tests/fuzz/*.h tests/fuzz/corpus \
 	    tests/sanitize.tmp/tests/fuzz
+	cp -R tests/prove tests/sanitize.tmp/tests
 	cd tests/sanitize.tmp && $(MAKE) check CC="$(CC)" HARDENING= \
 	    HARDENED_LINK= CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp

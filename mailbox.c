@@ -183,10 +183,12 @@ open_lock(const char *lock, struct stat *st)
 
 	if (lstat(lock, st) == -1)
 		st->st_mode = 0;
-	else if (S_ISREG(st->st_mode))
+	else if (S_ISREG(st->st_mode)) {
 		fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd != -1 && fstat(fd, st) == -1)
-		st->st_mode = 0;
+		/* by now it may be gone, and its name free for a new one */
+		if (fd == -1 ? errno == ENOENT : fstat(fd, st) == -1)
+			st->st_mode = 0;
+	}
 	return fd;
 }
 

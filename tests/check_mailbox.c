@@ -2402,6 +2402,31 @@ static const struct {
 	{ "%d:%h", "renewed", GONE_SECONDS, lock_is_rewritten }
 };
 
+/* Somebody else removes it as it is opened, and there is a new one at once. */
+static void
+lock_goes_and_comes(enum call c)
+{
+	if (c == C_OPEN && hook.n[C_OPEN] == 2)
+		ck_assert_int_eq(unlink("mbox.lock"), 0);
+	if (c == C_RENAME || c == C_UNLINK) {
+		put_lock("new");
+		hook.before = NULL;
+	}
+}
+
+START_TEST(a_new_lock_stays_that_came_after_a_stale_one)
+{
+	open_for_dotlock();
+	put_lock("0");
+	make_old("mbox.lock", STALE_SECONDS);
+	hook.n[C_OPEN] = 0;
+	hook.before = lock_goes_and_comes;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq((int)hook.n[C_RENAME], 0);
+	expect_lock("new");
+}
+END_TEST
+
 /* c-client takes away a lock that was renewed after it had looked. */
 START_TEST(a_stale_lock_that_is_renewed_at_the_last_moment_stays)
 {
@@ -5136,6 +5161,7 @@ add_dotlock(Suite *s)
 	    COUNT(displacements));
 	tcase_add_test(t, a_lock_that_is_no_longer_ours_is_left_alone);
 	tcase_add_test(t, a_lock_that_cannot_be_read_is_judged_by_its_age);
+	tcase_add_test(t, a_new_lock_stays_that_came_after_a_stale_one);
 	tcase_add_test(t, a_lock_is_ours_however_many_links_it_has);
 	tcase_add_loop_test(t,
 	    a_look_at_the_mailbox_that_fails_is_trouble_that_passes, 0, 3);

@@ -1,0 +1,75 @@
+#!/bin/sh
+# What is proved by trying everything: "make prove", or some of the pieces by
+# name. Each says what it has covered; the last line adds up.
+#
+#	sh tests/prove/run.sh [piece ...]	locks
+
+cd "$(dirname "$0")/../.." || exit 1
+[ $# -gt 0 ] || set -- locks
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+
+note() {	# exit status, what it was
+	if [ "$1" -eq 0 ]; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1))
+		echo "prove: FAILED: $2"
+	fi
+}
+
+# The model with a mailbox.c of this text, which the sed commands change.
+build() {	# program [sed command ...]
+	program=$1
+	shift
+	cp mailbox.c "$tmp/mailbox.c"
+	for change; do
+		sed "$change" "$tmp/mailbox.c" > "$tmp/changed.c"
+		cmp -s "$tmp/changed.c" "$tmp/mailbox.c" && return 1
+		mv "$tmp/changed.c" "$tmp/mailbox.c"
+	done
+	cp pop3.h "$tmp"
+	eval "${CC:-cc} $(make -s print-flags) -w -DMAILBOX='\"$tmp/mailbox.c\"'" \
+	    '-o "$tmp/$program" tests/prove/locks.c'
+}
+
+notices() {	# what is broken, sed command
+	build broken "$2"
+	built=$?
+	"$tmp/broken" ss > "$tmp/out" 2>&1
+	status=$?
+	[ "$built" -eq 0 ] && [ "$status" -eq 1 ]
+	note $? "nobody notices: $1"
+}
+
+prove_locks() {
+	build locks
+	note $? "the model of locks compiles"
+	"$tmp/locks" -l ss
+	note $? "two sessions"
+	"$tmp/locks" sa ssn
+	note $? "with an agent; over NFS"
+	"$tmp/locks" -r sr
+	note $? "two hosts"
+	notices "a removal without flock" \
+	    's/bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still/is_still/'
+	notices "a removal without another look" \
+	    's/ == 0 && is_still(lock, &st))/ == 0)/'
+	notices "a lock that went while it was opened" \
+	    's/errno == ENOENT : fstat/0 : fstat/'
+	notices "a lock of any age" 's/ || age < GONE_SECONDS)/)/'
+	notices "a release without a look" \
+	    's/^	if (is_ours(d, lock))$/	if (d->fd != -1)/'
+	notices "a unique file that stays" 's/^	unlink(unique);$//'
+}
+
+for piece; do
+	case $piece in
+	locks)	prove_locks ;;
+	*)	note 1 "no such piece: $piece" ;;
+	esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
