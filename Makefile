@@ -207,6 +207,10 @@ interop: pop3d
 fresh:
 	sh tests/fresh.sh
 
+# Real file systems, full ones too, as root; what is not there is named.
+filesystems: pop3d
+	sh tests/filesystems.sh
+
 # Compared with popa3d where that is installed.
 bench: pop3d
 	sh tests/bench.sh
