@@ -504,7 +504,7 @@ lock(struct mbox *m)
 		nanosleep(&t, NULL);
 	}
 	for (i = 0; r == MBOX_GONE && i < m->n; i++)
-		m->msg[i].gone = 1;
+		m->msg[i].gone = m->msg[i].unsure = 1;
 	return r;
 }
 
@@ -886,6 +886,7 @@ take_figures(struct mbox *m)
 	struct timespec now;
 	struct stat st;
 	long long age;
+	int seconds;
 
 	m->octets = -1;
 	if (fstat(m->fd, &st) == -1)
@@ -896,9 +897,13 @@ take_figures(struct mbox *m)
 	clock_gettime(CLOCK_REALTIME, &now);
 	age = (now.tv_sec - st.st_ctim.tv_sec) * 1000LL +
 	    (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
-	m->young = age < 2000;
-	if (age < 20)		/* let the clock tick: the next change shows */
+	if (age < 0)		/* the file system has a clock of its own */
+		age = 0;
+	/* let that clock tick, some in whole seconds: the next change shows */
+	seconds = st.st_mtim.tv_nsec == 0 && st.st_ctim.tv_nsec == 0;
+	for (; age < (seconds ? 2000 : 20); age += 20)
 		nanosleep(&tick, NULL);
+	m->young = age < 2000;
 	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
 	return MBOX_OK;
 }
@@ -1021,7 +1026,8 @@ mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 /*
  * A group of messages of the old list and the new that nothing tells apart:
  * index[0..n) with the old ones first. If there are fewer than before nobody
- * knows which of them went, so none is touched again.
+ * knows which of them went, so none is touched again. One that is gone may be
+ * any of the new ones that are left over.
  */
 static void
 match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
@@ -1042,6 +1048,8 @@ match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 		to->length = from->length;
 		to->size = from->size;
 	}
+	for (i = 0; i < n && index[i] < old; i++)
+		msg[index[i]].unsure = next < n;
 }
 
 /*
@@ -1075,7 +1083,8 @@ rescan(struct mbox *m)
 	}
 	free(index);
 	for (msg = m->msg; msg < m->msg + old; msg++) {
-		msg->gone |= msg->offset < at;
+		if (!msg->gone && msg->offset < at)
+			msg->gone = msg->unsure = 1;
 		if (!msg->gone)
 			at = msg->offset + msg->length;
 	}
@@ -1195,7 +1204,7 @@ read_list(struct mbox *m, const uint64_t head[HEAD])
 		    msg->length > m->octets - msg->offset || msg->size < 2 ||
 		    msg->size / 2 - 2 > msg->length)
 			return 0;
-		msg->deleted = msg->gone = 0;
+		msg->deleted = msg->gone = msg->unsure = 0;
 	}
 	return 1;
 }
@@ -1743,14 +1752,33 @@ first_deleted(const struct mbox *m)
 	return i;
 }
 
+/* Of what DELE named all is removed, or was before, or may be there. */
+static enum mbox_result
+count_removed(struct mbox *m)
+{
+	enum mbox_result r = MBOX_OK;
+	const struct message *msg;
+
+	for (msg = m->msg; msg < m->msg + m->n; msg++) {
+		m->removed += msg->deleted && !msg->gone;
+		if (msg->deleted && msg->gone && msg->unsure)
+			r = fail(m, MBOX_GONE,
+			    "a deleted message was not found again");
+	}
+	return r;
+}
+
 enum mbox_result
 mbox_update(struct mbox *m)
 {
 	struct update u = { .m = m, .limit = WINDOW };
 	struct place p;
 	enum mbox_result r;
+	size_t i, named = 0;
 
-	if (m->fd == -1 || first_deleted(m) == m->n)
+	for (i = 0; i < m->n; i++)
+		named += m->msg[i].deleted;
+	if (m->fd == -1 || named == 0)
 		return MBOX_OK;
 	if ((r = lock(m)) != MBOX_OK)
 		return r;
@@ -1763,6 +1791,8 @@ mbox_update(struct mbox *m)
 		if (compact(&u, p, p.at) == FAILED)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be rewritten");
 	}
+	if (r == MBOX_OK)
+		r = count_removed(m);
 	m->octets = -1;
 	unlock(m);
 	return r;

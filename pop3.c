@@ -601,9 +601,9 @@ cmd_rset(struct session *s)
 static void
 cmd_quit(struct session *s)
 {
-	size_t i, left, named = 0;
 	enum mbox_result r;
 	long long octets;
+	size_t left;
 	char figures[64];
 
 	s->done = 1;
@@ -612,8 +612,6 @@ cmd_quit(struct session *s)
 		return;
 	}
 	left = total(s, &octets);
-	for (i = 0; i < s->mbox.n; i++)
-		named += s->mbox.msg[i].deleted;
 	r = mbox_update(&s->mbox);
 	if (r == MBOX_OK)
 		reply(s, "+OK bye");
@@ -623,7 +621,7 @@ cmd_quit(struct session *s)
 	if (s->mbox.no_copy)
 		note(s, "mailbox was rewritten without a copy, disk full");
 	snprintf(figures, sizeof(figures), ", del=%lu, left=%lu",
-	    (unsigned long)(r == MBOX_OK ? named : 0), (unsigned long)left);
+	    (unsigned long)s->mbox.removed, (unsigned long)left);
 	note_end(s, "LOGOUT", figures);
 }
 

@@ -99,7 +99,8 @@ struct message {
 	uint32_t body;		/* octets of the body as sent, modulo 2^32 */
 	unsigned ordinal:24;	/* among those with the same hash, from 1 */
 	unsigned deleted:1;	/* named by DELE */
-	unsigned gone:1;	/* no longer in the file, offset is void */
+	unsigned gone:1;	/* no longer in the file, offset is void; */
+	unsigned unsure:1;	/* or it is, and cannot be told from others */
 	unsigned crlf:1;	/* its "From " line ends so */
 };
 
@@ -139,6 +140,7 @@ struct mbox {
 	int numbered;		/* ordinals are filled in */
 	int more;		/* the file has more than MESSAGES_MAX */
 	int no_copy;		/* UPDATE went without copies: disk full */
+	size_t removed;		/* messages that UPDATE took out */
 	const char *why;	/* what failed last, for the log */
 
 	off_t octets;		/* the file as it was scanned; -1: it was not */
@@ -199,8 +201,8 @@ enum mbox_result mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
 
 /*
  * Remove what is marked deleted: RFC 1939, section 6. MBOX_OK: none of it is
- * in the file. Otherwise something may be left; nothing else is ever lost. The
- * list is void afterwards.
+ * in the file. Otherwise something may be left, with MBOX_GONE since it was not
+ * found for sure; nothing else is ever lost. The list is void afterwards.
  */
 enum mbox_result mbox_update(struct mbox *m);
 
