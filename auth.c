@@ -98,7 +98,7 @@ enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
 #define hide_memory()	prctl(PR_SET_DUMPABLE, 0UL)
 
 /*
- * Landlock, as far as the kernel has it: no file (for the only process: no exec,
+ * Landlock, as far as the kernel has it: no file (the only process: no exec,
  * and nothing but plain files made or removed), no bind and no connect with
  * TCP, no abstract socket, no signal to others, and no ptrace.
  */
@@ -573,7 +573,7 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 		die("root or its groups were not given up");
 }
 
-/* No more descriptors, no more processes. Landlock comes first: it needs one. */
+/* No more descriptors or processes. Landlock comes first: it needs one. */
 static void
 confine(enum process process)
 {
@@ -822,7 +822,7 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 	r = mbox_open(m, path, uid);
 	if (r != MBOX_OK) {
 		snprintf(a->why, sizeof(a->why), "%s, %s", m->why,
-		    *path != '\0' ? path : "no home for -m, or too long a path");
+		    *path != '\0' ? path : "no home for -m, or too long");
 		m->why = a->why;
 	}
 	if (r == MBOX_OK && m->fd != -1 && a->index != NULL &&

@@ -250,7 +250,7 @@ is_still(const char *name, const struct stat *st)
  * Somebody's lock is in the way: remove it if it is stale. Whoever removes one
  * here holds flock(2) on it, so between the last look and unlink(2) its name
  * cannot come to mean a new lock of somebody who found the old one stale, too.
- * Where that cannot be had, the lock is moved onto our unique file, which nobody
+ * Where that cannot be had, it is moved onto our unique file, which nobody
  * else uses, looked at there, and put back if it was another.
  */
 static void
@@ -293,7 +293,7 @@ write_owner(const struct dotlock *d)
 }
 
 /*
- * Whether the lock is the file that we made. Not by its links: over NFS and FUSE
+ * Whether the lock is the file that we made. Not by its links: on NFS and FUSE
  * the unique name of an open file stays, under another name.
  */
 static int
@@ -1478,8 +1478,8 @@ mbox_seek(struct mbox *m, size_t i)
  * Agents append their mail right behind the last octet, so at every instant
  * what they append after a crash must be a message, too. The file ends as it
  * did, because what is moved lands in front of the end of what it was; or,
- * while there is a copy, with an empty line behind that, which is on disk before
- * the copy is begun; or, once it is cut, with the last message that stays.
+ * while there is a copy, with an empty line behind that, which is on disk
+ * before the copy is begun; or, once it is cut, with the last one that stays.
  *
  * A crash leaves what is not moved yet twice, deleted mail, and pieces of both.
  * Somebody who writes to the file without asking for the lock makes it longer

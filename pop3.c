@@ -65,13 +65,13 @@ struct session {
 	struct mbox mbox;
 	struct attempt attempt;
 	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
-	uint32_t refused[4];	/* digest of the attempt that was refused last */
+	uint32_t refused[4];	/* digest of the attempt refused last */
 	enum state state;
-	int need_tls;		/* -s, and others can listen; 2: that is logged */
+	int need_tls;		/* -s, and others can listen; 2: logged */
 	int done;		/* no more commands are read */
 	unsigned idle;		/* seconds */
 	unsigned wrong;		/* commands in AUTHORIZATION or NO_MAILBOX */
-	const char *refusal;	/* why the mailbox failed, as the client reads */
+	const char *refusal;	/* why the mailbox failed, for the client */
 	const struct command *command;	/* under way, */
 	char *arg;		/* with its argument; checked, as */
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
@@ -123,8 +123,8 @@ note_end(const struct session *s, const char *how, const char *figures)
 }
 
 /*
- * End the process, and the lock keeper before it: else that is left to process
- * 1, which in a container may be tcpserver, and counts it as a child of its own.
+ * End the process, and the lock keeper before it: else process 1 gets it, which
+ * in a container may be tcpserver, and counts it as a child of its own.
  */
 static void
 leave(struct session *s)
@@ -193,7 +193,7 @@ reply(struct session *s, const char *format, ...)
 
 /*
  * The next line as a string without its end, valid until the next call; blanks
- * there count as nothing, but in a password. NULL: it was longer than max octets
+ * there count as nothing, but in a password. NULL: it was over max octets
  * or held a NUL, and has been eaten whole.
  * Answers wait while there are commands to answer: RFC 2449, section 6.6. In
  * front of the login as root, octets that belong to the session must stay in
@@ -279,9 +279,9 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 
 /*
  * One login. A good one is answered by the session: RFC 1939, section 4. The
- * attempt that was refused last is refused again at once: Thunderbird sends AUTH
- * PLAIN, and then USER and PASS with the same secret, and people have only so
- * many attempts. A digest of it is all that is kept.
+ * attempt that was refused last is refused again at once: Thunderbird sends
+ * AUTH PLAIN, and then USER and PASS with the same secret, and people have
+ * only so many attempts. A digest of it is all that is kept.
  */
 static void
 try_login(struct session *s, char mechanism, const char *name,
@@ -966,7 +966,7 @@ main(int argc, char **argv)
 	int one = 1, in = 1;
 
 	clean_up();
-	/* one number for all lines of a connection, whichever process says it */
+	/* one number for all lines of a connection, whoever says it */
 	snprintf(ident, sizeof(ident), "pop3d[%ld]", (long)getpid());
 	openlog(ident, LOG_NDELAY, LOG_MAIL);
 	tzset();

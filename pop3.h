@@ -158,7 +158,8 @@ struct mbox {
 /*
  * Open a mailbox with the ids the process has and make its directory the
  * working directory. It must be a regular file of owner's with one link. A
- * missing one is an empty maildrop, but not where the directory is missing. m needs no preparation; it is owned by the
+ * missing one is an empty maildrop, but not where the directory is missing. m
+ * needs no preparation; it is owned by the
  * caller and given back, void then, with mbox_close in any case. MBOX_OK,
  * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
  */
@@ -210,7 +211,7 @@ enum mbox_result mbox_update(struct mbox *m);
  * One step of the dotlock protocol: DOT_LOCK, DOT_UNLOCK or DOT_TOUCH. The
  * answer to DOT_LOCK is DOT_LOCK (held), DOT_NONE (no lock can be made here),
  * DOT_BUSY, DOT_GONE (held by nobody: the name leads elsewhere) or DOT_ERROR;
- * to DOT_TOUCH, DOT_GONE if the lock is not ours (any more); else it is what was
+ * to DOT_TOUCH, DOT_GONE if the lock is not ours (any more); else what was
  * asked. Never waits. For the keeper and for mailbox.c.
  */
 enum { DOT_LOCK = 'l', DOT_UNLOCK = 'u', DOT_TOUCH = 't', DOT_NONE = 'n',
@@ -271,8 +272,8 @@ const char *auth_start(struct auth *a, int pipe);
 
 /*
  * Have somebody log in: runs dialogue(arg), which calls auth_try until that
- * returns AUTH_YES and then returns, in a confined process if we are root, else in
- * this one. 1: a->account is in, and in this process. 0: nobody is. -1: the
+ * returns AUTH_YES and then returns, in a confined process if we are root, else
+ * in this one. 1: a->account is in, and in this process. 0: nobody is. -1: the
  * system failed (logged); nothing was said to the client.
  */
 int auth_login(struct auth *a, void (*dialogue)(void *), void *arg);
