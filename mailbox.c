@@ -393,7 +393,9 @@ dotlock_step(struct dotlock *d, char what)
 	}
 	/* LOCK does so, too: of two only the second would be known */
 	dotlock_release(d, lock);
-	return what == DOT_LOCK ? dotlock_take(d, lock) : what;
+	if (what == DOT_LOCK)
+		return dotlock_take(d, lock);
+	return what;
 }
 
 /* ---- All locks ---- */
