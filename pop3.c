@@ -860,18 +860,6 @@ find_client(struct session *s)
 	return 1;
 }
 
-/* A descriptor that leads nowhere, in a chroot without /dev/null too. */
-static int
-open_nowhere(void)
-{
-	int fd = open("/dev/null", O_RDWR), p[2];
-
-	if (fd != -1 || pipe(p) == -1)
-		return fd;
-	close(p[0]);
-	return p[1];
-}
-
 /*
  * What a superserver leaves behind is put in order: a descriptor may lead out
  * of a chroot, descriptor 2 is the client, an ignored SIGCHLD hides children.
@@ -883,20 +871,20 @@ clean_up(void)
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	long limit = sysconf(_SC_OPEN_MAX);
 	sigset_t set;
-	int fd, i;
+	int p[2], i;
 
+	for (i = 0; i < 3; i++)
+		if (i == 2 ? !isatty(i) : fcntl(i, F_GETFD) == -1) {
+			/* in a chroot without it, a pipe that nobody reads */
+			p[1] = open("/dev/null", O_RDWR);
+			if ((p[1] == -1 && pipe(p) == -1) ||
+			    dup2(p[1], i) == -1)
+				exit(1);
+		}
+	/* with what was opened here */
 	if (close_rest() == -1)
 		for (i = 3; i < 256 || i < limit; i++)
 			close(i);
-	for (i = 0; i < 3; i++) {
-		if (i == 2 ? isatty(i) : fcntl(i, F_GETFD) != -1)
-			continue;
-		if ((fd = open_nowhere()) == -1 ||
-		    (fd != i && dup2(fd, i) == -1))
-			exit(1);
-		if (fd > 2)
-			close(fd);
-	}
 	for (i = 1; i < 65; i++) {
 		sa.sa_handler = i == SIGPIPE || i == SIGXFSZ ? SIG_IGN :
 		    i == SIGALRM ? on_alarm : SIG_DFL;
