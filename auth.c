@@ -128,16 +128,14 @@ confine_more(enum process process)
 
 /*
  * illumos has no limit of processes: they lose the privilege to make some, and
- * three more. Its select is poll, which fails where it may have no descriptor.
+ * three more.
  */
 #if defined(__sun)
 #include <priv.h>
-#define FILES		1
 #define stop_forks(none)	\
 	priv_set(PRIV_OFF, PRIV_ALLSETS, PRIV_PROC_FORK, PRIV_PROC_EXEC, \
 	    PRIV_PROC_INFO, PRIV_NET_ACCESS, (char *)NULL)
 #elif defined(RLIMIT_NPROC)
-#define FILES		0
 #define stop_forks(none)	setrlimit(RLIMIT_NPROC, none)
 #else
 #error "nothing here keeps a confined process from making others"
@@ -577,13 +575,13 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 static void
 confine(enum process process)
 {
-	struct rlimit none = { 0, 0 }, files = { FILES, FILES };
+	struct rlimit none = { 0, 0 };
 	struct stat st;
 
 	/* who sends the answers to a file wants to find them there */
 	if (confine_more(process) == -1 ||
 	    (process != ONLY_PROCESS &&
-	    setrlimit(RLIMIT_NOFILE, &files) == -1) ||
+	    setrlimit(RLIMIT_NOFILE, &none) == -1) ||
 	    stop_forks(&none) == -1 ||
 	    (process == DIALOGUE_PROCESS &&
 	    !(fstat(1, &st) == 0 && S_ISREG(st.st_mode)) &&

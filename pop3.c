@@ -7,7 +7,6 @@
  * arguments that are checked already, and sends exactly one status line.
  */
 #include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -143,7 +142,6 @@ static size_t
 client_io(struct session *s, int fd, char *p, size_t len)
 {
 	long long left = fd == 0 ? s->deadline - clock_ms() : s->idle * 1000LL;
-	fd_set set;
 	ssize_t n;
 
 	/* not before the time, which is in milliseconds */
@@ -155,11 +153,9 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			return (size_t)n;
 		if (n == 0 || (errno != EINTR && errno != EAGAIN))
 			break;
-		FD_ZERO(&set);
-		FD_SET(fd != 0, &set);	/* it is 0 or 1 */
+		/* a superserver may have left it so that nothing blocks */
 		if (errno == EAGAIN)
-			select(fd + 1, fd == 0 ? &set : NULL,
-			    fd == 0 ? NULL : &set, NULL, NULL);
+			fcntl(fd, F_SETFL, 0);
 	}
 	note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
 	leave(s);

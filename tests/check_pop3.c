@@ -2005,7 +2005,6 @@ START_TEST(two_pipes_serve_as_well_as_a_socket)
 	memset(&p, 0, sizeof(p));
 	p.pid = run_program(dir, "-p -m mbox", fds, 0);
 	p.fd = from[0];
-	close(to[0]);
 	close(from[1]);
 	expect(&p, "+OK *");
 	must(write(to[1], "RETR 2\r\n", 8) == 8, "write");
@@ -2020,6 +2019,9 @@ START_TEST(two_pipes_serve_as_well_as_a_socket)
 	expect(&p, "+OK *");
 	expect_end(&p);
 	ck_assert_int_eq(finish(&p), 0);
+	/* it waited for the client, and did not ask again and again */
+	ck_assert_int_eq(fcntl(to[0], F_GETFL) & O_NONBLOCK, 0);
+	close(to[0]);
 	close(to[1]);
 }
 END_TEST
