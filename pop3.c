@@ -796,15 +796,24 @@ serve(struct session *s, enum mbox_result r)
 
 /* ---- Start ---- */
 
-/* Take text for the client's address if it is one; IPv4-mapped, as IPv4. */
+/*
+ * Take text for the client's address if it is one: without brackets or what
+ * stands behind it, and IPv4-mapped as IPv4.
+ */
 static int
 take_address(struct session *s, const char *text)
 {
 	struct in6_addr a;
+	char ip[80];
 
-	if (inet_pton(AF_INET, text, &a) == 1)
+	snprintf(ip, sizeof(ip), "%s", text + (*text == '['));
+	/* a single colon is of IPv4, with a port behind it */
+	if (strchr(ip, ':') == strrchr(ip, ':'))
+		ip[strcspn(ip, ":")] = '\0';
+	ip[strcspn(ip, " ]")] = '\0';
+	if (inet_pton(AF_INET, ip, &a) == 1)
 		inet_ntop(AF_INET, &a, s->ip, sizeof(s->ip));
-	else if (inet_pton(AF_INET6, text, &a) != 1)
+	else if (inet_pton(AF_INET6, ip, &a) != 1)
 		return 0;
 	else if (IN6_IS_ADDR_V4MAPPED(&a))
 		inet_ntop(AF_INET, &a.s6_addr[12], s->ip, sizeof(s->ip));
@@ -824,13 +833,12 @@ find_client(struct session *s)
 	static const char *const names[] = { "TCPREMOTEIP", "REMOTE_ADDR",
 	    "REMOTE_HOST", "SOCAT_PEERADDR", "SSH_CONNECTION",
 	    "TCPREMOTEADDR", NULL };
-	struct sockaddr_storage peer;
+	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
 	socklen_t len = sizeof(peer);
 	const char *const *name;
-	char text[80], *value;
+	char text[80];
 
 	snprintf(s->ip, sizeof(s->ip), "local");
-	peer.ss_family = AF_UNIX;
 	if (getpeername(0, (struct sockaddr *)&peer, &len) == -1 &&
 	    errno != ENOTSOCK)
 		return 0;
@@ -842,17 +850,9 @@ find_client(struct session *s)
 		return take_address(s, text) && (strcmp(s->ip, "::1") == 0 ||
 		    strncmp(s->ip, "127.", 4) == 0);
 	}
-	for (name = names; *name != NULL; name++) {
-		value = getenv(*name);
-		snprintf(text, sizeof(text), "%s", value != NULL ? value : "");
-		value = text + (*text == '[');
-		/* a single colon is of IPv4, with a port behind it */
-		if (strchr(value, ':') == strrchr(value, ':'))
-			value[strcspn(value, ":")] = '\0';
-		value[strcspn(value, " ]")] = '\0';
-		if (take_address(s, value))
+	for (name = names; *name != NULL; name++)
+		if (getenv(*name) != NULL && take_address(s, getenv(*name)))
 			break;
-	}
 	return 1;
 }
 
