@@ -464,39 +464,34 @@ cmd_stat(struct session *s)
 	reply(s, "+OK %lu %lld", (unsigned long)n, octets);
 }
 
-/* A line of LIST, or of UIDL. */
-static void
-put_entry(struct session *s, const char *status, size_t i, int uidl)
-{
-	char uid[UID_OCTETS];
-
-	if (!uidl)
-		reply(s, "%s%lu %lld", status, (unsigned long)i + 1,
-		    (long long)s->mbox.msg[i].size);
-	else if (mbox_uid(&s->mbox, i, uid) == MBOX_OK)
-		reply(s, "%s%lu %s", status, (unsigned long)i + 1, uid);
-}
-
+/* LIST and UIDL: of one message, or of all that are there. */
 static void
 cmd_list(struct session *s)
 {
 	int uidl = strcmp(s->command->name, "UIDL") == 0;
-	char uid[UID_OCTETS];
-	size_t i;
+	int all = s->message == s->mbox.n;
+	size_t i = all ? 0 : s->message, end = all ? s->mbox.n : i + 1;
+	char value[UID_OCTETS];
 
 	/* the first one needs memory, the others then need no more */
-	if (uidl && s->mbox.n > 0 &&
-	    mbox_uid(&s->mbox, 0, uid) != MBOX_OK)
+	if (uidl && end > 0 && mbox_uid(&s->mbox, 0, value) != MBOX_OK) {
 		refuse(s, MBOX_TEMP, unreadable);
-	else if (s->message < s->mbox.n)
-		put_entry(s, "+OK ", s->message, uidl);
-	else {
-		reply(s, "+OK list follows");
-		for (i = 0; i < s->mbox.n; i++)
-			if (is_there(&s->mbox.msg[i]))
-				put_entry(s, "", i, uidl);
-		reply(s, ".");
+		return;
 	}
+	if (all)
+		reply(s, "+OK list follows");
+	for (; i < end; i++) {
+		if (uidl)
+			mbox_uid(&s->mbox, i, value);
+		else
+			snprintf(value, sizeof(value), "%lld",
+			    (long long)s->mbox.msg[i].size);
+		if (is_there(&s->mbox.msg[i]))
+			reply(s, "%s%lu %s", all ? "" : "+OK ",
+			    (unsigned long)i + 1, value);
+	}
+	if (all)
+		reply(s, ".");
 }
 
 /*
