@@ -139,13 +139,6 @@ is_busy()
 	check "$1: octet for octet" delivered "$1" $these
 }
 
-# meddled how: pop3d on the next port, behind what damages its answers.
-meddled()
-{
-	listen_with "$listener" "$(command -v python3)" "$tests/meddle.py" \
-	    "$@" "$POP3D" $options
-}
-
 # The beginning of a message, which came last.
 drop_what_is_torn()
 {
@@ -164,9 +157,11 @@ is_cut_off()
 (
 	has_all "$1: a server that ends" python3 || exit
 	fill "$1"
-	good=$port
-	meddled cut 200000 || exit
+	good=$port meddle='cut 200000'
+	serve || exit
 	check "$1: the server ends in the middle" polls "$ended" "$1" delete
+	check "$1: it was in the middle" logged \
+	    "DISCONNECTED, user=$1, .*=[1-9][0-9]\{5\}, .*"
 	check "$1: nothing is lost" is_untouched "$1"
 	[ -z "$tears" ] || drop_what_is_torn "$1"
 	port=$good
@@ -238,6 +233,39 @@ apart()
 	}
 	$last = $_;
 	END { print $held }' "$2" "$1"
+}
+
+# Settings: pipelining and more.
+use_mpop() { poll=by_mpop these=$made pipelining=on more=; }
+
+by_mpop()
+{
+	case $security in
+	tls) ssl='tls on\ntls_starttls off\n' ;;
+	stls) ssl='tls on\ntls_starttls on\n' ;;
+	*) ssl='tls off\n' ;;
+	esac
+	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
+	chown -R "$uid" "got/$1"
+	[ "$2" = keep ] && keep=on || keep=off
+	cat >"$1.rc" <<END
+account default
+host localhost
+port $port
+user $1
+password $secret
+auth user
+$(printf "$ssl")
+${security:+tls_trust_file $work/cert.pem}
+pipelining $pipelining
+keep $keep
+received_header off
+uidls_file $PWD/$1.uidls
+delivery maildir $PWD/got/$1
+$more
+END
+	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
+	as_user timeout 60 mpop -d -C "$1.rc"
 }
 
 # Settings: server and more. Without sslproto '' it asks for STLS, whatever

@@ -32,7 +32,7 @@ for my $i (1 .. $p->Count) {
 	my $id = (split ' ', $p->Uidl($i))[1];
 	if (!exists $seen{$id}) {
 		my $text = $p->Retrieve($i);
-		$p->Alive or die "the connection has ended\n";
+		defined $text or die "the connection has ended\n";
 		$text =~ s/\r\n/\n/g;
 		filed($id, $text);
 	}

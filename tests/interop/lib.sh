@@ -141,13 +141,18 @@ listen_with()
 	started $!
 }
 
+# meddle: how what it says is damaged (meddle.py). The interpreter itself: what
+# is found first may be a wrapper, which takes a second.
+meddle=$INTEROP_MEDDLE
+python=$(python3 -c 'import sys; print(sys.executable)' 2>/dev/null)
 serve()
 {
 	if [ "$listener" = none ]; then
 		skip "no tcpserver, tcpsvd or socat to serve it"
 		return 1
 	fi
-	listen_with "$listener" "$POP3D" $options "$@"
+	listen_with "$listener" ${meddle:+"$python" "$tests/meddle.py" $meddle} \
+	    "$POP3D" $options "$@"
 }
 
 find_stunnel()

@@ -6,6 +6,7 @@ usage: meddle.py how [argument] program argument ...
     change    an octet of each message is another one
     again     unique-ids are others at each connection
     keep      DELE is not passed on
+    pass      nothing is changed
 """
 import os
 import re
@@ -23,8 +24,8 @@ def answers(data):
     if how == "change":
         return re.sub(rb"(?<=\nSubject: .)\S", b"#", data)
     if how == "again":
-        return re.sub(rb"(?m)^(\d+ )[0-9a-f]{8}(?=[0-9a-f]{8}\S*\r$)",
-                      rb"\g<1>" + fresh, data)
+        return re.sub(rb"(?m)^((?:[+]OK )?\d+ )[0-9a-f]{8}"
+                      rb"(?=[0-9a-f]{8}\S*\r$)", rb"\g<1>" + fresh, data)
     return data
 
 

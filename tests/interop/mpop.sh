@@ -3,40 +3,8 @@
 has_all mpop mpop || return
 serve || return
 user_dir mpop
-
-# Settings: pipelining and more.
-by_mpop()
-{
-	case $security in
-	tls) ssl='tls on\ntls_starttls off\n' ;;
-	stls) ssl='tls on\ntls_starttls on\n' ;;
-	*) ssl='tls off\n' ;;
-	esac
-	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
-	chown -R "$uid" "got/$1"
-	[ "$2" = keep ] && keep=on || keep=off
-	cat >"$1.rc" <<END
-account default
-host localhost
-port $port
-user $1
-password $secret
-auth user
-$(printf "$ssl")
-${security:+tls_trust_file $work/cert.pem}
-pipelining $pipelining
-keep $keep
-received_header off
-uidls_file $PWD/$1.uidls
-delivery maildir $PWD/got/$1
-$more
-END
-	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
-	as_user timeout 60 mpop -d -C "$1.rc"
-}
-
-poll=by_mpop these=$made secure='stls tls'
-pipelining=on
+use_mpop
+secure='stls tls'
 course mpopon
 pipelining=off
 leaves mpopoff

@@ -7,12 +7,13 @@
 # the other files here; they run side by side. From the environment: POP3D, the
 # program; BUSYBOX, one with inetd and tcpsvd; INTEROP_PLAIN=1, do without
 # namespaces; INTEROP_OFFLINE=1, fetch no packages; INTEROP_KEEP=1, leave the
-# directory. Everything is on loopback. Where the system allows it all of it
+# directory; INTEROP_MEDDLE=how, damage what pop3d says (meddle.py): what a
+# client's course is good for. Everything is on loopback. Where the system allows it all of it
 # runs in namespaces of its own, with its own /dev/log and ports; elsewhere
 # free ports are looked for, and the log is read only if nobody else has it.
 
 here=tests/interop
-groups='fetchmail mpop getmail mutt curl libraries mailx dialogues
+groups='selftest fetchmail mpop getmail mutt curl libraries mailx dialogues
 superservers systems ssh tls frontends banning readme saslauthd fdm nmh
 php perl'
 
