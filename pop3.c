@@ -62,9 +62,8 @@ struct command {
 struct session {
 	struct auth auth;
 	struct mbox mbox;
-	struct attempt attempt;
 	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
-	uint32_t refused[4];	/* digest of the attempt refused last */
+	struct attempt refused;	/* the last one that was */
 	enum state state;
 	int need_tls;		/* -s, and others can listen; 2: logged */
 	int done;		/* no more commands are read */
@@ -277,36 +276,30 @@ refuse(struct session *s, enum mbox_result r, const char *text)
  * One login. A good one is answered by the session: RFC 1939, section 4. The
  * attempt that was refused last is refused again at once: Thunderbird sends
  * AUTH PLAIN, and then USER and PASS with the same secret, and people have
- * only so many attempts. A digest of it is all that is kept.
+ * only so many attempts. It is kept for that no longer than the dialogue.
  */
 static void
 try_login(struct session *s, char mechanism, const char *name,
     const char *secret)
 {
-	struct attempt *t = &s->attempt;
+	struct attempt t = { .mechanism = mechanism };
 	enum auth_result r = AUTH_NO;
-	struct md5 m;
 
-	t->mechanism = mechanism;
-	snprintf(t->user, sizeof(t->user), "%.*s", NAME_OCTETS + 1, name);
-	snprintf(t->secret, sizeof(t->secret), "%.*s", FIELD_MAX, secret);
-	md5_init(&m);
-	md5_update(&m, s->challenge, sizeof(s->challenge));
-	md5_update(&m, t, sizeof(*t));
-	md5_finish(&m, 1);
-	auth_wipe(m.held, sizeof(m.held));
-	if (memcmp(m.state, s->refused, sizeof(m.state)) == 0)
-		auth_wipe(t, sizeof(*t));
-	else
-		r = auth_try(&s->auth, t);
+	snprintf(t.user, sizeof(t.user), "%.*s", NAME_OCTETS + 1, name);
+	snprintf(t.secret, sizeof(t.secret), "%.*s", FIELD_MAX, secret);
+	if (memcmp(&t, &s->refused, sizeof(t)) != 0) {
+		s->refused = t;
+		r = auth_try(&s->auth, &t);
+	}
+	auth_wipe(&t, sizeof(t));
 	auth_wipe(s->in, s->in_pos);
-	if ((s->done = r == AUTH_YES))
-		return;
-	if (r == AUTH_NO)
-		memcpy(s->refused, m.state, sizeof(m.state));
-	reply(s, r == AUTH_NO ? "-ERR [AUTH] login failed" : "-ERR [SYS/TEMP] "
-	    "passwords cannot be checked now, wait and try again");
-	s->done = s->auth.tries >= TRIES_MAX;
+	if (r != AUTH_NO)
+		auth_wipe(&s->refused, sizeof(s->refused));
+	if (r != AUTH_YES)
+		reply(s, r == AUTH_NO ? "-ERR [AUTH] login failed" :
+		    "-ERR [SYS/TEMP] passwords cannot be checked now, "
+		    "wait and try again");
+	s->done = r == AUTH_YES || s->auth.tries >= TRIES_MAX;
 }
 
 static void

@@ -3539,11 +3539,16 @@ START_TEST(no_secret_outlives_the_login)
 	start_with(&c, PAIR, _i == 1 ? become_user : NULL,
 	    with(file, template, NULL));
 	expect(&c, "+OK");
+	/* nor of what would nearly have */
+	say(&c, "USER alice\r\nPASS typing-error\r\n");
+	expect(&c, "+OK");
+	expect(&c, "-ERR [AUTH]");
 	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
 	expect(&c, "+OK");
 	expect(&c, "+OK");
 	ck_assert(has_in_memory(c.pid, "alice"));
 	ck_assert_msg(!has_in_memory(c.pid, "tanstaaf"), "as user: %d", _i);
+	ck_assert_msg(!has_in_memory(c.pid, "typing-error"), "as user: %d", _i);
 	quit(&c);
 }
 END_TEST
