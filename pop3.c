@@ -237,10 +237,7 @@ get_line(struct session *s, size_t max)
 static void
 wrong(struct session *s, const char *text)
 {
-	if (s->state == NO_MAILBOX)
-		reply(s, "%s", s->refusal);
-	else
-		reply(s, "-ERR %s", text);
+	reply(s, "-ERR %s", s->state == NO_MAILBOX ? s->refusal : text);
 	if (!(s->state & LOGGED_IN) && ++s->wrong >= WRONG_MAX)
 		s->done = 1;
 }
@@ -250,7 +247,7 @@ wrong(struct session *s, const char *text)
  * trouble that passes.
  */
 static const char unreadable[] =
-    "-ERR [SYS/TEMP] the mailbox cannot be read now, wait and try again";
+    "[SYS/TEMP] the mailbox cannot be read now, wait and try again";
 
 /* Say that the mailbox failed, and log why: errno is still as it left it. */
 static void
@@ -266,8 +263,8 @@ refuse(struct session *s, enum mbox_result r, const char *text)
 		    (long)s->mbox.dot.holder);
 	note(s, why);
 	s->refusal = r != MBOX_BUSY ? text :
-	    "-ERR [IN-USE] the mailbox is locked, wait and try again";
-	reply(s, "%s", s->refusal);
+	    "[IN-USE] the mailbox is locked, wait and try again";
+	reply(s, "-ERR %s", s->refusal);
 }
 
 /* ---- AUTHORIZATION: RFC 1939, sections 4 and 7; RFC 5034 ---- */
@@ -543,8 +540,7 @@ cmd_retr(struct session *s)
 
 	r = mbox_seek(&s->mbox, s->message);
 	if (r != MBOX_OK) {
-		refuse(s, r, r == MBOX_GONE ? "-ERR no such message" :
-		    unreadable);
+		refuse(s, r, r == MBOX_GONE ? "no such message" : unreadable);
 		return;
 	}
 	s->left = s->mbox.msg[s->message].size;
@@ -600,8 +596,8 @@ cmd_quit(struct session *s)
 	if (r == MBOX_OK)
 		reply(s, "+OK bye");
 	else
-		refuse(s, r, "-ERR [SYS/TEMP] some deleted messages not "
-		    "removed, wait and try again");
+		refuse(s, r, "[SYS/TEMP] some deleted messages not removed, "
+		    "wait and try again");
 	if (s->mbox.no_copy)
 		note(s, "mailbox was rewritten without a copy, disk full");
 	snprintf(figures, sizeof(figures), ", del=%lu, left=%lu",
@@ -749,7 +745,7 @@ await_leave(struct session *s, enum mbox_result r)
 		s->idle = LEAVE_SECONDS;
 	s->deadline = clock_ms() + s->idle * 1000LL;
 	refuse(s, r, r == MBOX_PERM ?
-	    "-ERR [SYS/PERM] the mailbox cannot be served" : unreadable);
+	    "[SYS/PERM] the mailbox cannot be served" : unreadable);
 }
 
 /* TRANSACTION and UPDATE. The first reply answers the login. */
