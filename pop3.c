@@ -186,10 +186,18 @@ reply(struct session *s, const char *format, ...)
 	s->out_len += 2;
 }
 
+static void
+wrong(struct session *s, const char *text)
+{
+	reply(s, "-ERR %s", s->state == NO_MAILBOX ? s->refusal : text);
+	if (!(s->state & LOGGED_IN) && ++s->wrong >= WRONG_MAX)
+		s->done = 1;
+}
+
 /*
  * The next line as a string without its end, valid until the next call; blanks
  * there count as nothing, but in a password. NULL: it was over max octets
- * or held a NUL, and has been eaten whole.
+ * or held a NUL, and has been eaten whole and refused.
  * Answers wait while there are commands to answer: RFC 2449, section 6.6. In
  * front of the login as root, octets that belong to the session must stay in
  * the kernel: one is read at a time.
@@ -222,8 +230,10 @@ get_line(struct session *s, size_t max)
 		    sizeof(s->in) - s->in_len);
 	}
 	s->in_pos += len;
-	if (bad)
+	if (bad) {
+		wrong(s, "line too long or with a NUL");
 		return NULL;
+	}
 	*lf = '\0';
 	if (lf > line && lf[-1] == '\r')
 		*--lf = '\0';
@@ -233,14 +243,6 @@ get_line(struct session *s, size_t max)
 }
 
 /* ---- Replies that more than one command gives ---- */
-
-static void
-wrong(struct session *s, const char *text)
-{
-	reply(s, "-ERR %s", s->state == NO_MAILBOX ? s->refusal : text);
-	if (!(s->state & LOGGED_IN) && ++s->wrong >= WRONG_MAX)
-		s->done = 1;
-}
 
 /*
  * RFC 2449, section 8.1.1; RFC 3206. fetchmail takes "wait" and "lock" for
@@ -358,7 +360,8 @@ decode_base64(char *text)
 
 /*
  * PLAIN: RFC 4616. The message is authzid NUL name NUL password; who may act
- * for somebody else is not known here, so the first is empty or the name.
+ * for somebody else is not known here, so the first is empty or the name. What
+ * cancels, "*", and the empty response, "=", are no base64.
  */
 static void
 login_plain(struct session *s, char *text)
@@ -367,7 +370,7 @@ login_plain(struct session *s, char *text)
 	char *name, *secret, *end;
 
 	if (n == -1) {
-		wrong(s, "malformed base64");
+		wrong(s, "cancelled, or malformed base64");
 		return;
 	}
 	end = text + n;
@@ -386,28 +389,18 @@ login_plain(struct session *s, char *text)
 static void
 cmd_auth(struct session *s)
 {
-	char *line = s->arg;
+	char *mechanism = s->arg, *line;
 
-	if (line == NULL) {
+	if (mechanism == NULL)
 		reply(s, "+OK mechanisms follow\r\nPLAIN\r\n.");
-		return;
-	}
-	if (strncasecmp(line, "PLAIN", 5) != 0 ||
-	    (line[5] != '\0' && line[5] != ' ')) {
-		wrong(s, "unknown mechanism");
-		return;
-	}
-	if (line[5] == '\0') {
+	else if (strcasecmp(mechanism, "PLAIN") == 0) {
 		reply(s, "+ ");
-		line = get_line(s, SASL_MAX);
-	} else if (strcmp(line += 6, "=") == 0)
-		*line = '\0';
-	if (line == NULL)
-		wrong(s, "line too long or with a NUL");
-	else if (strcmp(line, "*") == 0)
-		wrong(s, "cancelled");
+		if ((line = get_line(s, SASL_MAX)) != NULL)
+			login_plain(s, line);
+	} else if (strncasecmp(mechanism, "PLAIN ", 6) == 0)
+		login_plain(s, mechanism + 6);
 	else
-		login_plain(s, line);
+		wrong(s, "unknown mechanism");
 }
 
 /* ---- Both states ---- */
@@ -690,10 +683,8 @@ run_command(struct session *s)
 	char *line;
 
 	line = get_line(s, COMMAND_MAX);
-	if (line == NULL) {
-		wrong(s, "line too long or with a NUL");
+	if (line == NULL)
 		return;
-	}
 	if ((s->arg = strchr(line, ' ')) != NULL)
 		*s->arg++ = '\0';
 	while (c->name != NULL && (!(c->states & (unsigned)s->state) ||

@@ -1863,7 +1863,7 @@ static const struct pipelined in_login = {
 	"+OK pop3d ready\r\n"
 	"-ERR unknown command, or not now\r\n"
 	"+ \r\n"
-	"-ERR cancelled\r\n"
+	"-ERR cancelled, or malformed base64\r\n"
 	"+OK now the password\r\n"
 	GREETING
 	"+OK 3 203\r\n"
