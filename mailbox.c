@@ -788,6 +788,8 @@ end_message(struct scan *s)
 	}
 	new.body = (uint32_t)body;
 	new.crlf = (unsigned)s->crlf & 1;
+	if (!s->crlf && s->start < m->lf)
+		m->lf = s->start;
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
 		snprintf(number, sizeof(number), "%lld", (long long)body);
 		md5_update(&s->wide, number, strlen(number));
@@ -949,6 +951,7 @@ scan(struct mbox *m)
 
 	m->more = 0;
 	m->unseen = 0;
+	m->lf = m->octets;
 	return r == MBOX_OK ? scan_from(m, 0, m->n, 0) : r;
 }
 
@@ -1049,6 +1052,7 @@ match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 		to->offset = from->offset;
 		to->length = from->length;
 		to->size = from->size;
+		to->crlf = from->crlf;
 	}
 	for (i = 0; i < n && index[i] < old; i++)
 		msg[index[i]].unsure = next < n;
@@ -1465,7 +1469,7 @@ mbox_seek(struct mbox *m, size_t i)
  * The messages that stay are moved down over the deleted ones, window by
  * window, in place: other programs may have the file open. A window is as many
  * whole messages as WINDOW holds, at least one. At every instant each of them
- * is whole somewhere in the file, behind an empty line:
+ * is whole somewhere in the file, behind an empty line that counts:
  *
  * - A window that fits into the gap it moves over lands on deleted messages and
  *   on what is on disk already in its new place. Its source stays whole, and so
@@ -1473,7 +1477,10 @@ mbox_seek(struct mbox *m, size_t i)
  *   behind a "From " line with CRLF, and that line lies in the gap.)
  * - A larger one would land on itself. So it is copied behind the end of the
  *   mail first, fsync, and only then moved, fsync. It never lands on another
- *   window: that lies behind, and there is a gap in front.
+ *   window: that lies behind, and there is a gap in front. What lies behind
+ *   stands behind LF LF by then. Else it could hang on a message with LF, as
+ *   the last one that is seen in front, while the window's are in pieces. Where
+ *   no deleted octets are there to put LF LF into, the window goes on.
  * - The fsync after each move comes before anything is written over the source
  *   or the copy. The file is cut after the last of them.
  *
@@ -1491,11 +1498,11 @@ mbox_seek(struct mbox *m, size_t i)
  *
  * A full disk leaves no room for copies: windows are halved, and single
  * messages that still do not fit are moved without, one at a time, each on disk
- * before the next. A crash then costs one message, or what came since the
- * login, which counts as one; without this, nobody could delete on a full disk,
- * and all new mail would be lost. Some file systems need room even for octets
- * that are there. So such a message is written onto itself first: if that
- * works, it can be moved.
+ * before the next. A crash then costs one message, or what counts as one: what
+ * came since the login, or those that the rule above keeps together. Without
+ * this, nobody could delete on a full disk, and all new mail would be lost.
+ * Some file systems need room even for octets that are there. So such a message
+ * is written onto itself first: if that works, it can be moved.
  */
 #ifndef WINDOW
 #define WINDOW	(16 * 1024 * 1024)
@@ -1542,18 +1549,33 @@ next_kept(const struct update *u, struct place *p)
 	return u->end > p->at ? u->end - p->at : 0;
 }
 
-/* The octets of the window at p, 0 if nothing is left; *next: what follows. */
+/*
+ * Whether what follows a stretch that ends at p counts as a message only while
+ * the one in front of it is whole: that has CRLF, and one before it has not.
+ */
+static int
+is_loose(const struct mbox *m, struct place p)
+{
+	const struct message *msg = &m->msg[p.i];
+
+	return m->lf < p.at && (p.i == m->n || msg->offset + msg->length != p.at ||
+	    msg->crlf);
+}
+
+/* The octets of the window at p, 0 if nothing is left; *end: where it ends. */
 static off_t
-measure(const struct update *u, struct place p, struct place *next)
+measure(const struct update *u, struct place p, struct place *end)
 {
 	off_t len = 0, more;
 
-	while ((more = next_kept(u, &p)) > 0 &&
-	    (len == 0 || len + more <= u->limit)) {
+	*end = p;
+	while ((more = next_kept(u, &p)) > 0 && (len == 0 ||
+	    len + more <= u->limit ||
+	    (p.at == end->at && is_loose(u->m, *end)))) {
 		len += more;
 		p.at += more;
+		*end = p;
 	}
-	*next = p;
 	return len;
 }
 
@@ -1631,20 +1653,33 @@ transfer(struct update *u, struct place p, off_t len, size_t line_ends,
 	return fsync(m->fd) == -1 ? FAILED : DONE;
 }
 
-/* Put an empty line at an offset, if none of LF alone is there. */
+/* Have an empty line of LF alone end at an offset. */
 static enum outcome
 put_empty_line(struct update *u, off_t at)
 {
 	struct mbox *m = u->m;
 
-	if (at < u->size && pread(m->fd, m->data, 2, at) == 2 &&
+	if (at <= u->size && pread(m->fd, m->data, 2, at - 2) == 2 &&
 	    memcmp(m->data, "\n\n", 2) == 0)
 		return DONE;
-	if (write_all(m->fd, "\n\n", 2, at) == -1)
+	if (write_all(m->fd, "\n\n", 2, at - 2) == -1)
 		return FAILED;
-	if (at + 2 > u->size)
-		u->size = at + 2;
+	if (at > u->size)
+		u->size = at;
 	return fsync(m->fd) == -1 ? FAILED : DONE;
+}
+
+/*
+ * A window that ends here is about to land on itself: what follows, behind
+ * deleted messages, must be a message whatever becomes of it.
+ */
+static enum outcome
+part_from_next(struct update *u, struct place end)
+{
+	struct place next = end;
+
+	return u->m->lf < end.at && next_kept(u, &next) > 0 &&
+	    next.at > end.at ? put_empty_line(u, next.at) : DONE;
 }
 
 /*
@@ -1669,7 +1704,7 @@ copy_window(struct update *u, struct place p, off_t len)
 {
 	/* two octets from an even place on are written both or not at all */
 	size_t line_ends = 2 + (size_t)((u->end + len) & 1);
-	off_t end = u->end + (off_t)line_ends + len;
+	off_t end = u->end + (off_t)line_ends + len + 2;
 	int saved;
 
 	if (put_empty_line(u, end) == DONE &&
@@ -1677,7 +1712,7 @@ copy_window(struct update *u, struct place p, off_t len)
 		return DONE;
 	saved = errno;
 	/* EBUSY: our lock is not ours, so nothing may be cut off */
-	if (saved == EBUSY || !is_our_end(u, end + 2)) {
+	if (saved == EBUSY || !is_our_end(u, end)) {
 		u->strangers++;
 		return GREW;
 	}
@@ -1717,26 +1752,26 @@ compact(struct update *u, struct place p, off_t to)
 {
 	struct mbox *m = u->m;
 	enum outcome r;
-	struct place next;
+	struct place end;
 	off_t one, len;
 
 	while ((r = look(u)) == DONE) {
 		one = next_kept(u, &p);
-		if ((len = measure(u, p, &next)) == 0)
+		if ((len = measure(u, p, &end)) == 0)
 			return ftruncate(m->fd, to) == -1 ||
 			    fsync(m->fd) == -1 ? FAILED : DONE;
 		if (len <= p.at - to - 2)
-			r = put_empty_line(u, p.at - 2);
-		else if (m->no_copy)
-			r = transfer(u, p, len, 0, p.at);
-		else
-			r = copy_window(u, p, len);
+			r = put_empty_line(u, p.at);
+		else if ((r = m->no_copy ? transfer(u, p, len, 0, p.at) :
+		    copy_window(u, p, len)) == DONE)
+			r = part_from_next(u, end);
 		if (r == DONE && (r = transfer(u, p, len, 0, to)) == DONE) {
 			to += len;
-			p = next;
+			p = end;
 		} else if (r == FULL) {
-			m->no_copy = len == one;
-			u->limit = m->no_copy ? 0 : len / 2;
+			m->no_copy = u->limit < one || len == one;
+			u->limit = m->no_copy ? 0 : (len < u->limit ? len :
+			    u->limit) / 2;
 		} else if (r == FAILED)
 			break;
 	}

@@ -79,6 +79,7 @@ struct part {
 	int late;		/* appended after the scan */
 	int swapped;		/* was another message at the scan */
 	int wide;		/* its unique-id depends on its length */
+	int crlf;		/* its lines end so */
 	uint64_t hash;
 };
 
@@ -87,6 +88,7 @@ struct scene {
 	struct part part[PARTS_MAX];
 	size_t n;
 	size_t scanned;		/* octets before the first late part */
+	size_t lf;		/* the first part whose lines end so */
 	struct image was;	/* before UPDATE */
 	struct image want;	/* after it */
 };
@@ -143,7 +145,13 @@ static const struct plan {
 	{ "changed by others", "d200 k300 s400 d300 s800 k500 d200 s300 d300",
 	    900, 0 },
 	{ "windows that grow", "d200 k250 k500 d180 k900 k800 d200 k2000 k2100",
-	    900, 0 }
+	    900, 0 },
+	{ "lf behind crlf that goes, behind lf", "k532c d300c d331 k2202c d568c "
+	    "k885 d674c k225c k408c k374u", 1500, 0 },
+	{ "lf right behind crlf, behind lf", "d300 k900c k700 d210 k800c k850c "
+	    "k400 k600c d300c k350 k500cu", 800, 0 },
+	{ "lf in front, all else crlf", "d300 k900c k700c d210c k800c k850c "
+	    "k400c k600c d300c k350c", 800, 0 }
 };
 enum { NPLANS = sizeof(plans) / sizeof(plans[0]) };
 
@@ -247,6 +255,9 @@ add_part(struct scene *s, const char *word, size_t max)
 	new->late = *word == 'a';
 	new->swapped = *word == 's';
 	new->wide = strchr(word, 'w') != NULL;
+	new->crlf = strchr(word, 'c') != NULL;
+	if (new->crlf && s->lf == s->n)
+		s->lf++;
 	new->keep = *word != 'd' || (max > 0 && shown >= max);
 	new->at = s->was.size;
 	new->len = (size_t)atol(word + 1);
@@ -1207,7 +1218,7 @@ make_words(char *words, size_t len)
 {
 	const char *c = roll(3) == 0 ? "c" : "";
 	size_t n = 0, i, count = 2 + roll(9);
-	int mixed = roll(4) == 0;
+	int mixed = roll(2) == 0;
 
 	if (roll(8) == 0)
 		n += (size_t)snprintf(words, len, "h%u ", 350 + roll(300));
@@ -1321,19 +1332,36 @@ START_TEST(a_disk_that_breaks_for_good_loses_nothing)
 END_TEST
 
 /*
+ * Whether a message is moved together with the one in front of it: behind one
+ * with LF, an empty line with CRLF does not say for sure that another starts.
+ */
+static int
+is_moved_along(size_t i)
+{
+	const struct part *part = &scene.part[i];
+
+	return scene.lf < i && part[-1].keep && part->keep &&
+	    (part[-1].crlf || part[-1].swapped);
+}
+
+/*
  * The most that a crash may cost when there is no room for a copy: one message,
- * or what is not in the session's list and hence moved as one.
+ * or what is moved as one: also what is not in the session's list.
  */
 static size_t
 most_lost(size_t max)
 {
-	size_t i, unlisted = 0;
+	size_t i, unlisted = 0, row = 0, most = 0;
 
 	if (!run.no_copy)
 		return 0;
-	for (i = 0; i < scene.n; i++)
+	for (i = 0; i < scene.n; i++) {
 		unlisted += scene.part[i].late || (max > 0 && i >= max);
-	return unlisted > 1 ? unlisted : 1;
+		row = is_moved_along(i) ? row + 1 : 1;
+		if (row > most)
+			most = row;
+	}
+	return unlisted > most ? unlisted : most;
 }
 
 /* Room enough to copy whatever is moved as one, behind an empty line. */
@@ -1341,14 +1369,15 @@ static off_t
 room_for_all(size_t max)
 {
 	const struct part *part;
-	size_t i, unlisted = 0, most = 0;
+	size_t i, unlisted = 0, row = 0, most = 0;
 
 	for (i = 0; i < scene.n; i++) {
 		part = &scene.part[i];
+		row = is_moved_along(i) ? row + part->len : part->len;
 		if (part->late || (max > 0 && i >= max))
 			unlisted += part->len;
-		else if (part->len > most)
-			most = part->len;
+		else if (row > most)
+			most = row;
 	}
 	return (off_t)(unlisted > most ? unlisted : most) + 2;
 }
