@@ -2,17 +2,18 @@
 # What no unit test shows: everybody at once on one mailbox, clients that stall
 # or vanish, and sessions killed at every moment of QUIT, with the real program,
 # real delivery agents and a real mail reader. "make stress" calls this from the
-# top directory.
+# top directory. Sessions of root mode are among them, if root calls it: a server
+# of root's starts them for whoever asks.
 #
 #  SECONDS_EACH	how long everybody works; half of it the killing goes on
-#		(default 30, which makes somewhat over a minute)
+#		(default 30, which makes about three minutes)
 #  ROUNDS	random images that tests/check_crash tries (default 100)
 #  STRESS_DIR	where the mailboxes are, removed afterwards (default: a new
 #		directory under TMPDIR or /tmp)
 #  STRESS_KEEP	a directory that gets the mailboxes and logs of the stages
 #		that count messages
 #
-# Started by root it goes on as nobody: pop3d -p is not for root.
+# Started by root it goes on as nobody, but for that server.
 
 seconds=${SECONDS_EACH:-30}
 bin=$(pwd)
@@ -27,7 +28,8 @@ if [ -z "$STRESS_INSIDE" ]; then
 	done
 	dir=${STRESS_DIR:-${TMPDIR:-/tmp}/pop3d-stress.$$}
 	(umask 077 && mkdir "$dir") || exit 2
-	trap 'rm -rf "$dir"' EXIT
+	server=
+	trap '[ -z "$server" ] || kill "$server"; rm -rf "$dir"' EXIT
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
@@ -35,10 +37,29 @@ if [ -z "$STRESS_INSIDE" ]; then
 	if [ -x tests/check_crash ]; then
 		ROUNDS=${ROUNDS:-100} tests/check_crash || failed=1
 	fi
-	STRESS_INSIDE=$dir SECONDS_EACH=$seconds
-	export STRESS_INSIDE SECONDS_EACH
+	mkdir "$dir/spool" "$dir/index" "$dir/empty" || exit 2
+	STRESS_INSIDE=$dir SECONDS_EACH=$seconds STRESS_INDEX=$dir/index
+	export STRESS_INSIDE SECONDS_EACH STRESS_INDEX
 	if [ "$(id -u)" = 0 ]; then
 		chown -R nobody "$dir" || exit 2
+		# a session may not make a lock there, but its keeper
+		chown "root:$(id -g nobody)" "$dir/spool" &&
+		    chmod 2775 "$dir/spool" &&
+		    chown root "$dir/empty" "$dir/index" "$dir/pop3d" &&
+		    chmod 755 "$dir/empty" && chmod 1733 "$dir/index" || exit 2
+		(umask 077 && : >"$dir/accounts") || exit 2
+		for box in single everybody kill1 kill2 kill3 kill4; do
+			echo "$box:{PLAIN}s:$(id -u nobody):12345::/:"
+		done >>"$dir/accounts"
+		(umask 077 && exec "$dir/stress_tool" serve "$dir/socket" \
+		    "$dir/pop3d" -f "$dir/accounts" -m "$dir/spool/%u" \
+		    -i "$dir/index/%u" -e "$dir/empty" -u 12346:12346) &
+		server=$!
+		STRESS_SERVER=$dir/socket
+		export STRESS_SERVER
+		while [ ! -S "$dir/socket" ]; do
+			sleep 0.1
+		done
 		# no password, no shell of his: only the ids change
 		(cd "$dir" && su -s /bin/sh nobody -c "sh ./stress.sh")
 	else
@@ -56,6 +77,7 @@ HOME=$bin
 export POP3D HOME
 cd "$bin" || exit 2
 umask 077
+[ -n "$STRESS_SERVER" ] || echo "skip: root mode (not root)"
 
 # What a stage says is wrong is in its log.
 judge()
@@ -94,7 +116,8 @@ stage kill
 # most of it is waiting, so four at once
 for i in 1 2 3 4; do
 	mkdir "$i"
-	(cd "$i" && : >log && "$bin/stress_tool" kill $((seconds / 2))) &
+	(cd "$i" && : >log && "$bin/stress_tool" kill "$bin/spool/kill$i" \
+	    $((seconds / 2))) &
 done
 wait
 cat ./*/log >log
@@ -105,12 +128,13 @@ elif ! strace -o /dev/null true 2>/dev/null; then
 	echo "skip: killed at every call (strace may not trace here)"
 else
 	for call in pwrite64 fsync ftruncate; do
-		"$bin/stress_tool" strace $call $((seconds * 2 + 2))
+		"$bin/stress_tool" strace "$bin/spool/kill1" \
+		    $((seconds * 2 + 2)) $call
 		judge "killed at every $call" $?
 	done
 fi
 
-# ---- Kernel locks alone ----
+# ---- One lock alone ----
 
 run()
 {
@@ -140,23 +164,26 @@ add_up()
 	[ -z "$STRESS_KEEP" ] || cp -r . "$STRESS_KEEP"
 }
 
-stage kernel
-box=$bin/kernel/box
-: >box
+stage single
+box=$bin/spool/single
+: >"$box"
 running=
 some=$((seconds / 3 + 1))
-run "$bin/stress_tool" fcntl "$box" $some 100000
-run "$bin/stress_tool" flock "$box" $some 200000
-for i in 1 2 3; do
+serial=0
+for which in fcntl dotlock bsd; do
+	serial=$((serial + 100000))
+	run "$bin/stress_tool" append "$box" $some $serial $which
+done
+for i in 1 2 3 4; do
 	run "$bin/stress_tool" visit "$box" $some
 done
-add_up "agents without a dotlock"
+add_up "agents with one lock each"
 
 # ---- Everybody at once ----
 
 stage everybody
-box=$bin/everybody/box
-: >box
+box=$bin/spool/everybody
+: >"$box"
 end=$(($(date +%s) + seconds))
 
 # A program that takes a message on its standard input, as a loop: mail, or mbox
@@ -231,7 +258,7 @@ chmod 600 procmailrc maildroprc
 run "$bin/stress_tool" deliver "$box" "$seconds" 100000
 run "$bin/stress_tool" deliver "$box" "$seconds" 200000
 run "$bin/stress_tool" rewrite "$box" "$seconds"
-for i in 1 2 3 4; do
+for i in 1 2 3 4 5; do
 	run "$bin/stress_tool" visit "$box" "$seconds"
 done
 serial=300000

@@ -14,6 +14,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -230,45 +231,55 @@ write_all(int fd, const char *p, size_t len)
 	return 0;
 }
 
+/* The name of its dotlock. */
+static const char *
+lock_of(const char *name)
+{
+	static char lock[300];
+
+	snprintf(lock, sizeof(lock), "%s.lock", name);
+	return lock;
+}
+
+/* Take the dotlock: 1, or 0 if somebody has it. */
+static int
+take_dotlock(const char *name)
+{
+	char own[64];
+	int l, taken;
+
+	snprintf(own, sizeof(own), ".own.%ld", (long)getpid());
+	if ((l = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600)) == -1)
+		die(own);
+	dprintf(l, "%ld\n", (long)getpid());
+	close(l);
+	taken = link(own, lock_of(name)) == 0;
+	unlink(own);
+	return taken;
+}
+
 /* A party that locks as the policy says: dotlock, then fcntl. */
 static void
 lock_box(const char *name, int fd)
 {
-	char lock[300], own[64];
 	double start = now();
-	struct flock fl;
-	int l;
 
-	snprintf(lock, sizeof(lock), "%s.lock", name);
-	snprintf(own, sizeof(own), ".own.%ld", (long)getpid());
-	memset(&fl, 0, sizeof(fl));
-	fl.l_whence = SEEK_SET;
 	for (;;) {
-		if ((l = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600)) == -1)
-			die(own);
-		dprintf(l, "%ld\n", (long)getpid());
-		close(l);
-		if (link(own, lock) == 0) {
-			fl.l_type = F_WRLCK;
-			if (fcntl(fd, F_SETLK, &fl) == 0)
-				break;
-			unlink(lock);
+		if (take_dotlock(name)) {
+			if (lockf(fd, F_TLOCK, 0) == 0)
+				return;
+			unlink(lock_of(name));
 		}
-		unlink(own);
 		if (now() - start > WAIT_SECONDS)
 			die("a lock was held too long");
 		doze(0.005 + roll(30) / 1000.0);
 	}
-	unlink(own);
 }
 
 static void
 unlock_box(const char *name, int fd)
 {
-	char lock[300];
-
-	snprintf(lock, sizeof(lock), "%s.lock", name);
-	unlink(lock);
+	unlink(lock_of(name));
 	close(fd);
 }
 
@@ -289,16 +300,26 @@ deliver(const char *name, unsigned serial)
 	say("D %u", serial);
 }
 
+/* One lock alone, dotlock, fcntl's or BSD's, as some agents have: 1, or 0 if somebody holds it. */
+static int
+take_one_lock(const char *name, int fd, char which)
+{
+	return which == 'd' ? take_dotlock(name) :
+	    (which == 'b' ? flock(fd, LOCK_EX | LOCK_NB) :
+	    lockf(fd, F_TLOCK, 0)) == 0;
+}
+
 /*
- * As some agents are: one kernel lock and no dotlock, and the message in one
- * write to the end.
+ * As those agents do: take the lock, and append the message in one write. Other
+ * agents of this kind may append meanwhile, as their lock is another one; but
+ * nobody may touch what is there.
  */
 static void
-append(const char *name, unsigned serial, int use_flock)
+append(const char *name, unsigned serial, char which)
 {
-	static char mail[MAIL_MAX];
-	size_t head = strlen(from_line), body, n;
-	int fd = open(name, O_WRONLY | O_APPEND);
+	static char mail[MAIL_MAX], before[BOX_MAX];
+	size_t head = strlen(from_line), body, n, had;
+	int fd = open(name, O_RDWR | O_APPEND);
 	double start = now();
 
 	if (fd == -1)
@@ -306,14 +327,21 @@ append(const char *name, unsigned serial, int use_flock)
 	memcpy(mail, from_line, head);
 	n = head + make_mail(serial, mail + head, &body);
 	mail[n++] = '\n';
-	while ((use_flock ? flock(fd, LOCK_EX | LOCK_NB) :
-	    lockf(fd, F_TLOCK, 0)) == -1) {
+	while (!take_one_lock(name, fd, which)) {
 		if (now() - start > WAIT_SECONDS)
-			die("a kernel lock was held too long");
+			die("a lock was held too long");
 		doze(0.002);
 	}
+	had = read_box(fd);
+	memcpy(before, box, had);
+	doze(roll(10) / 1000.0);
+	if (read_box(fd) < had || memcmp(before, box, had) != 0)
+		say("F somebody wrote to the mailbox under the lock '%c'",
+		    which);
 	if (write_all(fd, mail, n) == -1)
 		die("delivery");
+	if (which == 'd')
+		unlink(lock_of(name));
 	close(fd);
 	say("D %u", serial);
 }
@@ -323,19 +351,27 @@ append(const char *name, unsigned serial, int use_flock)
 struct client {
 	int fd;
 	pid_t pid;
+	pid_t keeper;		/* of a session by the server, or 0 */
+	int served;		/* by that, or else our own child */
 	size_t pos, len;
 	char in[65536];
 	char line[1200];
 };
 
 static const char *pop3d;
+static const char *server;	/* socket of a server of root's, or NULL */
 
-/* Start a server; the words of prefix, if any, come before its name. */
+/*
+ * Start a session of our own; the words of prefix, if any, come before its
+ * name. Every other one has an index.
+ */
 static void
 start(struct client *c, const char *name, const char *seconds,
     const char *const *prefix)
 {
 	const char *argv[24];
+	const char *dir = getenv("STRESS_INDEX"), *slash = strrchr(name, '/');
+	char index[300];
 	int pair[2], n = 0, small = 4096;
 
 	for (; prefix != NULL && *prefix != NULL && n < 16; prefix++)
@@ -346,6 +382,12 @@ start(struct client *c, const char *name, const char *seconds,
 	argv[n++] = seconds;
 	argv[n++] = "-m";
 	argv[n++] = name;
+	if (dir != NULL && roll(2) == 0) {
+		snprintf(index, sizeof(index), "%s/%s", dir, slash == NULL ?
+		    name : slash + 1);
+		argv[n++] = "-i";
+		argv[n++] = index;
+	}
 	argv[n] = NULL;
 	memset(c, 0, offsetof(struct client, in));
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
@@ -367,39 +409,50 @@ start(struct client *c, const char *name, const char *seconds,
 	c->fd = pair[0];
 }
 
-/* A line without its end in c->line: 1; at the end of the connection 0. */
+/* Wait for what comes next: 0 at the end of the connection. */
+static int
+read_more(struct client *c)
+{
+	struct pollfd p;
+	ssize_t got;
+
+	p.fd = c->fd;
+	p.events = POLLIN;
+	if (poll(&p, 1, WAIT_SECONDS * 1000) == 0) {
+		say("F no answer for %d seconds", WAIT_SECONDS);
+		kill(c->pid, SIGKILL);
+		return 0;
+	}
+	got = read(c->fd, c->in, sizeof(c->in));
+	c->pos = 0;
+	c->len = got > 0 ? (size_t)got : 0;
+	return got > 0;
+}
+
+/*
+ * A line without its end in c->line: 1; at the end of the connection 0. What a
+ * crash leaves may hold lines of any length: of those the rest is left out.
+ */
 static int
 get_line(struct client *c)
 {
-	struct pollfd p;
-	char *lf;
-	size_t n;
-	ssize_t got;
+	size_t n = 0;
+	char now_read, last = '\0';
 
-	while ((lf = memchr(c->in + c->pos, '\n', c->len - c->pos)) == NULL) {
-		memmove(c->in, c->in + c->pos, c->len -= c->pos);
-		c->pos = 0;
-		p.fd = c->fd;
-		p.events = POLLIN;
-		if (poll(&p, 1, WAIT_SECONDS * 1000) == 0) {
-			say("F no answer for %d seconds", WAIT_SECONDS);
-			kill(c->pid, SIGKILL);
+	for (;; last = now_read) {
+		if (c->pos == c->len && !read_more(c))
 			return 0;
-		}
-		got = read(c->fd, c->in + c->len, sizeof(c->in) - c->len);
-		if (got <= 0)
-			return 0;
-		c->len += (size_t)got;
+		if ((now_read = c->in[c->pos++]) == '\n')
+			break;
+		if (n < sizeof(c->line) - 1)
+			c->line[n++] = now_read;
 	}
-	n = (size_t)(lf - (c->in + c->pos));
-	if (n == 0 || lf[-1] != '\r' || n > sizeof(c->line)) {
-		say("F a line without CRLF, or too long: %.*s", (int)n < 300 ?
-		    (int)n : 300, c->in + c->pos);
+	if (last != '\r') {
+		say("F a line without CRLF: %.*s", n < 300 ? (int)n : 300,
+		    c->line);
 		return 0;
 	}
-	memcpy(c->line, c->in + c->pos, n - 1);
-	c->line[n - 1] = '\0';
-	c->pos += n + 1;
+	c->line[n - (c->line[n - 1] == '\r')] = '\0';
 	return 1;
 }
 
@@ -422,24 +475,146 @@ is_ok(struct client *c)
 	return get_line(c) && strncmp(c->line, "+OK", 3) == 0;
 }
 
-/* Hang up; the process must end by itself, within seconds. */
+/* Whether a process that is not our child is no more, or waits to be reaped. */
+static int
+is_gone(pid_t pid)
+{
+	char name[64], state = 'R';
+	FILE *f;
+
+	if (pid == 0 || (kill(pid, 0) == -1 && errno == ESRCH))
+		return 1;
+	snprintf(name, sizeof(name), "/proc/%ld/stat", (long)pid);
+	if ((f = fopen(name, "r")) == NULL)
+		return 0;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'R';
+	fclose(f);
+	return state == 'Z';
+}
+
+static int
+has_ended(const struct client *c)
+{
+	if (!c->served)
+		return waitpid(c->pid, NULL, WNOHANG) != 0;
+	return is_gone(c->pid) && is_gone(c->keeper);
+}
+
+/* Hang up; session and keeper must end by themselves, within seconds. */
 static void
 hang_up(struct client *c, double seconds)
 {
 	double end = now() + seconds;
-	int status;
 
 	if (c->fd != -1)
 		close(c->fd);
 	c->fd = -1;
-	while (waitpid(c->pid, &status, WNOHANG) == 0) {
+	while (!has_ended(c)) {
 		if (now() > end) {
-			say("F a session did not end");
+			say("F a session%s did not end", is_gone(c->pid) ?
+			    "'s keeper" : "");
 			kill(c->pid, SIGKILL);
+			if (c->keeper != 0)
+				kill(c->keeper, SIGKILL);
 			end += 1000;
 		}
 		doze(0.005);
 	}
+}
+
+/* The only child of a session, from Linux; 0: it cannot be told. */
+static pid_t
+find_keeper(pid_t session)
+{
+	char name[80];
+	long pid = 0;
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%ld/task/%ld/children",
+	    (long)session, (long)session);
+	if ((f = fopen(name, "r")) == NULL)
+		return 0;
+	if (fscanf(f, "%ld", &pid) != 1)
+		pid = 0;
+	fclose(f);
+	return (pid_t)pid;
+}
+
+/*
+ * Have the server start a session, and log in; the mailbox has the user's name.
+ * What the first line says is the server's.
+ */
+static int
+log_in(struct client *c, const char *name)
+{
+	struct sockaddr_un to = { .sun_family = AF_UNIX };
+
+	memset(c, 0, offsetof(struct client, in));
+	c->served = 1;
+	snprintf(to.sun_path, sizeof(to.sun_path), "%s", server);
+	c->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (c->fd == -1 || connect(c->fd, (const struct sockaddr *)&to,
+	    sizeof(to)) == -1)
+		die(server);
+	fcntl(c->fd, F_SETFD, FD_CLOEXEC);
+	if (!get_line(c) || (c->pid = (pid_t)atol(c->line)) <= 0)
+		die("the server said no pid");
+	put(c, "USER %s\r\nPASS s\r\n", strrchr(name, '/') + 1);
+	if (!is_ok(c) || !is_ok(c) || !is_ok(c))
+		return 0;
+	c->keeper = find_keeper(c->pid);
+	return 1;
+}
+
+/* Begin a session: whether it is in. */
+static int
+begin(struct client *c, const char *name, int served)
+{
+	if (served)
+		return log_in(c, name);
+	start(c, name, "60", NULL);
+	return is_ok(c);
+}
+
+/* Of our own, or by root's server. */
+static int
+choose(void)
+{
+	return server != NULL && roll(2) == 0;
+}
+
+/*
+ * A superserver on a Unix socket, for those who may not start the program as
+ * root. What it starts says its pid first.
+ */
+static void
+serve(const char *name, char **argv)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd, small = 4096;
+
+	snprintf(at.sun_path, sizeof(at.sun_path), "%s", name);
+	if (l == -1 || bind(l, (const struct sockaddr *)&at, sizeof(at)) == -1
+	    || chmod(name, 0666) == -1 || listen(l, 64) == -1)
+		die(name);
+	signal(SIGCHLD, SIG_IGN);
+	while ((fd = accept(l, NULL, NULL)) != -1) {
+		if (fork() == 0) {
+			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small,
+			    sizeof(small));
+			dprintf(fd, "%ld\r\n", (long)getpid());
+			dup2(fd, 0);
+			dup2(fd, 1);
+			dup2(fd, 2);
+			close(fd);
+			close(l);
+			execv(argv[0], argv);
+			_exit(127);
+		}
+		close(fd);
+	}
+	die("accept");
 }
 
 /*
@@ -500,20 +675,32 @@ count_list(struct client *c)
 
 /* ---- Everybody at once ---- */
 
-/* QUIT, in one of the ways that clients have. */
+/* Stop a process for a moment, in the middle of whatever it does. */
+static void
+hold(pid_t pid)
+{
+	kill(pid, SIGSTOP);
+	doze(roll(300) / 1000.0);
+	kill(pid, SIGCONT);
+}
+
+/*
+ * QUIT, in one of the ways that clients have; and in some that only those have
+ * who may end what the server started for them. No lock is held before it.
+ */
 static void
 leave(struct client *c, const long *named, size_t n)
 {
 	unsigned how = roll(20);
 	double start_quit = now();
+	int no_keeper = c->keeper != 0 && how == 6, ok;
 	size_t i;
 
-	if (how < 2) {
-		hang_up(c, WAIT_SECONDS);
-		return;
-	}
-	if (how == 2) {
+	if (how == 2 || (c->keeper != 0 && how == 5))
 		kill(c->pid, SIGKILL);
+	if (c->keeper != 0 && (how == 5 || how == 6))
+		kill(c->keeper, SIGKILL);
+	if (how <= 2 || (c->keeper != 0 && how == 5)) {
 		hang_up(c, WAIT_SECONDS);
 		return;
 	}
@@ -524,9 +711,15 @@ leave(struct client *c, const long *named, size_t n)
 		hang_up(c, WAIT_SECONDS);
 		return;
 	}
-	if (is_ok(c))
-		for (i = 0; i < n; i++)
-			say("G %ld", named[i]);
+	if (how == 7 || (how == 8 && c->keeper != 0))
+		hold(how == 7 ? c->pid : c->keeper);
+	ok = is_ok(c);
+	for (i = 0; ok && i < n; i++)
+		say("G %ld", named[i]);
+	if (no_keeper && n > 0 && strncmp(c->line, "-ERR [SYS/TEMP]", 15) != 0)
+		say("F QUIT without a keeper: %s", c->line);
+	else if (no_keeper || ok)
+		say("S QUIT %s", ok ? "done" : "without a keeper");
 	else if (strncmp(c->line, "-ERR [IN-USE]", 13) != 0)
 		say("F QUIT: %s", c->line);
 	else
@@ -545,8 +738,7 @@ visit(const char *name)
 	size_t nnamed = 0;
 	double begun = now();
 
-	start(&c, name, "60", NULL);
-	if (!is_ok(&c)) {
+	if (!begin(&c, name, choose())) {
 		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0)
 			say("F greeting: %s", c.line);
 		else
@@ -575,7 +767,7 @@ visit(const char *name)
 		hang_up(&c, WAIT_SECONDS);
 	else
 		leave(&c, named, nnamed);
-	say("S session");
+	say("S session%s", c.served ? " of root's" : "");
 }
 
 /* The next message in the box at p: its end. Naive, and knows our mail only. */
@@ -720,7 +912,7 @@ await_end(struct client *c, const char *name, unsigned serial, double seconds,
 	double end = now() + seconds, begun, worst = 0;
 	unsigned n = 0;
 
-	while (waitpid(c->pid, NULL, WNOHANG) == 0) {
+	while (!has_ended(c)) {
 		if (now() > end) {
 			say("F %s: the session goes on", what);
 			kill(c->pid, SIGKILL);
@@ -759,25 +951,51 @@ expect_left(const char *name, unsigned first, unsigned n, unsigned left,
 		say("F %s: messages are missing from %u on", what, serial);
 }
 
+/* Another file in the mailbox's place. */
+static void
+replace(const char *name)
+{
+	char new[300];
+	int fd;
+
+	snprintf(new, sizeof(new), "%s.new", name);
+	if ((fd = open_box(new)) == -1 || write_all(fd, box,
+	    read_box(open_box(name))) == -1 || rename(new, name) == -1)
+		die(new);
+	close(fd);
+}
+
+/* We have it, and are alive. */
+static void
+keep_locked(const char *name)
+{
+	if (!take_dotlock(name))
+		die("a lock is left");
+}
+
 static const struct stall {
 	const char *what;
 	const char *sent;	/* behind DELE 1 and 2 */
 	const char *drip;	/* then an octet at a time */
 	int wait;		/* until the timer ends it; else hang up */
 	unsigned removed;
+	void (*befalls)(const char *);	/* the mailbox; QUIT says -ERR then */
 } stalls[] = {
+	{ "quits when the mailbox is another", "", "", 0, 0, replace },
+	{ "quits when it is locked for long", "", "", 0, 0, keep_locked },
 	{ "stops reading", "RETR 3\r\nRETR 4\r\nRETR 5\r\nRETR 6\r\n", "", 1,
-	    0 },
-	{ "says nothing", "", "", 1, 0 },
-	{ "sends an octet at a time", "", "NOOP NOOP NOOP NOOP NOOP", 1, 0 },
-	{ "vanishes", "", "", 0, 0 },
-	{ "vanishes in RETR", "RETR 3\r\nRETR 4\r\n", "", 0, 0 },
-	{ "vanishes in DELE", "DELE 3", "", 0, 0 },
-	{ "vanishes behind DELE", "DELE 3\r\n", "", 0, 0 },
-	{ "vanishes in QUIT", "QUI", "", 0, 0 },
-	{ "vanishes before the end of QUIT", "QUIT", "", 0, 0 },
-	{ "vanishes before the last octet of QUIT", "QUIT\r", "", 0, 0 },
-	{ "vanishes behind QUIT", "QUIT\r\n", "", 0, 2 }
+	    0, NULL },
+	{ "says nothing", "", "", 1, 0, NULL },
+	{ "sends an octet at a time", "", "NOOP NOOP NOOP NOOP NOOP", 1, 0,
+	    NULL },
+	{ "vanishes", "", "", 0, 0, NULL },
+	{ "vanishes in RETR", "RETR 3\r\nRETR 4\r\n", "", 0, 0, NULL },
+	{ "vanishes in DELE", "DELE 3", "", 0, 0, NULL },
+	{ "vanishes behind DELE", "DELE 3\r\n", "", 0, 0, NULL },
+	{ "vanishes in QUIT", "QUI", "", 0, 0, NULL },
+	{ "vanishes before the end of QUIT", "QUIT", "", 0, 0, NULL },
+	{ "vanishes before the last octet of QUIT", "QUIT\r", "", 0, 0, NULL },
+	{ "vanishes behind QUIT", "QUIT\r\n", "", 0, 2, NULL }
 };
 enum { NSTALLS = sizeof(stalls) / sizeof(stalls[0]), STALL_MAIL = 400 };
 
@@ -786,7 +1004,7 @@ stall(const struct stall *s, unsigned number)
 {
 	static struct client c;
 	unsigned first = 1000 * number, i;
-	char name[32], lock[40];
+	char name[32];
 
 	snprintf(name, sizeof(name), "stall%u", number);
 	make_box(name, first, STALL_MAIL);
@@ -797,6 +1015,14 @@ stall(const struct stall *s, unsigned number)
 	if (!is_ok(&c) || !is_ok(&c))
 		say("F %s: %s", s->what, c.line);
 	put(&c, "%s", s->sent);
+	if (s->befalls != NULL) {
+		s->befalls(name);
+		put(&c, "QUIT\r\n");
+		if (is_ok(&c) || strncmp(c.line, "-ERR [", 6) != 0)
+			say("F %s: %s", s->what, c.line);
+		if (s->befalls == keep_locked)
+			unlink(lock_of(name));
+	}
 	for (i = 0; s->wait && *s->drip == '\0' && *s->sent != '\0' && i < 60;
 	    i++)
 		put(&c, "RETR %u\r\nRETR 10\r\nRETR 11\r\n", 10 + i * 3);
@@ -805,8 +1031,7 @@ stall(const struct stall *s, unsigned number)
 	else
 		hang_up(&c, 5);
 	expect_left(name, first, STALL_MAIL, STALL_MAIL - s->removed, s->what);
-	if (snprintf(lock, sizeof(lock), "%s.lock", name) > 0 &&
-	    access(lock, F_OK) == 0)
+	if (access(lock_of(name), F_OK) == 0)
 		say("F %s: a lock is left", s->what);
 	unlink(name);
 }
@@ -832,121 +1057,206 @@ stall_all(void)
 
 /* ---- Killed ---- */
 
-/* Whether the next session finds all that had to stay, whole. */
+enum victim { SESSION, KEEPER, BOTH };
+
+/* One session that deletes some messages and is killed. */
+struct killing {
+	const char *name;	/* of the mailbox */
+	unsigned n;		/* messages in it */
+	const char *what;	/* for the log */
+	const char *const *prefix;	/* words that have it killed, or NULL: */
+	double seconds;		/* so long behind QUIT, or < 0: not at all */
+	int served;		/* by root's server, and there */
+	enum victim victim;	/* this is killed */
+	int patient;		/* its lock is waited for */
+	unsigned first;		/* serial; then which of them stay */
+	char kept[4096];
+	double took;		/* by QUIT */
+};
+
+/*
+ * A killed session leaves its lock, which the next one takes for dead after a
+ * minute. One is waited for; others are removed as an administrator would. A
+ * keeper removes the lock itself, but must have the time for it.
+ */
 static void
-check_kept(const char *name, unsigned first, unsigned n, const char *kept,
-    const char *what)
+clear_lock(struct killing *k, pid_t pid)
+{
+	char text[80] = "";
+	int fd = open(lock_of(k->name), O_RDONLY);
+
+	if (fd == -1)
+		return;
+	if (read(fd, text, sizeof(text) - 1) == -1)
+		die(lock_of(k->name));
+	close(fd);
+	if (k->served && k->victim == SESSION)
+		say("F killed %s: a keeper left its lock", k->what);
+	else if (k->prefix == NULL && atol(text) != (long)pid)
+		say("F killed %s: a lock of %s is left", k->what, text);
+	if (!k->patient)
+		unlink(lock_of(k->name));
+	else
+		say("S a dead lock was waited for");
+	k->patient = 0;
+}
+
+/*
+ * Whether the next session finds all that had to stay, whole; and, if QUIT said
+ * so, nothing of what had not.
+ */
+static void
+check_kept(const struct killing *k, int done)
 {
 	static struct client c;
 	static char found[4096];
+	double begun = now();
 	unsigned i, shown;
 	long serial;
 
 	memset(found, 0, sizeof(found));
-	start(&c, name, "60", NULL);
-	if (!is_ok(&c))
-		say("F killed %s: %s", what, c.line);
+	while (!begin(&c, k->name, k->served)) {
+		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0 ||
+		    now() - begun > 90) {
+			say("F killed %s: %s", k->what, c.line);
+			hang_up(&c, 20);
+			return;
+		}
+		hang_up(&c, 20);
+	}
 	shown = count_list(&c);
 	for (i = 1; i <= shown; i++) {
-		serial = retrieve(&c, i, 0);
-		if (serial >= (long)first && serial < (long)(first + n))
-			found[serial - (long)first] = 1;
+		serial = retrieve(&c, i, 0) - (long)k->first;
+		if (serial >= 0 && serial < (long)k->n)
+			found[serial] = 1;
 	}
 	put(&c, "QUIT\r\n");
 	if (!is_ok(&c))
-		say("F killed %s: QUIT: %s", what, c.line);
+		say("F killed %s: QUIT: %s", k->what, c.line);
 	hang_up(&c, 5);
-	for (i = 0; i < n; i++)
-		if (kept[i] && !found[i])
-			say("F killed %s: %u is lost", what, first + i);
+	for (i = 0; i < k->n; i++)
+		if (k->kept[i] && !found[i])
+			say("F killed %s: %u is lost", k->what, k->first + i);
+		else if (done && !k->kept[i] && found[i])
+			say("F killed %s: %u is there, and QUIT said +OK",
+			    k->what, k->first + i);
 }
 
-/*
- * One session that deletes some of n messages and is killed: seconds after
- * QUIT, or by the words in front of its command. 1: it was quicker, and is
- * done. *took: how long QUIT was, if nobody killed it.
- */
-static int
-kill_quit(unsigned n, double seconds, const char *const *prefix,
-    const char *what, double *took)
+/* Mark some messages. */
+static void
+name_some(struct killing *k, struct client *c)
 {
-	static const char name[] = "box", lock[] = "box.lock";
-	static struct client c;
-	char kept[4096];
-	unsigned first = roll(SERIALS - 4096), i;
-	double begun;
-	int done;
+	unsigned i;
 
-	make_box(name, first, n);
-	start(&c, name, "60", prefix);
-	if (!is_ok(&c)) {
-		say("F killed %s: %s", what, c.line);
+	memset(k->kept, 1, sizeof(k->kept));
+	k->kept[k->n / 8] = 0;
+	for (i = 0; i < k->n; i++) {
+		k->kept[i] &= roll(4) > 0;
+		if (k->kept[i])
+			continue;
+		put(c, "DELE %u\r\n", i + 1);
+		if (!is_ok(c))
+			say("F killed %s: DELE %s", k->what, c->line);
+	}
+}
+
+/* 1: it was quicker, and is done. */
+static int
+kill_quit(struct killing *k)
+{
+	static struct client c;
+	double begun;
+	int done, in;
+
+	k->first = roll(SERIALS - 4096);
+	make_box(k->name, k->first, k->n);
+	if (k->patient)
+		doze(2.1);	/* for an index it must be so old */
+	if (k->prefix != NULL)
+		start(&c, k->name, "60", k->prefix);
+	in = k->prefix != NULL ? is_ok(&c) : begin(&c, k->name, k->served);
+	if (!in) {
+		say("F killed %s: %s", k->what, c.line);
+		hang_up(&c, 5);
 		return 1;
 	}
-	memset(kept, 1, sizeof(kept));
-	kept[n / 8] = 0;
-	for (i = 0; i < n; i++) {
-		kept[i] &= roll(4) > 0;
-		if (kept[i])
-			continue;
-		put(&c, "DELE %u\r\n", i + 1);
-		if (!is_ok(&c))
-			say("F killed %s: DELE %s", what, c.line);
-	}
+	name_some(k, &c);
 	begun = now();
 	put(&c, "QUIT\r\n");
-	if (seconds >= 0) {
-		doze(seconds);
-		kill(c.pid, SIGKILL);
+	if (k->seconds >= 0) {
+		doze(k->seconds);
+		if (k->victim != KEEPER)
+			kill(c.pid, SIGKILL);
+		if (k->victim != SESSION && c.keeper != 0)
+			kill(c.keeper, SIGKILL);
 	}
 	done = is_ok(&c);
-	if (took != NULL)
-		*took = now() - begun;
+	k->took = now() - begun;
 	hang_up(&c, WAIT_SECONDS);
-	check_kept(name, first, n, kept, what);
-	if (access(lock, F_OK) == 0)
-		say("F killed %s: a lock is left", what);
-	unlink(name);
+	clear_lock(k, c.pid);
+	check_kept(k, done);
+	if (access(lock_of(k->name), F_OK) == 0)
+		say("F killed %s: a lock is left", k->what);
+	unlink(k->name);
 	return done;
 }
 
 /*
  * At random moments, for so many seconds. Each time some sessions of one size
- * are killed, and one is not, to know how long that takes.
+ * are killed, and one is not, to know how long that takes. The first lock that
+ * is left is waited for.
  */
 static void
-kill_often(double seconds)
+kill_often(const char *name, double seconds)
 {
-	double end = now() + seconds, took = 0;
-	unsigned n = 0, done = 0, size, i;
+	static struct killing k;
+	double end = now() + seconds, took;
+	unsigned n = 0, done = 0, served = 0, i;
 
-	while (now() < end || n < 8) {
-		size = n % 32 == 24 ? 1000 : 20 + roll(80);
-		if (!kill_quit(size, -1, NULL, "not at all", &took))
+	k.name = name;
+	k.patient = 1;
+	while (now() < end || n < 32) {
+		k.n = n % 32 == 24 ? 1000 : 20 + roll(80);
+		k.served = server != NULL && n % 16 == 8;
+		k.seconds = -1;
+		k.what = "not at all";
+		if (!kill_quit(&k))
 			say("F QUIT of a session that nobody killed");
-		for (i = 0; i < 8; i++, n++)
-			done += (unsigned)kill_quit(size, took * roll(1000) /
-			    900, NULL, "at random", NULL);
+		took = k.took;
+		k.what = k.served ? "at random, root's" : "at random";
+		for (i = 0; i < 8; i++, n++) {
+			k.victim = k.served ? (enum victim)(i % 3) : SESSION;
+			k.seconds = took * roll(1000) / 900;
+			done += (unsigned)kill_quit(&k);
+			served += (unsigned)k.served;
+		}
+		k.victim = SESSION;
 	}
-	printf("killed %u sessions at random moments of QUIT, %u were "
-	    "quicker\n", n, done);
+	printf("killed %u sessions at random moments of QUIT, %u of them or "
+	    "their keepers root's, %u were quicker\n", n, served, done);
 }
 
 /* At every call of one kind, by strace. */
 static void
-kill_at_calls(const char *call, unsigned most)
+kill_at_calls(const char *name, const char *call, unsigned most)
 {
+	static struct killing k;
 	char inject[100], what[100];
 	const char *prefix[8] = { "strace", "-qq", "-o", "/dev/null", "-e",
 	    inject, NULL };
 	unsigned n;
 
+	k.name = name;
+	k.n = 60;
+	k.what = what;
+	k.prefix = prefix;
+	k.seconds = -1;
 	for (n = 1; n < most; n++) {
 		snprintf(inject, sizeof(inject),
 		    "inject=%s:signal=KILL:when=%u", call, n);
 		snprintf(what, sizeof(what), "at %s %u", call, n);
 		dice = 5;
-		if (kill_quit(60, -1, prefix, what, NULL))
+		if (kill_quit(&k))
 			break;
 	}
 	printf("killed at each of %u calls of %s%s\n", n - 1, call,
@@ -967,6 +1277,7 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	pop3d = getenv("POP3D");
+	server = getenv("STRESS_SERVER");
 	dice = (uint32_t)getpid() * 2654435761u + (uint32_t)time(NULL);
 	end = now() + (argc > 3 ? atof(argv[3]) : 0);
 	if (pop3d == NULL)
@@ -987,10 +1298,9 @@ main(int argc, char **argv)
 			deliver(argv[2], serial);
 			doze(roll(40) / 1000.0);
 		}
-	else if ((strcmp(what, "flock") == 0 || strcmp(what, "fcntl") == 0) &&
-	    argc == 5)
+	else if (strcmp(what, "append") == 0 && argc == 6)
 		for (serial = (unsigned)atol(argv[4]); now() < end; serial++) {
-			append(argv[2], serial, what[1] == 'l');
+			append(argv[2], serial, *argv[5]);
 			doze(roll(20) / 1000.0);
 		}
 	else if (strcmp(what, "rewrite") == 0 && argc == 4)
@@ -1002,10 +1312,12 @@ main(int argc, char **argv)
 		return account(argv[2]);
 	else if (strcmp(what, "stall") == 0)
 		stall_all();
-	else if (strcmp(what, "kill") == 0 && argc == 3)
-		kill_often(atof(argv[2]));
-	else if (strcmp(what, "strace") == 0 && argc == 4)
-		kill_at_calls(argv[2], (unsigned)atol(argv[3]));
+	else if (strcmp(what, "kill") == 0 && argc == 4)
+		kill_often(argv[2], atof(argv[3]));
+	else if (strcmp(what, "strace") == 0 && argc == 5)
+		kill_at_calls(argv[2], argv[4], (unsigned)atol(argv[3]));
+	else if (strcmp(what, "serve") == 0 && argc > 3)
+		serve(argv[2], argv + 3);
 	else {
 		fprintf(stderr, "see stress.sh\n");
 		return 2;
