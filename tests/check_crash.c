@@ -120,6 +120,7 @@ static const struct plan {
 	{ "a huge one goes", "k200 d9000 k2000 k300", 2000, 0 },
 	{ "crlf", "k300c d200c k700c k800c d210c k900c", 1600, 0 },
 	{ "crlf and lf", "d300c k300 k310c d320 k330c k340", 700, 0 },
+	{ "lf behind crlf that goes", "d3000c k400 k500 k600", 900, 0 },
 	{ "an unterminated end", "k200 d200 k700 k800u", 1000, 0 },
 	{ "an unterminated end with crlf", "d200c k700c k800cu", 1000, 0 },
 	{ "an unterminated end goes", "k200 d200 k700 d800u", 1000, 0 },
@@ -1212,6 +1213,29 @@ START_TEST(a_window_that_just_fits_loses_nothing)
 }
 END_TEST
 
+/*
+ * The empty line behind a copy lies in one sector, wherever the copy ends: half
+ * of it would be none.
+ */
+START_TEST(the_empty_line_behind_a_copy_is_never_half_there)
+{
+	struct verdict v;
+	char words[64];
+	int more;
+
+	for (more = 0; more < SECTOR; more++) {
+		dice = (uint32_t)(more + 1);
+		snprintf(words, sizeof(words), "k200 d%d k%d", 200 + more % 2,
+		    700 + more / 2);
+		set_scene(words, words, 10000, 0);
+		reset_run();
+		ck_assert_int_eq(update_scene(0), MBOX_OK);
+		v = kill_everywhere(0);
+		ASSERT_NONE_LOST(v);
+	}
+}
+END_TEST
+
 /* Some mailbox or other. */
 static void
 make_words(char *words, size_t len)
@@ -1650,6 +1674,7 @@ main(void)
 	    EMPTY_LINE,
 	    END + 1);
 	tcase_add_loop_test(t, a_window_that_just_fits_loses_nothing, 0, 6);
+	tcase_add_test(t, the_empty_line_behind_a_copy_is_never_half_there);
 	tcase_add_loop_test(t, a_random_mailbox_loses_nothing, 0, 4);
 	tcase_add_loop_test(t, a_call_that_fails_once_loses_nothing, 0, NPLANS);
 	tcase_add_loop_test(t, a_disk_that_breaks_for_good_loses_nothing, 0,

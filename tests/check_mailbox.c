@@ -3388,6 +3388,23 @@ START_TEST(after_the_mailbox_was_replaced_all_is_gone)
 }
 END_TEST
 
+/* And is there again, without a trace of a change, when QUIT looks. */
+START_TEST(a_mailbox_that_was_away_for_a_while_is_not_rewritten)
+{
+	hook.frozen = time(NULL) - 1000;
+	load_text(MSG("a") MSG("b"));
+	box.msg[0].deleted = 1;
+	ck_assert_int_eq(rename("mbox", "away"), 0);
+	hook.ctim.tv_sec = 1;
+	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_GONE);
+	ck_assert_int_eq(rename("away", "mbox"), 0);
+	hook.ctim.tv_sec = 0;
+	ck_assert_int_eq(mbox_update(&box), MBOX_GONE);
+	ck_assert_int_eq((int)box.removed, 0);
+	expect_file(MSG("a") MSG("b"));
+}
+END_TEST
+
 /* One that was removed by others, and its like that came since. */
 START_TEST(a_twin_of_what_others_removed_is_not_taken_for_it)
 {
@@ -4978,6 +4995,65 @@ START_TEST(an_update_stops_when_its_lock_is_lost)
 }
 END_TEST
 
+static unsigned writes_before;
+
+static void
+lose_lock_in_a_window(enum call c)
+{
+	if (c != C_PWRITE || hook.n[C_PWRITE] != writes_before)
+		return;
+	ck_assert_int_eq(unlink("mbox.lock"), 0);
+	put_lock("theirs");
+	hook.later += STALE_SECONDS;
+}
+
+/*
+ * One window can take minutes. It is left where it is, as it stands somewhere
+ * else, too; but not where it does not, for want of room.
+ */
+START_TEST(a_window_is_not_written_on_when_the_lock_is_lost)
+{
+	struct bytes kept = { NULL, 0, 0 };
+	enum mbox_result r;
+	unsigned n;
+
+	put_text(&kept, MSG("b"));
+	put_octets(&kept, 'x', 4 * MBOX_BUFFER);
+	put_text(&kept, "\n");
+	for (writes_before = 1;; writes_before++) {
+		unlink("mbox.lock");
+		file.len = 0;
+		put_text(&file, MSG("a"));
+		put(&file, kept.p, kept.len);
+		memset(&hook, 0, sizeof(hook));
+		write_mbox();
+		load_box();
+		ck_assert_uint_eq(box.n, 2);
+		box.msg[0].deleted = 1;
+		memset(hook.n, 0, sizeof(hook.n));
+		hook.before = lose_lock_in_a_window;
+		hook.error = ENOSPC;
+		hook.room = _i == 0 ? 0 : (off_t)file.len;
+		r = mbox_update(&box);
+		n = hook.n[C_PWRITE];
+		ck_assert_int_eq(box.no_copy, _i);
+		if (n < writes_before)
+			break;
+		CHECK(r == MBOX_TEMP, "%d at write %u", r, writes_before);
+		CHECK(_i == 1 || n == writes_before, "lost at %u, %u writes",
+		    writes_before, n);
+		read_file(path, &file);
+		CHECK(is_whole(&file, &kept), "mail is lost at write %u",
+		    writes_before);
+	}
+	ck_assert_int_eq(r, MBOX_OK);
+	ck_assert_uint_eq(n, 11);
+	/* who is quick does not ask for each block */
+	ck_assert_uint_le(hook.n[C_FUTIMENS], 3);
+	free(kept.p);
+}
+END_TEST
+
 START_TEST(update_without_deletions_does_nothing_at_all)
 {
 	load_text(MSG("a") MSG("b"));
@@ -5279,6 +5355,7 @@ add_change(Suite *s)
 	    COUNT(displacements));
 	tcase_add_loop_test(t, after_the_mailbox_was_replaced_all_is_gone, 0,
 	    COUNT(displacements));
+	tcase_add_test(t, a_mailbox_that_was_away_for_a_while_is_not_rewritten);
 	tcase_add_test(t, a_twin_of_what_others_removed_is_not_taken_for_it);
 	tcase_add_test(t, two_sessions_delete_what_each_of_them_named);
 	tcase_add_loop_test(t, a_message_that_moves_while_it_is_read_breaks_off,
@@ -5314,6 +5391,8 @@ add_update(Suite *s)
 	    COUNT(plans));
 	tcase_add_loop_test(t, mail_that_comes_without_a_lock_is_carried_along,
 	    0, COUNT(plans));
+	tcase_add_loop_test(t, a_window_is_not_written_on_when_the_lock_is_lost,
+	    0, 2);
 	tcase_add_loop_test(t, an_update_stops_when_its_lock_is_lost,
 	    0, COUNT(plans));
 	tcase_add_test(t, update_without_deletions_does_nothing_at_all);

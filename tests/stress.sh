@@ -82,7 +82,8 @@ umask 077
 # What a stage says is wrong is in its log.
 judge()
 {
-	if grep '^F' log; then
+	if grep -q '^F' log; then
+		grep '^F' log | sed 20q
 		echo "$1: FAULTS"
 		failed=1
 	elif [ "$2" != 0 ]; then
@@ -91,6 +92,7 @@ judge()
 	else
 		echo "$1: no fault"
 	fi
+	: >log
 }
 
 stage()

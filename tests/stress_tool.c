@@ -829,12 +829,26 @@ rewrite(const char *name)
 /* What is known of a serial. */
 enum { SENT = 1, MAYBE_SENT = 2, GONE = 4, MAYBE_GONE = 8, THERE = 16 };
 
+static unsigned faults;
+
+/* The first ones say enough. */
+static void
+blame(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	if (faults++ < 20)
+		vprintf(format, ap);
+	va_end(ap);
+}
+
 /* Compare the mailbox with the log: what all this is for. */
 static int
 account(const char *name)
 {
 	static unsigned char known[SERIALS];
-	unsigned i, n[5] = { 0 }, faults = 0, left = 0;
+	unsigned i, n[3] = { 0 }, left = 0;
 	char line[700], *p, *end, *header;
 	FILE *f = fopen("log", "r");
 	long serial;
@@ -843,7 +857,7 @@ account(const char *name)
 		die("log");
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (*line == 'F')
-			faults += printf("%s", line) > 0;
+			blame("%s", line);
 		else if (strchr("DdGg", *line) != NULL)
 			known[atol(line + 2) % SERIALS] |= *line == 'D' ? SENT :
 			    *line == 'd' ? MAYBE_SENT : *line == 'G' ? GONE :
@@ -857,21 +871,20 @@ account(const char *name)
 		serial = which_mail(header, (size_t)(end - header), 1);
 		left++;
 		if (serial == -1)
-			faults += printf("F not a message: %.300s\n", p) > 0;
+			blame("F not a message: %.300s\n", p);
 		else if (known[serial] & THERE)
-			faults += printf("F %ld is there twice\n", serial) > 0;
+			blame("F %ld is there twice\n", serial);
 		else
 			known[serial] |= THERE;
 	}
 	for (i = 0; i < SERIALS; i++) {
 		if ((known[i] & SENT) && !(known[i] & (THERE | GONE |
 		    MAYBE_GONE)))
-			faults += printf("F %u is lost\n", i) > 0;
+			blame("F %u is lost\n", i);
 		if ((known[i] & THERE) && (known[i] & GONE))
-			faults += printf("F %u was deleted and is there\n",
-			    i) > 0;
+			blame("F %u was deleted and is there\n", i);
 		if ((known[i] & THERE) && !(known[i] & (SENT | MAYBE_SENT)))
-			faults += printf("F %u came from nowhere\n", i) > 0;
+			blame("F %u came from nowhere\n", i);
 		n[0] += (known[i] & (SENT | MAYBE_SENT)) != 0;
 		n[1] += (known[i] & GONE) != 0;
 		n[2] += (known[i] & (GONE | MAYBE_GONE)) == MAYBE_GONE;
@@ -1057,7 +1070,7 @@ stall_all(void)
 
 /* ---- Killed ---- */
 
-enum victim { SESSION, KEEPER, BOTH };
+enum victim { SESSION, KEEPER, BOTH, KEEPER_FIRST };
 
 /* One session that deletes some messages and is killed. */
 struct killing {
@@ -1067,7 +1080,7 @@ struct killing {
 	const char *const *prefix;	/* words that have it killed, or NULL: */
 	double seconds;		/* so long behind QUIT, or < 0: not at all */
 	int served;		/* by root's server, and there */
-	enum victim victim;	/* this is killed */
+	enum victim victim;	/* this is killed, the last one before QUIT */
 	int patient;		/* its lock is waited for */
 	unsigned first;		/* serial; then which of them stay */
 	char kept[4096];
@@ -1180,17 +1193,24 @@ kill_quit(struct killing *k)
 		hang_up(&c, 5);
 		return 1;
 	}
+	if (c.keeper == 0)
+		k->victim = SESSION;	/* it cannot be told */
 	name_some(k, &c);
+	if (k->victim == KEEPER_FIRST)
+		kill(c.keeper, SIGKILL);
 	begun = now();
 	put(&c, "QUIT\r\n");
 	if (k->seconds >= 0) {
 		doze(k->seconds);
-		if (k->victim != KEEPER)
+		if (k->victim == SESSION || k->victim == BOTH)
 			kill(c.pid, SIGKILL);
-		if (k->victim != SESSION && c.keeper != 0)
+		if (k->victim == KEEPER || k->victim == BOTH)
 			kill(c.keeper, SIGKILL);
 	}
 	done = is_ok(&c);
+	if (k->victim == KEEPER_FIRST && strncmp(c.line, "-ERR [SYS/TEMP]",
+	    15) != 0)
+		say("F killed %s: without a keeper: %s", k->what, c.line);
 	k->took = now() - begun;
 	hang_up(&c, WAIT_SECONDS);
 	clear_lock(k, c.pid);
@@ -1225,7 +1245,7 @@ kill_often(const char *name, double seconds)
 		took = k.took;
 		k.what = k.served ? "at random, root's" : "at random";
 		for (i = 0; i < 8; i++, n++) {
-			k.victim = k.served ? (enum victim)(i % 3) : SESSION;
+			k.victim = k.served ? (enum victim)(i % 4) : SESSION;
 			k.seconds = took * roll(1000) / 900;
 			done += (unsigned)kill_quit(&k);
 			served += (unsigned)k.served;
