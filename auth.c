@@ -540,7 +540,7 @@ verify(struct auth *a, struct attempt *t)
 enum auth_result
 auth_try(struct auth *a, struct attempt *t)
 {
-	char answer = AUTH_NO;
+	char answer;
 
 	a->tries++;	/* a dialogue's copy of a; root counts in its own */
 	if (a->root) {
@@ -548,7 +548,7 @@ auth_try(struct auth *a, struct attempt *t)
 		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
-			_exit(1);
+			answer = AUTH_TROUBLE;
 	} else
 		answer = (char)verify(a, t);
 	auth_wipe(t, sizeof(*t));
@@ -589,15 +589,43 @@ confine(enum process process)
 		die("cannot confine a process");
 }
 
+/* Build a path from -m or -i. -1: it is unknown, empty or too long. */
+static int
+expand(const char *p, const struct account *who, char path[PATH_OCTETS])
+{
+	const char *add;
+	char one[2] = "";
+	size_t len = 0, n;
+
+	for (; *p != '\0'; p++) {
+		one[0] = *p;
+		add = one;
+		if (*p == '%' && *++p != '%')
+			add = *p == 'u' ? who->name : *p == 'h' ? who->home :
+			    "";
+		n = strlen(add);
+		if (n == 0 || n >= PATH_OCTETS - len)
+			return -1;
+		memcpy(path + len, add, n + 1);
+		len += n;
+	}
+	return len == 0 ? -1 : 0;
+}
+
 /*
  * One login, in a process of its own, which also keeps a no back. The exit
- * status is the result; with a yes the account goes to the pipe.
+ * status is the result; with a yes the account goes to the pipe. Then it looks
+ * for the mailbox: where a file system does not answer, only a signal without a
+ * handler ends a call, and this process can be ended so, as root tells the
+ * dialogue.
  */
 static void
 priv_verify(struct auth *a, int records, int accounts)
 {
 	const struct account *who = &a->account;
+	char path[PATH_OCTETS];
 	struct attempt t;
+	struct stat st;
 	enum auth_result r;
 
 	if (hide_memory() == -1 || read(records, &t, sizeof(t)) != sizeof(t))
@@ -605,8 +633,14 @@ priv_verify(struct auth *a, int records, int accounts)
 	signal(SIGALRM, SIG_DFL);
 	alarm(VERIFY_SECONDS);
 	r = verify(a, &t);
-	if (r == AUTH_YES && write(accounts, who, sizeof(*who)) != sizeof(*who))
-		die("verifier");
+	if (r == AUTH_YES) {
+		if (write(accounts, who, sizeof(*who)) != sizeof(*who))
+			die("verifier");
+		alarm(OPEN_SECONDS);
+		if (seteuid(who->uid) == 0 &&
+		    expand(a->mailbox, who, path) == 0)
+			stat(path, &st);
+	}
 	_exit((int)r);
 }
 
@@ -628,6 +662,7 @@ priv_wait(pid_t pid, pid_t dialogue)
 static enum auth_result
 priv_try(struct auth *a, int records, int answers, pid_t dialogue)
 {
+	enum auth_result r;
 	int p[2], yes, status;
 	pid_t pid;
 
@@ -645,12 +680,14 @@ priv_try(struct auth *a, int records, int answers, pid_t dialogue)
 	yes = read(p[0], &a->account, sizeof(a->account)) ==
 	    sizeof(a->account);
 	close(p[0]);
-	if (WIFEXITED(status))
-		return WEXITSTATUS(status) == AUTH_YES && !yes ? AUTH_OVER :
-		    (enum auth_result)WEXITSTATUS(status);
-	syslog(LOG_ERR, "a password was not checked: signal %d, ip=[%s]",
-	    WTERMSIG(status), a->ip);
-	return AUTH_TROUBLE;
+	if (WIFSIGNALED(status)) {
+		syslog(LOG_ERR, "%s: signal %d, user=%s, ip=[%s]", yes ?
+		    "-m was not found in time" : "a password was not checked",
+		    WTERMSIG(status), yes ? a->account.name : "-", a->ip);
+		return AUTH_TROUBLE;
+	}
+	r = (enum auth_result)WEXITSTATUS(status);
+	return r == AUTH_YES && !yes ? AUTH_OVER : r;
 }
 
 /*
@@ -784,29 +821,6 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	return pid == -1 ? -1 : 0;
 }
 
-/* Build a path from -m or -i. -1: it is unknown, empty or too long. */
-static int
-expand(const char *p, const char *name, const char *home,
-    char path[PATH_OCTETS])
-{
-	const char *add;
-	char one[2] = "";
-	size_t len = 0, n;
-
-	for (; *p != '\0'; p++) {
-		one[0] = *p;
-		add = one;
-		if (*p == '%' && *++p != '%')
-			add = *p == 'u' ? name : *p == 'h' ? home : "";
-		n = strlen(add);
-		if (n == 0 || n >= PATH_OCTETS - len)
-			return -1;
-		memcpy(path + len, add, n + 1);
-		len += n;
-	}
-	return len == 0 ? -1 : 0;
-}
-
 /* Open the mailbox, and the index if one is wanted, with the user's ids. */
 static enum mbox_result
 open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
@@ -815,7 +829,7 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 	enum mbox_result r;
 	char path[PATH_OCTETS];
 
-	if (expand(a->mailbox, who->name, who->home, path) == -1)
+	if (expand(a->mailbox, who, path) == -1)
 		path[0] = '\0';
 	r = mbox_open(m, path, uid);
 	if (r != MBOX_OK) {
@@ -824,7 +838,7 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 		m->why = a->why;
 	}
 	if (r == MBOX_OK && m->fd != -1 && a->index != NULL &&
-	    expand(a->index, who->name, who->home, path) == 0)
+	    expand(a->index, who, path) == 0)
 		mbox_index(m, path, uid);
 	return r;
 }
@@ -906,11 +920,11 @@ start_root(struct auth *a)
 static const char *
 start_path(struct auth *a, const char *option, const char *value, int pipe)
 {
+	static const struct account any = { .name = "u", .home = "/" };
 	char path[PATH_OCTETS];
 
 	errno = 0;
-	return expand(value, pipe ? a->account.name : "u",
-	    pipe ? a->account.home : "/", path) == 0 &&
+	return expand(value, pipe ? &a->account : &any, path) == 0 &&
 	    (pipe || *path == '/') ? NULL :
 	    complain(a, option, value, "not / or %h first, "
 	    "an unknown %, no name or home for it, or too long");

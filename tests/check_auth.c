@@ -2351,7 +2351,8 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->answer[0], AUTH_YES);
 	ck_assert_int_eq(sh->naps, 0);
 	/* the time of verifier and opening was limited, root's no longer is */
-	ck_assert_uint_eq(sh->alarms[3], VERIFY_SECONDS);
+	ck_assert_uint_eq(sh->alarms[4], VERIFY_SECONDS);
+	ck_assert_uint_eq(sh->alarms[3], OPEN_SECONDS);
 	ck_assert_uint_eq(sh->alarms[2], 0);
 	ck_assert_uint_eq(sh->alarms[1], OPEN_SECONDS);
 	ck_assert_uint_eq(sh->alarms[0], 0);
@@ -2423,14 +2424,14 @@ START_TEST(a_verifier_that_is_killed_is_no_failed_login)
 END_TEST
 
 /* The password was right: nobody may be told anything else. */
-START_TEST(a_verifier_that_cannot_answer_ends_the_dialogue)
+START_TEST(a_verifier_that_cannot_answer_is_trouble)
 {
 	struct auth a = a_mailbox();
 
 	fake.mute = 1;
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
-	ck_assert_int_eq(sh->in, -1);
-	ck_assert_int_eq(sh->answer[0], 0);
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert(strncmp(sh->line[0], "verifier: ", 10) == 0);
 }
@@ -3857,20 +3858,20 @@ START_TEST(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 END_TEST
 
 #if defined(__linux__)
-static void
-alice_dialogue(void *arg)
-{
-	send_record(arg, "alice", "tanstaaf");
-	take_answers(arg);
-}
-
-/* FUSE, with a server that never says a word. A second passes in 50 ms. */
+/*
+ * FUSE, with a server that never says a word. A second passes in 50 ms. The
+ * client of several processes is told; a process alone just ends.
+ */
 START_TEST(a_file_system_that_does_not_answer_ends_the_opening)
 {
 	struct auth a = an_auth(alice_file());
-	char *dir = in_base("silent"), *device = in_base("fuse"), options[128];
+	struct talk t = { &a, "alice", "tanstaaf" };
+	char *dir = in_base("silent%d", _i), *device = in_base("fuse%d", _i);
+	char options[128];
+	static struct mbox m;
 	long long begun;
 	int fd, status;
+	pid_t pid;
 
 	ck_assert(mkdir(dir, 0755) == 0);
 	fd = mknod(device, S_IFCHR | 0600, makedev(10, 229)) == -1 ? -1 :
@@ -3882,17 +3883,31 @@ START_TEST(a_file_system_that_does_not_answer_ends_the_opening)
 		    "no FUSE here, or it may not be mounted");
 		return;
 	}
-	a.mailbox = in_base("silent/%%u");
+	a.mailbox = in_base("silent%d/%%u", _i);
 	a.empty = in_base("empty");
+	snprintf(a.account.name, sizeof(a.account.name), "alice");
 	fake.quick = 1;
 	begun = now_ms();
-	status = serve(&a, alice_dialogue, &a, 1);
+	if (_i == 0)
+		serve(&a, talk, &t, 1);
+	else if ((pid = fork()) == 0)
+		_exit((int)auth_enter(&a, &m));
+	else
+		ck_assert(waitpid(pid, &status, 0) == pid);
 	umount2(dir, MNT_DETACH);
 	close(fd);
 	ck_assert(all_ended());
-	ck_assert_int_eq(sh->in, 1);
-	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 	ck_assert_int_ge(now_ms() - begun, OPEN_SECONDS * 50);
+	if (_i == 1) {
+		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
+		return;
+	}
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
+	ck_assert_int_eq(sh->nlines, 1);
+	snprintf(options, sizeof(options), "-m was not found in time: signal "
+	    "%d, user=alice, ip=[192.0.2.7]", SIGALRM);
+	ck_assert_str_eq(sh->line[0], options);
 }
 END_TEST
 #endif
@@ -4739,7 +4754,7 @@ make_root_case(void)
 	add_as_root(t, apop_works_with_separate_processes, 1);
 	add_as_root(t, all_lines_of_a_connection_have_one_number, 1);
 #if defined(__linux__)
-	add_as_root(t, a_file_system_that_does_not_answer_ends_the_opening, 1);
+	add_as_root(t, a_file_system_that_does_not_answer_ends_the_opening, 2);
 #endif
 	add_as_root(t,
 	    a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
@@ -4832,7 +4847,7 @@ make_suite(void)
 	tcase_add_test(t, a_login_leads_through_all_processes);
 	tcase_add_test(t, the_reason_of_a_refusal_outlives_root);
 	tcase_add_test(t, a_verifier_that_is_killed_is_no_failed_login);
-	tcase_add_test(t, a_verifier_that_cannot_answer_ends_the_dialogue);
+	tcase_add_test(t, a_verifier_that_cannot_answer_is_trouble);
 	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
 	tcase_add_loop_test(t,
 	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);
