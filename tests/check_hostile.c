@@ -1240,6 +1240,41 @@ START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
 }
 END_TEST
 
+/* How a session can end. */
+static const struct {
+	const char *said;
+	int answers;		/* then the client goes; 0: it waits */
+} partings[] = {
+	{ "QUIT\r\n", 0 }, { "USER alice\r\nPASS s\r\nQUIT\r\n", 0 },
+	{ "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n", 0 },
+	{ "USER alice\r\nPASS s\r\n", 3 }, { "USER alice\r\n", 2 },
+	{ "USER alice\r\nPASS s\r\n", 0 }	/* until -t ends it */
+};
+
+/*
+ * What a process leaves behind comes to process 1, which in a container may be
+ * a superserver that counts it as a child of its own. Here it comes to us.
+ */
+START_TEST(no_session_leaves_a_process_to_its_superserver)
+{
+	struct client c;
+	pid_t pid;
+	int n;
+
+	start(&c, NULL, server(in_base("spool/%%u"), "-t", "1"));
+	say(&c, partings[_i].said);
+	if (partings[_i].answers > 0)
+		expect(&c, partings[_i].answers);
+	else
+		expect_end(&c, 10000);
+	close(c.fd);
+	for (n = 0; (pid = waitpid(-1, NULL, 0)) != -1; n++)
+		ck_assert_msg(pid == c.pid, "process %ld was left, %d",
+		    (long)pid, n);
+	ck_assert_int_eq(n, 1);
+}
+END_TEST
+
 /* It waits a second for its keeper, and not LOCK_SECONDS. */
 static void
 impatient_session(struct mbox *m)
@@ -2655,6 +2690,8 @@ add_processes(TCase *t)
 	    1);
 	add_as_root(t, a_keeper_that_nobody_listens_to_ends_with_its_session,
 	    1);
+	add_as_root(t, no_session_leaves_a_process_to_its_superserver,
+	    COUNT(partings));
 	add_as_root(t, what_a_user_puts_in_the_place_of_the_lock_is_left_alone,
 	    THINGS);
 	add_as_root(t, a_keeper_that_is_stopped_holds_nobody_up, 1);
