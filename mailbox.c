@@ -1235,31 +1235,10 @@ recall(struct mbox *m)
 
 /* ---- Opening and reading ---- */
 
-static const char *
-name_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? path : slash + 1;
-}
-
-static int
-enter_directory(const char *path)
-{
-	char dir[PATH_OCTETS + 2];
-
-	snprintf(dir, sizeof(dir), "./%.*s", (int)(name_of(path) - path), path);
-	return chdir(*path == '/' ? dir + 2 : dir);
-}
-
-/*
- * Look at what was opened, and go where the locks are made. The name must lead
- * to the same file from there.
- */
+/* Look at what was opened. */
 static enum mbox_result
-settle(struct mbox *m, const char *path, uid_t owner)
+settle(struct mbox *m, const char *name, uid_t owner)
 {
-	const char *name = name_of(path);
 	struct stat st;
 
 	if (fstat(m->fd, &st) == -1)
@@ -1277,26 +1256,31 @@ settle(struct mbox *m, const char *path, uid_t owner)
 	m->dot.dev = st.st_dev;
 	m->dot.ino = st.st_ino;
 	m->dot.pid = getpid();
-	if (enter_directory(path) == -1)
-		return fail(m, MBOX_PERM, "mailbox is out of reach");
-	if (find_mailbox(&m->dot) != DOT_LOCK)
-		return fail(m, MBOX_TEMP, "mailbox was replaced");
 	return MBOX_OK;
 }
 
 enum mbox_result
 mbox_open(struct mbox *m, const char *path, uid_t owner)
 {
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char dir[PATH_OCTETS];
+	int there;
+
 	memset(m, 0, offsetof(struct mbox, data));
 	m->keeper = NO_KEEPER;
-	m->dot.fd = m->index = -1;
+	m->fd = m->dot.fd = m->index = -1;
 	m->why = "";
 	go_to(m, 0);
-	m->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-	    O_CLOEXEC);
+	/* where the locks are made; / alone counts, too */
+	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
+	there = *path != '\0' && (*dir == '\0' || chdir(dir) == 0);
+	if (there)
+		m->fd = open(*name != '\0' ? name : ".", O_RDWR | O_NOFOLLOW |
+		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (m->fd != -1)
-		return settle(m, path, owner);
-	if (errno == ENOENT && *path != '\0' && enter_directory(path) == 0)
+		return settle(m, name, owner);
+	if (there && errno == ENOENT)
 		return MBOX_OK;
 	return fail(m, *path == '\0' || errno == EACCES || errno == EPERM ||
 	    errno == ELOOP || errno == EISDIR || errno == ENOTDIR ||
