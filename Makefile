@@ -32,7 +32,7 @@ OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
 	tests/check_pop3 tests/check_crash tests/check_hostile \
 	tests/check_openbsd tests/check_illumos \
-	tests/prove/locks
+	tests/prove/locks tests/prove/update
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
 
 # Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
@@ -99,6 +99,10 @@ tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
 tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/prove/locks.c
 
+# UPDATE, with the plug pulled everywhere.
+tests/prove/update: tests/prove/update.c mailbox.c pop3.h built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/prove/update.c
+
 # All that is proved by trying everything, in large; some of it, if named.
 PIECES =
 prove:
@@ -106,7 +110,7 @@ prove:
 
 # What an attacker tries.
 tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 # What auth.c says for other systems, with stand-ins for what they have.

@@ -9,6 +9,7 @@
 [ $# -gt 0 ] || set -- tests/check_mailbox tests/check_auth tests/check_pop3 \
     tests/check_crash tests/check_hostile tests/check_small \
     tests/check_openbsd tests/check_illumos tests/prove/locks \
+    tests/prove/update \
     tests/fuzz/update.replay tests/fuzz/accounts.replay \
     tests/fuzz/session.replay tests/fuzz/plain.replay \
     tests/fuzz/scan.replay tests/fuzz/record.replay tests/fuzz/index.replay

@@ -2,10 +2,10 @@
 # What is proved by trying everything: "make prove", or some of the pieces by
 # name. Each says what it has covered; the last line adds up.
 #
-#	sh tests/prove/run.sh [piece ...]	locks
+#	sh tests/prove/run.sh [piece ...]	locks update
 
 cd "$(dirname "$0")/../.." || exit 1
-[ $# -gt 0 ] || set -- locks
+[ $# -gt 0 ] || set -- locks update
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 passed=0
@@ -20,9 +20,9 @@ note() {	# exit status, what it was
 	fi
 }
 
-# The model with a mailbox.c of this text, which the sed commands change.
-build() {	# program [sed command ...]
-	program=$1
+# A model with a mailbox.c of this text, which the sed commands change.
+build() {	# source's name, [sed command ...]
+	model=$1
 	shift
 	cp mailbox.c "$tmp/mailbox.c"
 	for change; do
@@ -30,18 +30,18 @@ build() {	# program [sed command ...]
 		cmp -s "$tmp/changed.c" "$tmp/mailbox.c" && return 1
 		mv "$tmp/changed.c" "$tmp/mailbox.c"
 	done
-	cp pop3.h "$tmp"
-	eval "${CC:-cc} $(make -s print-flags) -w -DMAILBOX='\"$tmp/mailbox.c\"'" \
-	    '-o "$tmp/$program" tests/prove/locks.c'
+	eval "${CC:-cc} $(make -s print-flags) -I. -w" \
+	    '-DMAILBOX="<$tmp/mailbox.c>" -o "$tmp/$model"' \
+	    "tests/prove/$model.c"
 }
 
-notices() {	# what is broken, sed command
-	build broken "$2"
+notices() {	# model, its arguments, what is broken, sed command
+	build "$1" "$4"
 	built=$?
-	"$tmp/broken" ss > "$tmp/out" 2>&1
+	"$tmp/$1" $2 > "$tmp/out" 2>&1
 	status=$?
 	[ "$built" -eq 0 ] && [ "$status" -eq 1 ]
-	note $? "nobody notices: $1"
+	note $? "nobody notices: $3"
 }
 
 prove_locks() {
@@ -53,21 +53,29 @@ prove_locks() {
 	note $? "with an agent; over NFS"
 	"$tmp/locks" -r sr
 	note $? "two hosts"
-	notices "a removal without flock" \
+	notices locks ss "a removal without flock" \
 	    's/bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still/is_still/'
-	notices "a removal without another look" \
+	notices locks ss "a removal without another look" \
 	    's/ == 0 && is_still(lock, &st))/ == 0)/'
-	notices "a lock that went while it was opened" \
+	notices locks ss "a lock that went while it was opened" \
 	    's/errno == ENOENT : fstat/0 : fstat/'
-	notices "a lock of any age" 's/ || age < GONE_SECONDS)/)/'
-	notices "a release without a look" \
+	notices locks ss "a lock of any age" 's/ || age < GONE_SECONDS)/)/'
+	notices locks ss "a release without a look" \
 	    's/^	if (is_ours(d, lock))$/	if (d->fd != -1)/'
-	notices "a unique file that stays" 's/^	unlink(unique);$//'
+	notices locks ss "a unique file that stays" 's/^	unlink(unique);$//'
+}
+
+prove_update() {
+	build update
+	note $? "the model of UPDATE compiles"
+	"$tmp/update" -l
+	note $? "UPDATE in large"
 }
 
 for piece; do
 	case $piece in
-	locks)	prove_locks ;;
+	locks | update)
+		"prove_$piece" ;;
 	*)	note 1 "no such piece: $piece" ;;
 	esac
 done

@@ -1,0 +1,1074 @@
+/*
+ * UPDATE, and the machine stops: every small mailbox, window, sector and failing
+ * call, and every image that the disk may hold then. The real mbox_update of
+ * mailbox.c works on a disk in memory, which keeps of each sector written since
+ * the last fsync any version, and of the file any size it had. Nothing is
+ * sampled.
+ *
+ * Of each image the real scan must list every message that was to stay, whole.
+ * Then an agent appends a message at once, and that must be listed, too, unless
+ * it would not have been before UPDATE, or after it; or the disk has the size of
+ * the file and not yet what was written at its end.
+ *
+ * Assumed: a sector is written whole or not at all, has an even number of
+ * octets, and is what it was until then. A sector whose fsync failed may stay
+ * any of its versions, until it is written again. Two images of one mailbox
+ * with the same sum of 64 bits are looked at once.
+ *
+ *	update [-l]	-l larger: minutes instead of seconds
+ */
+#if defined(__linux__)
+#include <sys/file.h>
+#include <sys/vfs.h>
+#endif
+
+#define MBOX_BUFFER	1024
+#include "../../pop3.h"
+
+static ssize_t sim_pread(int, void *, size_t, off_t);
+static ssize_t sim_pwrite(int, const void *, size_t, off_t);
+static int sim_fsync(int);
+static int sim_ftruncate(int, off_t);
+static int sim_fstat(int, struct stat *);
+static ssize_t sim_write(int, const void *, size_t);
+static ssize_t sim_read(int, void *, size_t);
+static time_t sim_time(void);
+static int sim_clock(struct timespec *);
+
+/* Messages are as short as can be, so lines and blocks are, too. */
+static off_t window_octets;
+static size_t buffer_octets;
+#define WINDOW			window_octets
+#undef MBOX_BUFFER
+#define MBOX_BUFFER		buffer_octets
+#define FROM_MAX		20
+#define pread			sim_pread
+#define pwrite			sim_pwrite
+#define fsync			sim_fsync
+#define ftruncate		sim_ftruncate
+#define fstat(fd, st)		sim_fstat(fd, st)
+#define read			sim_read
+#define write			sim_write
+#define close(fd)		((void)(fd))
+#define time(t)			((void)(t), sim_time())
+#define clock_gettime(id, t)	((void)(id), sim_clock(t))
+#define nanosleep(t, left)	((void)(t))
+#define lockf(fd, how, len)	((void)(fd), 0)
+#define flock(fd, how)		((void)(fd), 0)
+#define fstatfs(fd, s)		((void)(fd), (s)->f_type = 0, 0)
+#define sigprocmask(how, s, old) ((void)(s), (void)(old))
+#ifndef MAILBOX
+#define MAILBOX			"../../mailbox.c"
+#endif
+#include MAILBOX
+#undef pread
+#undef pwrite
+#undef read
+#undef write
+#undef close
+#undef time
+
+enum { DISK = 4096, SECTOR_MIN = 4, SECTOR_MAX = 16, VERSIONS = 24,
+	SECTORS = DISK / SECTOR_MIN, SIZES = 64, PARTS = 5, STRANGERS = 20,
+	ALL = PARTS + STRANGERS, CACHE = 1 << 20, IMAGES_MAX = 1 << 22,
+	CALLS_MAX = 1000 };
+
+/* ---- Mailboxes ---- */
+
+enum role { KEEP, DELETE, UNSEEN };	/* unseen: not in the session's list */
+enum ends { LF, CRLF, MIXED };	/* mixed: CRLF behind "From ", then LF */
+
+static struct part {
+	enum role role;
+	enum ends ends;
+	size_t body;		/* octets of it; 0: none */
+	unsigned char text[80];
+	size_t len;
+	int stretch;		/* what is moved as one, on a full disk */
+	int certain;		/* it is on disk; this is a stranger's */
+	int message;		/* it was one when it came */
+} part[ALL];
+static size_t nparts, nstrangers;
+static int open_end;		/* 1: no empty line at the end; 2: no line end */
+
+static unsigned char was[DISK], want[DISK];
+static size_t was_size, want_size;
+static int was_shut, want_shut;	/* what is appended to it is no message */
+static size_t sector;
+static uint64_t serial;		/* of the mailbox */
+static struct mbox box, judge_box;
+
+static void
+add_text(struct part *p, const char *text)
+{
+	size_t len = strlen(text);
+
+	memcpy(p->text + p->len, text, len);
+	p->len += len;
+}
+
+/* Message number i, in which each stretch of letters is its own. */
+static void
+write_part(struct part *p, int letter, int open)
+{
+	static const char *const from[] = { "\n", "\r\n", "\r\n" };
+	static const char *const other[] = { "\n", "\r\n", "\n" };
+	char text[40];
+	size_t i;
+
+	p->len = 0;
+	snprintf(text, sizeof(text), "From %c Jan 1:00", letter);
+	add_text(p, text);
+	add_text(p, from[p->ends]);
+	if (p->body == 0 && open > 0)
+		return;
+	add_text(p, other[p->ends]);
+	if (p->body == 0)
+		return;
+	for (i = 0; i < p->body; i++)
+		text[i] = (char)letter;
+	text[i] = '\0';
+	add_text(p, text);
+	if (open < 2)
+		add_text(p, other[p->ends]);
+	if (open < 1)
+		add_text(p, other[p->ends]);
+}
+
+/* ---- The disk ---- */
+
+struct sector {
+	size_t n;
+	int stuck;
+	unsigned char version[VERSIONS][SECTOR_MAX];
+};
+
+static struct {
+	unsigned char now[DISK];	/* as the kernel has it */
+	size_t size;
+	struct sector s[SECTORS];
+	struct { size_t size; unsigned char end[2]; } sizes[SIZES];
+	size_t nsizes;
+} disk;
+
+enum event { NONE, EIO_ONCE, EIO_AFTER_HALF, EIO_ON, EIO_LONGER, ONE_OCTET,
+	HALF, NO_ROOM, NO_ROOM_SYNC, NO_ROOM_LONGER, COPIES, LOST, NO_READ, NO_LOOK,
+	STRANGER, STRANGER_ON, EVENTS };
+static const char *const event_names[] = { "none", "EIO once", "half, then EIO",
+	"EIO on", "EIO and longer", "one octet", "half", "full", "full at fsync",
+	"full and longer", "copies", "lock lost", "no read", "no look",
+	"stranger", "strangers on" };
+
+static struct plan {
+	enum event what;
+	size_t at;
+} plan[2];
+static int running, any_longer, spilled;
+static size_t calls, reads, looks, asks, chances, unasked, room, foreign;
+static int lost;		/* the lock; and fsyncs behind that */
+static unsigned char own[SECTORS];
+static time_t now_seconds;
+static size_t most;		/* octets the file had at most */
+static const unsigned char *view;	/* what is read */
+static size_t view_size;
+
+static unsigned long nmailboxes, nruns, nimages, nscans;
+
+static void
+show_text(const unsigned char *p, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		printf(p[i] == '\n' ? "\\n" : p[i] == '\r' ? "\\r" :
+		    p[i] == '\0' ? "." : "%c", p[i]);
+	printf("\n");
+}
+
+/* What went wrong, with all that is needed to see it again; and the end. */
+static void
+complain(const char *what, const unsigned char *image, size_t size)
+{
+	static const char roles[] = "kdu";
+	static const char *const ends[] = { "", "c", "m" };
+	size_t i;
+
+	printf("update: %s\nmailbox:", what);
+	for (i = 0; i < nparts; i++)
+		printf(" %c%lu%s", roles[part[i].role],
+		    (unsigned long)part[i].len, ends[part[i].ends]);
+	printf(", open end %d, window %ld, buffer %lu, sector %lu; %s at %lu, "
+	    "%s at %lu, call %lu, no_copy %d\nbefore: ", open_end,
+	    (long)window_octets, (unsigned long)buffer_octets,
+	    (unsigned long)sector, event_names[plan[0].what],
+	    (unsigned long)plan[0].at, event_names[plan[1].what],
+	    (unsigned long)plan[1].at, (unsigned long)calls, box.no_copy);
+	show_text(was, was_size);
+	printf("image:  ");
+	show_text(image, size);
+	printf("0%%: Checks: 1, Failures: 1, Errors: 0\n");
+	exit(1);
+}
+
+static void
+add_size(size_t size)
+{
+	size_t n = disk.nsizes;
+
+	if (n > 0 && disk.sizes[n - 1].size == size)
+		return;
+	if (n == SIZES)
+		complain("too many sizes", disk.now, disk.size);
+	disk.sizes[n].size = size;
+	memcpy(disk.sizes[n].end, size < 2 ? disk.now : disk.now + size - 2, 2);
+	disk.nsizes++;
+}
+
+static void
+add_version(size_t i)
+{
+	const unsigned char *p = disk.now + i * sector;
+	struct sector *s = &disk.s[i];
+	size_t k;
+
+	s->stuck = 0;
+	for (k = 0; k < s->n; k++)
+		if (memcmp(s->version[k], p, sector) == 0)
+			return;
+	if (s->n == VERSIONS)
+		complain("too many versions", disk.now, disk.size);
+	memcpy(s->version[s->n++], p, sector);
+}
+
+/* What nobody has written yet is a hole. */
+static void
+lengthen(size_t size)
+{
+	size_t i;
+
+	if (size > DISK - SECTOR_MAX)
+		complain("the disk is too small", disk.now, disk.size);
+	for (i = (most + sector - 1) / sector; i * sector < size; i++) {
+		disk.s[i].n = 1;
+		memset(disk.s[i].version[0], 0, sector);
+	}
+	if (size > most)
+		most = size;
+	disk.size = size;
+	add_size(size);
+}
+
+/* What makes a file longer does so sector by sector, or at once. */
+static void
+put(const void *p, size_t len, size_t at, int at_once)
+{
+	size_t i;
+
+	memcpy(disk.now + at, p, len);
+	for (i = at / sector + 1; !at_once && i * sector < at + len; i++)
+		if (i * sector > disk.size)
+			lengthen(i * sector);
+	if (at + len > disk.size)
+		lengthen(at + len);
+	for (i = at / sector; i * sector < at + len; i++)
+		add_version(i);
+}
+
+static void
+make_disk(const unsigned char *p, size_t size)
+{
+	size_t i;
+
+	memset(disk.now, 0, most + sector);
+	memcpy(disk.now, p, size);
+	disk.size = size;
+	for (i = 0; i * sector < (most > size ? most : size); i++) {
+		disk.s[i].n = 0;
+		add_version(i);
+	}
+	most = size;
+	disk.nsizes = 0;
+	add_size(size);
+}
+
+/* ---- What an image is worth ---- */
+
+struct verdict {
+	uint64_t key;
+	uint32_t missing;	/* parts that are not messages of it */
+	int shut;		/* what is appended to it is no message */
+};
+static struct verdict cache[CACHE];
+
+static const char agent[] = "From z Jan 3:00\n\nz\n\n";
+
+static uint32_t
+list_missing(const unsigned char *p, size_t size)
+{
+	const struct message *m;
+	uint32_t missing = 0;
+	size_t i, k;
+
+	view = p;
+	view_size = size;
+	judge_box.fd = judge_box.keeper = 1;
+	judge_box.index = -1;
+	nscans++;
+	if (mbox_load(&judge_box) != MBOX_OK)
+		return UINT32_MAX;
+	for (i = 0; i < nparts + nstrangers; i++) {
+		for (k = 0; k < judge_box.n; k++) {
+			m = &judge_box.msg[k];
+			if ((size_t)m->length >= part[i].len &&
+			    memcmp(p + m->offset, part[i].text, part[i].len) ==
+			    0)
+				break;
+		}
+		if (k == judge_box.n)
+			missing |= (uint32_t)1 << i;
+	}
+	return missing;
+}
+
+/* A scan goes from left to right, so what is appended hides nothing. */
+static void
+judge_anew(struct verdict *v, unsigned char *p, size_t size)
+{
+	const size_t len = sizeof(agent) - 1;
+	const struct message *last;
+	int saved = running, buffer = (int)buffer_octets;
+	uint32_t with;
+
+	running = 0;
+	buffer_octets = 1000;
+	memcpy(p + size, agent, len);
+	with = list_missing(p, size + len);
+	last = &judge_box.msg[judge_box.n - 1];
+	v->shut = judge_box.n == 0 || last->offset != (off_t)size ||
+	    last->length != (off_t)len;
+	v->missing = with;
+	if (v->shut || with != 0)
+		v->missing = list_missing(p, size);
+	v->shut |= (with & ~v->missing) != 0;
+	running = saved;
+	buffer_octets = (size_t)buffer;
+	view = disk.now;
+}
+
+static uint64_t
+sum(uint64_t h, const unsigned char *p, size_t len)
+{
+	while (len-- > 0)
+		h = (h ^ *p++) * 1099511628211u;
+	h ^= h >> 31;
+	h *= 0xbf58476d1ce4e5b9u;
+	return h ^ h >> 29;
+}
+
+static const struct verdict *
+judge(uint64_t key, unsigned char *p, size_t size)
+{
+	struct verdict *v = &cache[key % CACHE];
+
+	nimages++;
+	if (v->key != key) {
+		v->key = key;
+		judge_anew(v, p, size);
+	}
+	return v;
+}
+
+/*
+ * The parts that must be there: a stranger's, once it is on disk for sure; on a
+ * full disk, where a message is moved without a copy, in the end only.
+ */
+static uint32_t
+list_demanded(int all)
+{
+	uint32_t d = 0;
+	size_t i;
+
+	for (i = 0; i < nparts + nstrangers; i++)
+		if (i < nparts ? part[i].role != DELETE : part[i].message &&
+		    (all || (part[i].certain && !box.no_copy)))
+			d |= (uint32_t)1 << i;
+	return d;
+}
+
+/* On a full disk, without copies, a crash may cost what is moved as one. */
+static int
+is_one_stretch(uint32_t missing)
+{
+	int stretch = -1;
+	size_t i;
+
+	for (i = 0; i < nparts + nstrangers; i++) {
+		if (!(missing >> i & 1))
+			continue;
+		if (stretch != -1 && part[i].stretch != stretch)
+			return 0;
+		stretch = part[i].stretch;
+	}
+	return 1;
+}
+
+/* Whether what is appended to the image need not be a message. */
+static int
+may_be_shut(const unsigned char *p, size_t size, const unsigned char *end)
+{
+	return (was_shut && size == was_size) ||
+	    (want_shut && size == want_size) ||
+	    (any_longer && p[size - 1] == '\0') ||
+	    (end != NULL && memcmp(p + size - 2, end, 2) != 0);
+}
+
+static void
+demand(const struct verdict *v, unsigned char *p, size_t size,
+    const unsigned char *end, int all)
+{
+	uint32_t missing = v->missing & list_demanded(all);
+
+	if (missing != 0 && !(box.no_copy && is_one_stretch(missing)))
+		complain("mail is lost", p, size);
+	/* what is lost so may have been what made a CRLF at the end count */
+	if (v->shut && !may_be_shut(p, size, end) && !(box.no_copy &&
+	    missing != 0 && part[nparts - 1].ends != LF))
+		complain("an agent's mail is no message, or hides one", p,
+		    size);
+}
+
+/* With the k-th of the sizes, every choice of versions. */
+static void
+try_versions(size_t k, const size_t *dirty, size_t ndirty, uint64_t base,
+    uint64_t sums[SECTORS][VERSIONS])
+{
+	static unsigned char image[DISK + sizeof(agent)];
+	size_t which[SECTORS] = { 0 }, size = disk.sizes[k].size, i, d;
+	uint64_t key = sum(serial + size, NULL, 0) ^ base;
+
+	for (i = 0; i * sector < most; i++)
+		memcpy(image + i * sector, disk.s[i].version[0], sector);
+	do {
+		for (i = 0; i < ndirty; i++)
+			memcpy(image + dirty[i] * sector,
+			    disk.s[dirty[i]].version[which[i]], sector);
+		memset(image + size, 0, most + sizeof(agent) - size);
+		demand(judge(key, image, size), image, size,
+		    disk.sizes[k].end, 0);
+		for (i = 0; i < ndirty; i++) {
+			d = dirty[i];
+			key ^= sums[d][which[i]];
+			which[i] = (which[i] + 1) % disk.s[d].n;
+			key ^= sums[d][which[i]];
+			if (which[i] != 0)
+				break;
+		}
+	} while (i < ndirty);
+}
+
+/* Pull the plug: every image that may be left then. */
+static void
+pull_the_plug(void)
+{
+	static uint64_t sums[SECTORS][VERSIONS];
+	size_t dirty[SECTORS], n = 0, i, k, images = disk.nsizes;
+	uint64_t base = 0;
+
+	if (nstrangers > 1 && plan[0].what == STRANGER_ON)
+		return;		/* then only the end is looked at */
+	for (i = 0; i * sector < most; i++) {
+		for (k = 0; k < disk.s[i].n; k++)
+			sums[i][k] = sum(i + 1, disk.s[i].version[k], sector);
+		base ^= sums[i][0];
+		if (disk.s[i].n > 1)
+			dirty[n++] = i;
+		if ((images *= disk.s[i].n) > IMAGES_MAX)
+			complain("too many images", disk.now, disk.size);
+	}
+	for (k = 0; k < disk.nsizes; k++)
+		try_versions(k, dirty, n, base, sums);
+}
+
+/* ---- The calls ---- */
+
+static int
+strikes(enum event what, size_t at, int on)
+{
+	int i;
+
+	for (i = 0; running && i < 2; i++)
+		if (plan[i].what == what && (on ? at >= plan[i].at :
+		    at == plan[i].at))
+			return 1;
+	return 0;
+}
+
+static size_t
+limit_of(enum event what)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (plan[i].what == what)
+			return was_size + foreign + plan[i].at;
+	return DISK;
+}
+
+/* Whether a part is in no list; what a stranger hangs on an open end is not. */
+static int
+is_unlisted(size_t i)
+{
+	return i >= nparts || part[i].role == UNSEEN ||
+	    (i == nparts - 1 && nstrangers > 0 && was_shut);
+}
+
+/*
+ * What is moved as one on a full disk: a message, or all between two of the
+ * list; or those with CRLF and what follows, where LF is in the mailbox, too.
+ */
+static void
+find_stretches(void)
+{
+	size_t i;
+	int any_lf = nstrangers > 0;
+
+	for (i = 0; i < nparts; i++)
+		any_lf |= part[i].ends == LF;
+	for (i = 0; i < nparts + nstrangers; i++)
+		part[i].stretch = i > 0 && ((is_unlisted(i) &&
+		    is_unlisted(i - 1)) || (any_lf && part[i - 1].role !=
+		    DELETE && (is_unlisted(i - 1) || part[i - 1].ends != LF))) ?
+		    part[i - 1].stretch : (int)i;
+}
+
+/* The next part is a stranger's, behind all there is. */
+static void
+bring_stranger(void)
+{
+	struct part *p = &part[nparts + nstrangers];
+	struct verdict v;
+	size_t i, k;
+	unsigned char image[DISK + sizeof(agent)];
+
+	memcpy(image, disk.now, DISK);
+	judge_anew(&v, image, disk.size);
+	memset(p, 0, sizeof(*p));
+	p->body = 1;
+	write_part(p, 'A' + (int)nstrangers, 0);
+	p->message = !v.shut;
+	if (++nstrangers == STRANGERS)
+		complain("it does not end", disk.now, disk.size);
+	find_stretches();
+	foreign += p->len;
+	/* where it was cut before, that comes first; this is not ours to prove */
+	for (i = k = 0; i < disk.nsizes; i++)
+		if (disk.sizes[i].size <= disk.size)
+			disk.sizes[k++] = disk.sizes[i];
+	disk.nsizes = k;
+	put(p->text, p->len, disk.size, 1);
+}
+
+/*
+ * He may come before any call. But before the file is made longer or is cut,
+ * nobody can save what he brings then.
+ */
+static void
+meet_stranger(void)
+{
+	if (running && strikes(STRANGER, ++chances, 0))
+		bring_stranger();
+}
+
+static int
+sim_fstat(int fd, struct stat *st)
+{
+	(void)fd;
+	memset(st, 0, sizeof(*st));
+	if (running) {
+		looks++;
+		meet_stranger();
+		if (strikes(STRANGER_ON, looks, 1))
+			bring_stranger();
+		view_size = disk.size;
+		errno = EIO;
+		if (strikes(NO_LOOK, looks, 0))
+			return -1;
+	}
+	st->st_mode = S_IFREG;
+	st->st_nlink = 1;
+	st->st_size = (off_t)view_size;
+	return 0;
+}
+
+static ssize_t
+sim_pread(int fd, void *p, size_t len, off_t at)
+{
+	size_t n = view_size > (size_t)at ? view_size - (size_t)at : 0;
+
+	(void)fd;
+	if (running) {
+		/* over NFS a failed write is looked at so before it is cut */
+		if (!any_longer)
+			meet_stranger();
+		n = disk.size > (size_t)at ? disk.size - (size_t)at : 0;
+		errno = EIO;
+		if (strikes(NO_READ, ++reads, 0))
+			return -1;
+	}
+	if (n > len)
+		n = len;
+	memcpy(p, view + at, n);
+	return (ssize_t)n;
+}
+
+/*
+ * Without the lock only a window that has no copy is brought to its end: it is
+ * written onto itself, and then moved.
+ */
+static void
+check_lock(void)
+{
+	if (lost > (box.no_copy ? 2 : 0))
+		complain("it goes on without its lock", disk.now, disk.size);
+}
+
+static int
+is_over(void)
+{
+	if (++calls > CALLS_MAX)
+		complain("it does not end", disk.now, disk.size);
+	errno = EIO;
+	return strikes(EIO_ONCE, calls, 0) || strikes(EIO_ON, calls, 1) ||
+	    (strikes(EIO_LONGER, calls, 0)) ||
+	    (spilled && strikes(EIO_AFTER_HALF, calls - 1, 0));
+}
+
+/* How much fits, where old octets need room, too. */
+static size_t
+fit(size_t len, size_t at)
+{
+	size_t i = at / sector;
+
+	for (; i * sector < at + len; i++) {
+		if (!own[i] && room == 0)
+			break;
+		room -= !own[i];
+		own[i] = 1;
+	}
+	if (i * sector >= at + len)
+		return len;
+	return i * sector > at ? i * sector - at : 0;
+}
+
+static ssize_t
+refuse(size_t end, int error)
+{
+	any_longer |= (strikes(EIO_LONGER, calls, 0) ||
+	    limit_of(NO_ROOM_LONGER) < DISK) && end > disk.size;
+	if (any_longer && end > disk.size)
+		lengthen(end);
+	else
+		meet_stranger();
+	errno = error;
+	return -1;
+}
+
+static ssize_t
+sim_pwrite(int fd, const void *p, size_t len, off_t where)
+{
+	size_t at = (size_t)where, limit = limit_of(NO_ROOM);
+
+	(void)fd;
+	if ((plan[0].what == LOST || plan[1].what == LOST) && lost == 0 &&
+	    ++unasked > 2)
+		complain("the lock is not refreshed", disk.now, disk.size);
+	check_lock();
+	if (is_over())
+		return refuse(at + len, EIO);
+	if (limit > limit_of(NO_ROOM_LONGER))
+		limit = limit_of(NO_ROOM_LONGER);
+	/* what lies in one sector is written whole */
+	spilled = at / sector != (at + len - 1) / sector;
+	if (spilled && strikes(ONE_OCTET, calls, 0))
+		len = 1;
+	else if (spilled && (strikes(HALF, calls, 0) ||
+	    strikes(EIO_AFTER_HALF, calls, 0)))
+		len /= 2;
+	if (at + len > limit) {
+		if (at >= limit || !spilled)
+			return refuse(at + len, ENOSPC);
+		len = limit - at;
+	}
+	if (limit_of(COPIES) < DISK && (len = fit(len, at)) == 0)
+		return refuse(0, ENOSPC);
+	if (at + len <= disk.size)
+		meet_stranger();
+	put(p, len, at, 0);
+	return (ssize_t)len;
+}
+
+static int
+sim_fsync(int fd)
+{
+	size_t i;
+	int full, over;
+
+	(void)fd;
+	meet_stranger();
+	full = disk.size > limit_of(NO_ROOM_SYNC);
+	over = is_over();
+	lost += lost > 0;
+	pull_the_plug();
+	for (i = 0; i * sector < most; i++)
+		if (full || over)
+			disk.s[i].stuck = disk.s[i].n > 1;
+		else if (!disk.s[i].stuck) {
+			disk.s[i].n = 0;
+			add_version(i);
+		}
+	if (full || over) {
+		errno = full ? ENOSPC : EIO;
+		return -1;
+	}
+	disk.nsizes = 0;
+	add_size(disk.size);
+	for (i = nparts; i < nparts + nstrangers; i++)
+		part[i].certain = 1;
+	return 0;
+}
+
+/* What was cut off is seen again only if the disk has the old size. */
+static int
+sim_ftruncate(int fd, off_t size)
+{
+	size_t i;
+
+	(void)fd;
+	check_lock();
+	if (is_over())
+		return -1;
+	pull_the_plug();
+	if ((size_t)size < disk.size)
+		memset(disk.now + size, 0, disk.size - (size_t)size);
+	disk.size = (size_t)size;
+	add_size(disk.size);
+	for (i = (disk.size + sector - 1) / sector; i * sector < most; i++) {
+		room += own[i];
+		own[i] = 0;
+	}
+	return 0;
+}
+
+/* The keeper. */
+static char asked;
+
+static ssize_t
+sim_write(int fd, const void *p, size_t len)
+{
+	(void)fd;
+	memcpy(&asked, p, 1);
+	return (ssize_t)len;
+}
+
+static ssize_t
+sim_read(int fd, void *p, size_t len)
+{
+	struct dot_answer a = { .what = asked };
+
+	(void)fd;
+	if (running && asked == DOT_TOUCH)
+		asks++;
+	unasked = 0;
+	if (strikes(LOST, asks, 1) && asked == DOT_TOUCH) {
+		a.what = DOT_GONE;
+		lost += lost == 0;
+	}
+	memcpy(p, &a, len);
+	return (ssize_t)len;
+}
+
+/* A clock that hurries where the lock is to be asked for often. */
+static time_t
+sim_time(void)
+{
+	if (plan[0].what == LOST || plan[1].what == LOST)
+		now_seconds += REFRESH_SECONDS;
+	return now_seconds;
+}
+
+static int
+sim_clock(struct timespec *t)
+{
+	t->tv_sec = 1000000;
+	t->tv_nsec = 0;
+	return 0;
+}
+
+/* ---- Runs ---- */
+
+/* These need not end well. */
+static int
+may_fail(void)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		switch (plan[i].what) {
+		case NONE:
+		case ONE_OCTET:
+		case HALF:
+		case NO_ROOM:
+		case NO_ROOM_SYNC:
+		case NO_ROOM_LONGER:
+		case STRANGER:
+			break;
+		default:
+			return 1;
+		}
+	return 0;
+}
+
+/* Room enough to copy any stretch, with all line ends. */
+static size_t
+most_room(void)
+{
+	size_t len[ALL] = { 0 }, i, m = 0;
+
+	for (i = 0; i < nparts + nstrangers; i++)
+		if (i >= nparts || part[i].role != DELETE)
+			len[part[i].stretch] += part[i].len;
+	for (i = 0; i < ALL; i++)
+		if (len[i] > m)
+			m = len[i];
+	return m + 5;
+}
+
+static void
+check_end(enum mbox_result r)
+{
+	static unsigned char image[DISK + sizeof(agent)];
+	struct verdict v;
+	size_t i, k;
+
+	pull_the_plug();
+	memcpy(image, disk.now, DISK);
+	judge_anew(&v, image, disk.size);
+	if (box.no_copy && (plan[0].what == NO_ROOM ||
+	    plan[0].what == NO_ROOM_LONGER) && plan[0].at >= most_room())
+		complain("there was room for a copy", disk.now, disk.size);
+	/* as nobody has pulled the plug: not even without a copy */
+	box.no_copy = 0;
+	demand(&v, image, disk.size, NULL, 1);
+	for (i = nparts; i < nparts + nstrangers; i++) {
+		for (k = 0; k + part[i].len <= disk.size && memcmp(disk.now + k,
+		    part[i].text, part[i].len) != 0; k++)
+			;
+		if (k + part[i].len > disk.size)
+			complain("a stranger's mail is lost", disk.now,
+			    disk.size);
+	}
+	if (r != MBOX_OK) {
+		if (!may_fail())
+			complain("it failed", disk.now, disk.size);
+		return;
+	}
+	for (i = 0; i < nparts; i++)
+		if (part[i].role == DELETE && !(v.missing >> i & 1) &&
+		    (nstrangers == 0 || !was_shut))
+			complain("a deleted message is there", disk.now,
+			    disk.size);
+	if (nstrangers > 0)
+		return;
+	if (disk.size != want_size || disk.nsizes > 1 ||
+	    memcmp(disk.now, want, want_size) != 0)
+		complain("not what should be left", disk.now, disk.size);
+	for (i = 0; i * sector < disk.size; i++)
+		if (disk.s[i].n > 1)
+			complain("it is not on disk", disk.now, disk.size);
+}
+
+static void
+run(enum event a, size_t at, enum event b, size_t bt)
+{
+	static struct message list[PARTS];
+	enum mbox_result r;
+	size_t i;
+
+	nruns++;
+	plan[0].what = a;
+	plan[0].at = at;
+	plan[1].what = b;
+	plan[1].at = bt;
+	calls = reads = looks = asks = chances = nstrangers = 0;
+	any_longer = spilled = lost = 0;
+	foreign = 0;
+	room = a == COPIES ? at : 0;
+	memset(own, 0, sizeof(own));
+	make_disk(was, was_size);
+	find_stretches();
+	view = disk.now;
+	view_size = disk.size;
+	memcpy(list, box.msg, box.n * sizeof(*list));
+	box.octets = (off_t)was_size;
+	box.no_copy = 0;
+	box.removed = 0;
+	i = box.n;
+	running = 1;
+	r = mbox_update(&box);
+	running = 0;
+	box.n = i;
+	check_end(r);
+	memcpy(box.msg, list, box.n * sizeof(*list));
+}
+
+static int large;
+static int most_ends = LF;
+
+/* Each event at each place where it can be, found from a run without. */
+static void
+run_all(void)
+{
+	size_t places[EVENTS], k, l, e;
+
+	run(NONE, 0, NONE, 0);
+	for (e = EIO_ONCE; e <= HALF; e++)
+		places[e] = calls + 1;
+	places[NO_ROOM] = places[NO_ROOM_SYNC] = places[NO_ROOM_LONGER] =
+	    most - was_size + 1;
+	places[COPIES] = most / sector + 2;
+	places[NO_READ] = reads;
+	places[NO_LOOK] = looks;
+	places[STRANGER_ON] = looks + 1;
+	places[STRANGER] = chances + 1;
+	run(LOST, 1000, NONE, 0);
+	places[LOST] = asks;
+	for (e = EIO_ONCE; e < EVENTS; e++)
+		for (k = e >= NO_ROOM && e <= COPIES ? 0 : 1; k <= places[e]; k++) {
+			run((enum event)e, k, NONE, 0);
+			for (l = 1; (large || e == LOST || (e == NO_ROOM &&
+			    (k == 0 || k == 9))) && e != STRANGER_ON &&
+			    l <= places[STRANGER] + 1; l++)
+				run((enum event)e, k, STRANGER, l);
+		}
+	for (l = 1; l <= places[LOST] + 9; l++)
+		run(NO_ROOM, 0, LOST, l);
+}
+
+/* Put the parts together, and have the session see them. */
+static int
+make_mailbox(void)
+{
+	struct verdict v;
+	unsigned char image[DISK + sizeof(agent)];
+	size_t i, k;
+
+	was_size = want_size = nstrangers = 0;
+	for (i = 0; i < nparts; i++) {
+		write_part(&part[i], 'a' + (int)i, i + 1 < nparts ? 0 :
+		    open_end);
+		memcpy(was + was_size, part[i].text, part[i].len);
+		was_size += part[i].len;
+		if (part[i].role == DELETE)
+			continue;
+		memcpy(want + want_size, part[i].text, part[i].len);
+		want_size += part[i].len;
+	}
+	serial = (uint64_t)++nmailboxes * 0x9e3779b97f4a7c15u;
+	memcpy(image, was, was_size);
+	judge_anew(&v, image, was_size);
+	if (v.missing != 0)
+		return 0;	/* where one ends is not what was meant */
+	was_shut = v.shut;
+	memcpy(image, want, want_size);
+	judge_anew(&v, image, want_size);
+	want_shut = v.shut;
+	if ((v.missing & list_demanded(0)) != 0)
+		return 0;
+	view = was;
+	view_size = was_size;
+	buffer_octets = 1000;
+	box.fd = box.keeper = 1;
+	box.index = -1;
+	if (mbox_load(&box) != MBOX_OK || box.n != nparts)
+		return 0;
+	for (k = 0; k < box.n; k++) {
+		box.msg[k].deleted = part[k].role == DELETE;
+		box.msg[k].gone = part[k].role == UNSEEN;
+	}
+	return 1;
+}
+
+/* own: part k has the k-th body; else each has any. */
+static const struct size {
+	size_t parts;
+	int own;
+	size_t bodies[8];
+	size_t sectors[4];
+	off_t windows[4];
+} small[] = {
+	{ 2, 0, { 1, 2, 3, 8 }, { 8 }, { 1 } },
+	{ 3, 0, { 2 }, { 8 }, { 1, 1000 } }
+
+}, big[] = {
+	{ 2, 0, { 1, 2, 3, 4, 5, 6, 7, 8 }, { 4, 8, 16 }, { 1, 1000 } },
+	{ 3, 1, { 2, 9, 20 }, { 8 }, { 1 } },
+	{ 3, 0, { 1, 4, 9 }, { 4, 8, 16 }, { 1, 45, 1000 } },
+	{ 4, 0, { 2, 8 }, { 8 }, { 1, 45, 1000 } }
+};
+
+/* Part k and those behind it, in every way. */
+static void
+choose(const struct size *s, size_t k)
+{
+	int role, ends, i, w;
+
+	if (k == s->parts) {
+		nparts = k;
+		for (open_end = 0; open_end < 3; open_end++)
+			for (i = 0; i < 4 && s->sectors[i] != 0; i++) {
+				sector = s->sectors[i];
+				if (!make_mailbox())
+					continue;
+				for (w = 0; w < 4 && s->windows[w] != 0; w++) {
+					window_octets = s->windows[w];
+					buffer_octets = w > 0 ? 1000 : 24;
+					run_all();
+				}
+			}
+		return;
+	}
+	/* nothing in front of the first deleted one is touched */
+	if (k == 2 && part[0].role != DELETE && part[1].role != DELETE)
+		return;
+	for (role = KEEP; role <= UNSEEN; role++)
+		for (ends = LF; ends <= most_ends; ends++)
+			for (i = 0; i < 8 && (i == 0 || s->bodies[i] != 0);
+			    i++) {
+				part[k].role = (enum role)role;
+				part[k].ends = (enum ends)ends;
+				part[k].body = s->bodies[i];
+				if (!s->own || i == (int)k)
+					choose(s, k + 1);
+			}
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct size *s = small;
+	size_t n = sizeof(small) / sizeof(*small), i;
+
+	if ((large = argc > 1 && strcmp(argv[1], "-l") == 0)) {
+		s = big;
+		n = sizeof(big) / sizeof(*big);
+	}
+	for (i = 0; i < n; i++) {
+		choose(&s[i], 0);
+		printf("update: up to %lu messages: %lu mailboxes, %lu runs, "
+		    "%lu images, %lu looked at\n", (unsigned long)s[i].parts,
+		    nmailboxes, nruns, nimages, nscans);
+		fflush(stdout);
+	}
+	printf("100%%: Checks: %lu, Failures: 0, Errors: 0\n", nruns);
+	return 0;
+}
