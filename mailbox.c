@@ -1825,6 +1825,9 @@ mbox_update(struct mbox *m)
 	if (r == MBOX_OK && p.i < m->n) {
 		p.at = m->msg[p.i].offset;
 		u.end = u.size = m->octets;
+		/* a crash may leave the mailbox moved, and its times as now */
+		if (m->index != -1 && ftruncate(m->index, 0) != -1)
+			(void)fsync(m->index);
 		if (compact(&u, p, p.at) == FAILED)
 			r = fail(m, MBOX_TEMP, "mailbox cannot be rewritten");
 	}

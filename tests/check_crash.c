@@ -158,6 +158,15 @@ enum { NPLANS = sizeof(plans) / sizeof(plans[0]) };
 
 static struct scene scene;
 
+/*
+ * Where sessions have an index, files are old enough for one, and each call
+ * that changes the mailbox is a second later than the one before.
+ */
+static int with_index;
+static int had_index;		/* UPDATE's session has written one */
+static time_t stamp;		/* the mailbox's time */
+static struct image old_index;	/* what the disk may have of UPDATE's session */
+
 /* Images of this scene that were looked at, and what was found. */
 static struct seen {
 	uint64_t key;
@@ -274,9 +283,9 @@ add_part(struct scene *s, const char *word, size_t max)
 }
 
 static void
-write_file(const unsigned char *p, size_t len)
+write_file(const char *name, const unsigned char *p, size_t len)
 {
-	int fd = open("box", O_WRONLY | O_CREAT, 0600);
+	int fd = open(name, O_WRONLY | O_CREAT, 0600);
 
 	ck_assert_int_ne(fd, -1);
 	ck_assert_int_eq(write(fd, p, len), (ssize_t)len);
@@ -285,10 +294,10 @@ write_file(const unsigned char *p, size_t len)
 }
 
 static void
-read_file(struct image *to)
+read_file(const char *name, struct image *to)
 {
 	ssize_t n;
-	int fd = open("box", O_RDONLY);
+	int fd = open(name, O_RDONLY);
 
 	ck_assert_int_ne(fd, -1);
 	n = read(fd, to->data, DISK_MAX);
@@ -303,6 +312,8 @@ load(struct mbox *m, size_t max)
 {
 	messages_max = max > 0 ? max : 1000000;
 	ck_assert_int_eq(mbox_open(m, "box", getuid()), MBOX_OK);
+	if (with_index)
+		mbox_index(m, "index", getuid());
 	ck_assert_msg(mbox_load(m) == MBOX_OK, "%s: %s", scene.name, m->why);
 }
 
@@ -332,7 +343,7 @@ set_scene(const char *name, const char *words, off_t window, size_t max)
 		} else
 			add_part(s, word, max);
 	}
-	write_file(s->was.data, s->was.size);
+	write_file("box", s->was.data, s->was.size);
 	load(&m, 0);
 	for (i = k = 0; i < s->n; i++) {
 		if (s->part[i].hidden)
@@ -485,7 +496,7 @@ note_pwrite(int fd, const void *p, size_t len, off_t at)
 	int whole = is_one_sector(at, len);
 	ssize_t n;
 
-	if (!run.on)
+	if (!run.on || fd != run.fd)
 		return pwrite(fd, p, len, at);
 	if (is_failing()) {
 		if (!run.spill || whole)
@@ -519,7 +530,9 @@ note_fsync(int fd)
 {
 	int failed;
 
-	if (!run.on)
+	if (run.on && fd != run.fd && length_of(fd) == 0 && run.n == 0)
+		old_index.size = 0;	/* it is gone for good */
+	if (!run.on || fd != run.fd)
 		return 0;
 	failed = is_failing();
 	if (run.limit > 0 && run.fail_sync && length_of(fd) > run.limit) {
@@ -535,7 +548,7 @@ note_fsync(int fd)
 static int
 note_ftruncate(int fd, off_t size)
 {
-	if (!run.on)
+	if (!run.on || fd != run.fd)
 		return ftruncate(fd, size);
 	if (is_failing())
 		return -1;
@@ -552,7 +565,14 @@ note_fstat(int fd, struct stat *st)
 	if (run.on && fd == run.fd && ++run.looks >= run.looks_at &&
 	    run.looks < run.looks_until)
 		write_foreign(fd);
-	return fstat(fd, st);
+	if (fstat(fd, st) == -1)
+		return -1;
+	if (with_index) {
+		st->st_mtim.tv_sec = st->st_ctim.tv_sec = stamp +
+		    (run.on ? (time_t)run.n : 0);
+		st->st_mtim.tv_nsec = st->st_ctim.tv_nsec = 1;
+	}
+	return 0;
 }
 
 /* Nobody else is here: a scan need not wait until the clock has ticked. */
@@ -602,10 +622,13 @@ update_scene(size_t max)
 	int fd;
 
 	made = s->was;
+	unlink("index");
+	old_index.size = 0;
+	stamp = 1000;
 	for (i = 0; i < s->n; i++)
 		if (s->part[i].swapped)
 			memset(made.data + s->part[i].at + 60, 'x', 40);
-	write_file(made.data, s->scanned);
+	write_file("box", made.data, s->scanned);
 	load(&m, max);
 	for (i = k = 0; i < s->n && k < m.n; i++) {
 		if (s->part[i].hidden)
@@ -613,6 +636,12 @@ update_scene(size_t max)
 		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
 		m.msg[k++].deleted = !s->part[i].keep;
 	}
+	if (with_index)
+		read_file("index", &old_index);
+	had_index = old_index.size > 0;
+	/* it is another one if others were at it */
+	for (i = 0; i < s->n; i++)
+		stamp += s->part[i].swapped || s->part[i].late;
 	fd = open("box", O_WRONLY);
 	ck_assert_int_eq(write(fd, s->was.data, s->was.size),
 	    (ssize_t)s->was.size);
@@ -626,7 +655,7 @@ update_scene(size_t max)
 	made = s->was;
 	for (i = 0; i < run.n; i++)
 		apply(&made, &run.op[i], run.op[i].len);
-	read_file(&now);
+	read_file("box", &now);
 	ck_assert_msg(now.size == made.size &&
 	    memcmp(now.data, made.data, now.size) == 0,
 	    "%s: the file changed behind the test's back", s->name);
@@ -738,7 +767,7 @@ find_seen(const struct image *im)
 static size_t
 load_image(const struct image *im, struct mbox *m)
 {
-	write_file(im->data, im->size);
+	write_file("box", im->data, im->size);
 	messages_max = 1000000;
 	ck_assert_int_eq(mbox_open(m, "box", getuid()), MBOX_OK);
 	return scan(m) == MBOX_OK ? count_missing(im, m) : scene.n + 1;
@@ -825,16 +854,62 @@ may_end_open(const struct image *im, const unsigned char *written)
 	    memcmp(im->data + im->size - 2, written, 2) != 0);
 }
 
+static int
+is_listed(const struct mbox *m, const struct message *msg)
+{
+	size_t i;
+
+	for (i = 0; i < m->n; i++)
+		if (memcmp(&m->msg[i], msg, offsetof(struct message, body)) ==
+		    0)
+			return 1;
+	return 0;
+}
+
+/*
+ * The next session has the index that UPDATE's session wrote. Whether it sends
+ * something that a session without does not see in this image.
+ */
+static int
+is_misled(const struct image *im, time_t when)
+{
+	static struct mbox m, plain;
+	size_t i;
+	int wrong = 0;
+
+	write_file("box", im->data, im->size);
+	write_file("index", old_index.data, old_index.size);
+	stamp = when;
+	messages_max = 1000000;
+	ck_assert_int_eq(mbox_open(&plain, "box", getuid()), MBOX_OK);
+	ck_assert_int_eq(scan(&plain), MBOX_OK);
+	ck_assert_int_eq(mbox_open(&m, "box", getuid()), MBOX_OK);
+	mbox_index(&m, "index", getuid());
+	ck_assert_int_ne(m.index, -1);
+	if (!recall(&m)) {
+		m.n = 0;
+		ck_assert_int_eq(scan(&m), MBOX_OK);
+	}
+	for (i = 0; i < m.n && !wrong; i++)
+		wrong = mbox_seek(&m, i) == MBOX_OK &&
+		    !is_listed(&plain, &m.msg[i]);
+	mbox_close(&m);
+	mbox_close(&plain);
+	return wrong;
+}
+
 /* What the caller of a check on many images learns. */
 struct verdict {
 	unsigned long images, bad;
+	unsigned long misled;	/* by an index */
 	unsigned long shut;	/* no mail can be delivered, in some way */
 	size_t worst;		/* messages lost in one image */
 };
 
-/* written: see may_end_open. */
+/* written: see may_end_open; when: the mailbox's time. */
 static void
-judge(struct verdict *v, const struct image *im, const unsigned char *written)
+judge(struct verdict *v, const struct image *im, const unsigned char *written,
+    time_t when)
 {
 	const struct seen *s = look_well_at(im);
 
@@ -843,6 +918,8 @@ judge(struct verdict *v, const struct image *im, const unsigned char *written)
 	v->shut += s->refused > 0 && !may_end_open(im, written);
 	if (s->missing > v->worst)
 		v->worst = s->missing;
+	if (with_index)
+		v->misled += (unsigned long)is_misled(im, when);
 }
 
 /*
@@ -857,7 +934,7 @@ delete_again(const struct image *im)
 	const struct part *part;
 	size_t i, k;
 
-	write_file(im->data, im->size);
+	write_file("box", im->data, im->size);
 	load(&m, 0);
 	for (i = 0; i < scene.n; i++)
 		for (k = 0, part = &scene.part[i]; k < m.n; k++)
@@ -865,7 +942,7 @@ delete_again(const struct image *im)
 				m.msg[k].deleted = 1;
 	ck_assert_int_eq(mbox_update(&m), MBOX_OK);
 	mbox_close(&m);
-	read_file(&now);
+	read_file("box", &now);
 	return look_at(&now);
 }
 
@@ -879,6 +956,7 @@ kill_everywhere(int again)
 	static struct image before, im;
 	struct verdict v = { 0 };
 	size_t i, k, n = sizeof(some) / sizeof(some[0]), len;
+	time_t begun = stamp;
 
 	before = scene.was;
 	for (i = 0; i < run.n; i++) {
@@ -893,12 +971,12 @@ kill_everywhere(int again)
 			    roll((unsigned)len + 1);
 			im = before;
 			apply(&im, &run.op[i], len);
-			judge(&v, &im, NULL);
+			judge(&v, &im, NULL, begun + (time_t)i + (len > 0));
 			if (again)
 				v.bad += delete_again(&im) > 0;
 		}
 		apply(&before, &run.op[i], run.op[i].len);
-		judge(&v, &before, NULL);
+		judge(&v, &before, NULL, begun + (time_t)i + 1);
 		if (again)
 			v.bad += delete_again(&before) > 0;
 	}
@@ -913,6 +991,7 @@ static struct pending {
 	size_t sector[SECTORS], nversions[SECTORS];
 	unsigned char version[SECTORS][VERSIONS_MAX][SECTOR];
 	size_t nsizes, size[SIZES_MAX];
+	time_t when[SIZES_MAX];	/* the time that goes with it */
 	unsigned char end[SIZES_MAX][2];	/* the octets in front of it */
 } pending;
 
@@ -938,7 +1017,7 @@ add_version(size_t sector, const unsigned char *p)
 }
 
 static void
-add_size(const struct image *now, size_t size)
+add_size(const struct image *now, size_t size, time_t when)
 {
 	size_t *n = &pending.nsizes;
 
@@ -946,6 +1025,7 @@ add_size(const struct image *now, size_t size)
 	if (*n > 0 && pending.size[*n - 1] == size)
 		return;
 	pending.size[*n] = size;
+	pending.when[*n] = when;
 	memset(pending.end[*n], 0, 2);
 	if (size >= 2)
 		memcpy(pending.end[*n], now->data + size - 2, 2);
@@ -954,26 +1034,26 @@ add_size(const struct image *now, size_t size)
 
 /* All before is on disk. */
 static void
-forget_pending(const struct image *disk)
+forget_pending(const struct image *disk, time_t when)
 {
 	pending.n = pending.nsizes = 0;
-	add_size(disk, disk->size);
+	add_size(disk, disk->size, when);
 }
 
 /* What makes a file longer does so sector by sector. */
 static void
-add_pending(const struct image *now, size_t from, size_t to)
+add_pending(const struct image *now, size_t from, size_t to, time_t when)
 {
 	size_t i;
 
 	for (i = from / SECTOR; from < to && i * SECTOR < to; i++) {
 		add_version(i, now->data + i * SECTOR);
 		if (i * SECTOR > from && i * SECTOR > pending.size[0])
-			add_size(now, i * SECTOR);
+			add_size(now, i * SECTOR, when);
 	}
 	if (to > pending.size[0])
-		add_size(now, to);
-	add_size(now, now->size);
+		add_size(now, to, when);
+	add_size(now, now->size, when);
 }
 
 /* Put version which[i] of each pending sector on the disk; 0 is the old one. */
@@ -1000,7 +1080,7 @@ judge_build(struct verdict *v, const struct image *disk, const size_t *which,
 	static struct image im;
 
 	build(&im, disk, which, pending.size[k]);
-	judge(v, &im, pending.end[k]);
+	judge(v, &im, pending.end[k], pending.when[k]);
 	v->bad += done && !is_wanted(&im);
 }
 
@@ -1082,9 +1162,10 @@ lose_power(enum kind without, int done, unsigned n)
 	struct verdict v = { 0 };
 	const struct op *op;
 	size_t i, from, to;
+	time_t begun = stamp;
 
 	now = disk = scene.was;
-	forget_pending(&disk);
+	forget_pending(&disk, begun);
 	for (i = 0; i <= run.n; i++) {
 		op = &run.op[i];
 		if (i == run.n || (op->kind == SYNC &&
@@ -1092,14 +1173,14 @@ lose_power(enum kind without, int done, unsigned n)
 			if (!try_all(&v, &disk, n, done && i == run.n))
 				try_some(&v, &disk, n, done && i == run.n);
 			disk = now;
-			forget_pending(&disk);
+			forget_pending(&disk, begun + (time_t)i);
 			continue;
 		}
 		from = (size_t)op->at;
 		to = from + op->len;
 		apply(&now, op, op->len);
 		if (op->kind == WRITE || op->kind == CUT)
-			add_pending(&now, from, to);
+			add_pending(&now, from, to, begun + (time_t)i + 1);
 	}
 	return v;
 }
@@ -1110,6 +1191,9 @@ lose_power(enum kind without, int done, unsigned n)
 	ck_assert_msg((v).bad == 0, "%s: of %lu images %lu lost mail, up to " \
 	    "%lu messages", scene.name, (v).images, (v).bad,		\
 	    (unsigned long)(v).worst);					\
+	ck_assert_msg((v).misled == 0, "%s: in %lu of %lu images an index "	\
+	    "leads to what is no message", scene.name, (v).misled,	\
+	    (v).images);						\
 	ck_assert_msg((v).shut == 0, "%s: to %lu of %lu images no mail can " \
 	    "be delivered", scene.name, (v).shut, (v).images);		\
 } while (0)
@@ -1119,7 +1203,7 @@ assert_is_wanted(void)
 {
 	static struct image now;
 
-	read_file(&now);
+	read_file("box", &now);
 	ck_assert_msg(is_wanted(&now), "%s: not what should be left",
 	    scene.name);
 }
@@ -1157,6 +1241,31 @@ START_TEST(power_lost_at_any_call_nothing_is_lost)
 	reset_run();
 	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
 	v = lose_power(NONE, 1, 5 * rounds());
+	ASSERT_NONE_LOST(v);
+}
+END_TEST
+
+/*
+ * The disk may have what was written without the times that tell of it. An
+ * index sends nobody astray.
+ */
+START_TEST(after_a_crash_an_index_does_no_harm)
+{
+	struct verdict v;
+
+	with_index = 1;
+	use_plan(_i);
+	reset_run();
+	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+	assert_is_wanted();
+	/* none is written of what is not shown to its end */
+	ck_assert_int_eq(had_index, plans[_i].max == 0);
+	v = kill_everywhere(0);
+	ASSERT_NONE_LOST(v);
+	use_plan(_i);
+	reset_run();
+	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+	v = lose_power(NONE, 1, rounds());
 	ASSERT_NONE_LOST(v);
 }
 END_TEST
@@ -1297,7 +1406,7 @@ assert_honest(enum mbox_result r)
 {
 	static struct image now;
 
-	read_file(&now);
+	read_file("box", &now);
 	ck_assert_msg((r == MBOX_OK) == is_wanted(&now),
 	    "%s: the answer is %d, call %lu, error %d", scene.name, (int)r,
 	    (unsigned long)run.fail_at, run.error);
@@ -1463,7 +1572,7 @@ START_TEST(a_failed_write_that_makes_the_file_longer_is_cut_off_again)
 		if (update_scene(plans[_i].max) == MBOX_OK ||
 		    run.op[0].kind != CUT)
 			continue;	/* the first write was no copy's */
-		read_file(&now);
+		read_file("box", &now);
 		ck_assert_uint_eq(now.size, scene.was.size);
 		ck_assert_mem_eq(now.data, scene.was.data, now.size);
 	}
@@ -1518,7 +1627,7 @@ START_TEST(where_old_octets_need_room_too_nothing_is_lost)
 		run.copies = 1;
 		run.room = room;
 		r = update_scene(plans[_i].max);
-		read_file(&now);
+		read_file("box", &now);
 		assert_honest(r);
 		ck_assert_uint_le(run.calls, CALLS_MAX);
 		if (room == 0 && r != MBOX_OK)
@@ -1540,7 +1649,7 @@ assert_foreign_is_there(void)
 	const char *text;
 	size_t i, k, len;
 
-	read_file(&now);
+	read_file("box", &now);
 	ck_assert_uint_eq(look_at(&now), 0);
 	for (k = 0; k < run.strangers; k++) {
 		text = make_foreign(k);
@@ -1694,12 +1803,17 @@ main(void)
 	tcase_add_loop_test(t, update_ends_whoever_writes_without_locking, 0,
 	    NPLANS);
 	suite_add_tcase(suite, t);
+	t = tcase_create("index");
+	tcase_set_timeout(t, 60 + 4 * rounds());
+	tcase_add_loop_test(t, after_a_crash_an_index_does_no_harm, 0, NPLANS);
+	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	unlink("box");
 	unlink("box.lock");
+	unlink("index");
 	if (chdir("/") == 0)
 		rmdir(directory);
 	return failed > 0;
