@@ -110,7 +110,7 @@ prove:
 
 # What an attacker tries.
 tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c \
 	    $(CHECK_LIBS) $(LIBS)
 
 # What auth.c says for other systems, with stand-ins for what they have.

@@ -169,14 +169,14 @@ auth_wipe(void *p, size_t len)
 		*c++ = 0;
 }
 
-/* What is wrong with an option's value, and errno where that says more. */
-static const char *
+/* Say in a->why what is wrong with an option's value, and errno: -1. */
+static int
 complain(struct auth *a, const char *option, const char *value,
     const char *what)
 {
 	snprintf(a->why, sizeof(a->why), "%s %s: %s%s%s", option, value, what,
 	    errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
-	return a->why;
+	return -1;
 }
 
 static void
@@ -283,12 +283,12 @@ find_in_file(struct auth *a, const char *name, struct claim *c)
 		bad = ferror(f);
 	}
 	if (bad)
-		complain(a, "-f", a->file,
+		found = complain(a, "-f", a->file,
 		    "it must be a file that others cannot read");
 	if (f != NULL)
 		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return bad ? -1 : found;
+	return found;
 }
 
 static int
@@ -890,7 +890,7 @@ auth_enter(struct auth *a, struct mbox *m)
 /* ---- Start ---- */
 
 /* -u is uid:gid, so that nothing need be looked up, or a name. */
-static const char *
+static int
 start_root(struct auth *a)
 {
 	const char *colon = strchr(a->user, ':');
@@ -913,11 +913,11 @@ start_root(struct auth *a)
 	    (st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return complain(a, "-e", a->empty,
 		    "not a directory that root alone can write");
-	return NULL;
+	return 0;
 }
 
 /* Is there a path in an option? Before the login any account will do. */
-static const char *
+static int
 start_path(struct auth *a, const char *option, const char *value, int pipe)
 {
 	static const struct account any = { .name = "u", .home = "/" };
@@ -925,34 +925,31 @@ start_path(struct auth *a, const char *option, const char *value, int pipe)
 
 	errno = 0;
 	return expand(value, pipe ? &a->account : &any, path) == 0 &&
-	    (pipe || *path == '/') ? NULL :
+	    (pipe || *path == '/') ? 0 :
 	    complain(a, option, value, "not / or %h first, "
 	    "an unknown %, no name or home for it, or too long");
 }
 
-/* Do the options for accounts fit, and can the file of -f be had? */
+/* Do the options fit, and can what they name be had? NULL, or why not. */
 static const char *
-start_accounts(struct auth *a, int pipe)
+start_options(struct auth *a, int pipe)
 {
-	const char *why = start_path(a, "-m", a->mailbox, pipe);
 	struct sockaddr_un to;
 	struct claim c;
-	int r;
 
 	if (a->challenge != NULL && (a->file == NULL || a->saslauthd != NULL))
 		return "-a needs -f, and no -x";
 	if (a->saslauthd != NULL && (*a->saslauthd != '/' ||
 	    strlen(a->saslauthd) >= sizeof(to.sun_path)))
-		return complain(a, "-x", a->saslauthd, "no path, or too long");
-	if (why == NULL && a->index != NULL)
-		why = start_path(a, "-i", a->index, pipe);
-	if (why != NULL)
-		return why;
-	if (pipe || a->file == NULL)
-		return pipe || a->root ? NULL : "not root, and no -f";
-	r = find_in_file(a, NULL, &c);
+		return "-x is not a path from / on, or too long";
+	if (start_path(a, "-m", a->mailbox, pipe) == -1 ||
+	    (a->index != NULL &&
+	    start_path(a, "-i", a->index, pipe) == -1) ||
+	    (a->file != NULL && !pipe && find_in_file(a, NULL, &c) == -1) ||
+	    (a->root && start_root(a) == -1))
+		return a->why;
 	auth_wipe(&c, sizeof(c));
-	return r == -1 ? a->why : NULL;
+	return NULL;
 }
 
 const char *
@@ -966,10 +963,12 @@ auth_start(struct auth *a, int pipe)
 		return "a set-id installation is not supported";
 	if (pipe && a->root)
 		return "-p is not for root";
+	if (!pipe && !a->root && a->file == NULL)
+		return "not root, and no -f";
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
-	why = start_accounts(a, pipe);
+	why = start_options(a, pipe);
 	if (why == NULL && !a->root)
 		confine(ONLY_PROCESS);
-	return why == NULL && a->root ? start_root(a) : why;
+	return why;
 }

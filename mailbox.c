@@ -913,13 +913,13 @@ take_figures(struct mbox *m)
 }
 
 /*
- * Append to the list, which has all from message first on, the messages of the
- * file from there to m->octets. If that fails the list is cut to first.
+ * Append to the list the messages of the file from an offset to m->octets. If
+ * that fails none are appended. crlf: of the message in front of them.
  */
 static enum mbox_result
-scan_from(struct mbox *m, off_t from, size_t first, int crlf)
+scan_from(struct mbox *m, off_t from, int crlf)
 {
-	struct scan s = { .m = m, .first = first, .found = from > 0,
+	struct scan s = { .m = m, .first = m->n, .found = from > 0,
 	    .crlf = crlf };
 	int r = 1;
 
@@ -937,7 +937,7 @@ scan_from(struct mbox *m, off_t from, size_t first, int crlf)
 	if (s.result == MBOX_OK)
 		finish_ids(&s);
 	else {
-		m->n = first;
+		m->n = s.first;
 		m->octets = -1;
 	}
 	return s.result;
@@ -952,7 +952,7 @@ scan(struct mbox *m)
 	m->more = 0;
 	m->unseen = 0;
 	m->lf = m->octets;
-	return r == MBOX_OK ? scan_from(m, 0, m->n, 0) : r;
+	return r == MBOX_OK ? scan_from(m, 0, 0) : r;
 }
 
 /* ---- Sorting, repeats and matching ---- */
@@ -989,7 +989,7 @@ sort_index(const struct message *msg, size_t n, int by_body)
 		to = t;
 	}
 #undef DIGIT
-	return index;
+	return index;	/* the passes are even: the last one ends here */
 }
 
 /* Number the messages of each hash, in mailbox order. */
@@ -1172,23 +1172,6 @@ save(const struct mbox *m, size_t from)
 	    pwrite(m->index, head, sizeof(head), 0) == sizeof(head));
 }
 
-/*
- * Append the messages from number i to an offset to the list once more. Whether
- * the first of them is as it was.
- */
-static int
-scan_again(struct mbox *m, size_t i, off_t end, size_t first)
-{
-	const struct message was = m->msg[i];
-	size_t n = m->n;
-
-	m->octets = end;
-	return scan_from(m, was.offset, first, i == 0 || m->msg[i - 1].crlf) ==
-	    MBOX_OK && m->n > n &&
-	    memcmp(&m->msg[n], &was, offsetof(struct message, body) +
-	    sizeof(was.body)) == 0;
-}
-
 /* Read the list from behind the head, without marks: 0 if it can be none. */
 static int
 read_list(struct mbox *m, const uint64_t head[HEAD])
@@ -1218,13 +1201,14 @@ read_list(struct mbox *m, const uint64_t head[HEAD])
 /*
  * Take the list from the index: as it is, if the mailbox is what it was. If
  * that has only grown, the last message and what follows are scanned: so it is
- * seen whether that one ended there, and what is before it is looked over when
- * it is sent. UPDATE scans all again in any case, as if the file were young.
+ * seen whether that one ended there. What is before it is seen again before it
+ * is sent, and before UPDATE, as if the file were young.
  */
 static int
 recall(struct mbox *m)
 {
 	uint64_t head[HEAD], now[HEAD];
+	struct message was;
 
 	if (m->index == -1 || take_figures(m) != MBOX_OK ||
 	    pread(m->index, head, sizeof(head), 0) != sizeof(head) ||
@@ -1237,7 +1221,11 @@ recall(struct mbox *m)
 		if (head[OCTETS] >= now[OCTETS] || m->n < 2)
 			return 0;	/* the first one may be hidden */
 		m->unseen = --m->n;
-		if (!scan_again(m, m->unseen, m->octets, 0))
+		was = m->msg[m->n];
+		if (scan_from(m, was.offset, m->msg[m->n - 1].crlf) !=
+		    MBOX_OK || m->n == m->unseen ||
+		    memcmp(&m->msg[m->unseen], &was, offsetof(struct message,
+		    body) + sizeof(was.body)) != 0)
 			return 0;
 		save(m, m->unseen);
 	}
@@ -1247,31 +1235,10 @@ recall(struct mbox *m)
 
 /* ---- Opening and reading ---- */
 
-static const char *
-name_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? path : slash + 1;
-}
-
-static int
-enter_directory(const char *path)
-{
-	char dir[PATH_OCTETS + 2];
-
-	snprintf(dir, sizeof(dir), "./%.*s", (int)(name_of(path) - path), path);
-	return chdir(*path == '/' ? dir + 2 : dir);
-}
-
-/*
- * Look at what was opened, and go where the locks are made. The name must lead
- * to the same file from there.
- */
+/* Look at what was opened. */
 static enum mbox_result
-settle(struct mbox *m, const char *path, uid_t owner)
+settle(struct mbox *m, const char *name, uid_t owner)
 {
-	const char *name = name_of(path);
 	struct stat st;
 
 	if (fstat(m->fd, &st) == -1)
@@ -1289,26 +1256,31 @@ settle(struct mbox *m, const char *path, uid_t owner)
 	m->dot.dev = st.st_dev;
 	m->dot.ino = st.st_ino;
 	m->dot.pid = getpid();
-	if (enter_directory(path) == -1)
-		return fail(m, MBOX_PERM, "mailbox is out of reach");
-	if (find_mailbox(&m->dot) != DOT_LOCK)
-		return fail(m, MBOX_TEMP, "mailbox was replaced");
 	return MBOX_OK;
 }
 
 enum mbox_result
 mbox_open(struct mbox *m, const char *path, uid_t owner)
 {
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char dir[PATH_OCTETS];
+	int there;
+
 	memset(m, 0, offsetof(struct mbox, data));
 	m->keeper = NO_KEEPER;
-	m->dot.fd = m->index = -1;
+	m->fd = m->dot.fd = m->index = -1;
 	m->why = "";
 	go_to(m, 0);
-	m->fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY |
-	    O_CLOEXEC);
+	/* where the locks are made; / alone counts, too */
+	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
+	there = *path != '\0' && (*dir == '\0' || chdir(dir) == 0);
+	if (there)
+		m->fd = open(*name != '\0' ? name : ".", O_RDWR | O_NOFOLLOW |
+		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (m->fd != -1)
-		return settle(m, path, owner);
-	if (errno == ENOENT && *path != '\0' && enter_directory(path) == 0)
+		return settle(m, name, owner);
+	if (there && errno == ENOENT)
 		return MBOX_OK;
 	return fail(m, *path == '\0' || errno == EACCES || errno == EPERM ||
 	    errno == ELOOP || errno == EISDIR || errno == ENOTDIR ||
@@ -1417,34 +1389,17 @@ mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 	return 0;
 }
 
-/*
- * See all of a message that nobody has seen since the index was written, and
- * that the next one still starts behind it.
- */
-static enum mbox_result
-look_over(struct mbox *m, size_t i)
-{
-	off_t octets = m->octets, end = m->msg[i + 1].offset + FROM_MAX;
-	size_t n = m->n;
-
-	if (!scan_again(m, i, end < octets ? end : octets, n))
-		octets = -1;	/* the list is of no file any more */
-	m->n = n;
-	m->octets = octets;
-	return renew(m);
-}
-
 enum mbox_result
 mbox_seek(struct mbox *m, size_t i)
 {
-	enum mbox_result r = renew(m);
 	const struct message *msg;
 	const unsigned char *p, *lf;
+	enum mbox_result r;
 	size_t len;
 
-	if (r == MBOX_OK && i < m->unseen)
-		r = look_over(m, i);
-	if (r != MBOX_OK)
+	if (i < m->unseen)
+		m->octets = -1;	/* the file has changed since that was read */
+	if ((r = renew(m)) != MBOX_OK)
 		return r;
 	msg = &m->msg[i];	/* not before: the list may have moved */
 	if (msg->gone)

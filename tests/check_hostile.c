@@ -3,7 +3,7 @@
  * who put things in the way of their mailbox and its lock, mailboxes that
  * change or do not end, and what a superserver may leave behind.
  *
- * auth.c and mailbox.c are called through pop3.h as main() does, with hostile
+ * auth.c and mailbox.c are called as main() does, with hostile
  * code in the place of pop3.c's; the rest is done to the real program (POP3D,
  * ./pop3d). Most of it is for root. What other programs try already is not
  * repeated here. With CHECK_LONG set, trials of several minutes are run too.
@@ -45,9 +45,43 @@
 #include <sched.h>
 #endif
 
-#include <check.h>
+/*
+ * What changes the mailbox and its lock, and the clocks: some tests stop or end
+ * a process behind such a call, and let minutes pass.
+ */
+static ssize_t slow_pwrite(int, const void *, size_t, off_t);
+static int slow_fsync(int);
+static int slow_ftruncate(int, off_t);
+static int slow_link(const char *, const char *);
+static int slow_unlink(const char *);
+static int slow_futimens(int, const struct timespec *);
+static int slow_clock_gettime(clockid_t, struct timespec *);
+static int slow_nanosleep(const struct timespec *, struct timespec *);
+static time_t slow_time(time_t *);
+static off_t window_octets = 16 * 1024 * 1024;
+#define WINDOW			window_octets
+#define pwrite(fd, p, n, at)	slow_pwrite(fd, p, n, at)
+#define fsync(fd)		slow_fsync(fd)
+#define ftruncate(fd, n)	slow_ftruncate(fd, n)
+#define link(from, to)		slow_link(from, to)
+#define unlink(name)		slow_unlink(name)
+#define futimens(fd, t)		slow_futimens(fd, t)
+#define clock_gettime(id, t)	slow_clock_gettime(id, t)
+#define nanosleep(t, rest)	slow_nanosleep(t, rest)
+#define time(t)			slow_time(t)
+#include "../mailbox.c"
+#undef pwrite
+#undef fsync
+#undef ftruncate
+#undef link
+#undef unlink
+#undef futimens
+#undef clock_gettime
+#undef nanosleep
+#undef time
 
-#include "../pop3.h"
+/* After it: Check's macro fail would hide a function. */
+#include <check.h>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -73,6 +107,12 @@ struct shared {
 	int yes, no;		/* answers that a dialogue got */
 	char got[1024];		/* what a probe succeeded in */
 	long opened, refused;
+	pid_t session;
+	unsigned calls[2];	/* behind mbox_load, by session and keeper */
+	int stops, at;		/* one of them stops behind this call, */
+	int stopped;		/* and has */
+	long later;		/* seconds all clocks are put forward */
+	int result;		/* of mbox_update, or -1 */
 };
 
 static struct shared *sh;
@@ -1200,6 +1240,41 @@ START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
 }
 END_TEST
 
+/* How a session can end. */
+static const struct {
+	const char *said;
+	int answers;		/* then the client goes; 0: it waits */
+} partings[] = {
+	{ "QUIT\r\n", 0 }, { "USER alice\r\nPASS s\r\nQUIT\r\n", 0 },
+	{ "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n", 0 },
+	{ "USER alice\r\nPASS s\r\n", 3 }, { "USER alice\r\n", 2 },
+	{ "USER alice\r\nPASS s\r\n", 0 }	/* until -t ends it */
+};
+
+/*
+ * What a process leaves behind comes to process 1, which in a container may be
+ * a superserver that counts it as a child of its own. Here it comes to us.
+ */
+START_TEST(no_session_leaves_a_process_to_its_superserver)
+{
+	struct client c;
+	pid_t pid;
+	int n;
+
+	start(&c, NULL, server(in_base("spool/%%u"), "-t", "1"));
+	say(&c, partings[_i].said);
+	if (partings[_i].answers > 0)
+		expect(&c, partings[_i].answers);
+	else
+		expect_end(&c, 10000);
+	close(c.fd);
+	for (n = 0; (pid = waitpid(-1, NULL, 0)) != -1; n++)
+		ck_assert_msg(pid == c.pid, "process %ld was left, %d",
+		    (long)pid, n);
+	ck_assert_int_eq(n, 1);
+}
+END_TEST
+
 /* It waits a second for its keeper, and not LOCK_SECONDS. */
 static void
 impatient_session(struct mbox *m)
@@ -1241,10 +1316,346 @@ START_TEST(a_keeper_that_is_stopped_holds_nobody_up)
 }
 END_TEST
 
+/* ---- As root: a session or its keeper that stands still or ends ---- */
+
+enum { NEITHER = -1, THE_SESSION, THE_KEEPER, BOTH };
+
+/* What becomes of the two when one of them stops behind a call of UPDATE's. */
+static const struct fate {
+	const char *what;
+	int stops;		/* of the two */
+	int killed, held;	/* then these are killed, or stopped, too */
+	int late;		/* and continued when the session has ended */
+} fates[] = {
+	{ "the session stops", THE_SESSION, NEITHER, NEITHER, 0 },
+	{ "both stop", THE_SESSION, NEITHER, BOTH, 0 },
+	{ "the session is killed", THE_SESSION, THE_SESSION, NEITHER, 0 },
+	{ "its keeper is killed", THE_SESSION, THE_KEEPER, NEITHER, 0 },
+	{ "both are killed", THE_SESSION, BOTH, NEITHER, 0 },
+	{ "the keeper stops", THE_KEEPER, NEITHER, NEITHER, 0 },
+	{ "the keeper stops for long", THE_KEEPER, NEITHER, NEITHER, 1 },
+	{ "the keeper is killed", THE_KEEPER, THE_KEEPER, NEITHER, 0 }
+};
+
+static const char brought[] = "From c@d Mon Nov 23 11:00:00 2026\n"
+    "Received: z\n\nThe agent's.\n\n";
+static char kept[3][1200];		/* the messages that stay */
+static int slept;			/* seconds of naps that were not taken */
+
+static void
+behind_call(void)
+{
+	int saved = errno, who = getpid() == sh->session ? THE_SESSION :
+	    THE_KEEPER;
+
+	if (sh->at > 0 && sh->result == -1 &&
+	    ++sh->calls[who] == (unsigned)sh->at && who == sh->stops) {
+		sh->stopped = 1;
+		kill(getpid(), SIGSTOP);
+	}
+	errno = saved;
+}
+
+static ssize_t
+slow_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	ssize_t r = pwrite(fd, p, n, at);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_fsync(int fd)
+{
+	int r = fsync(fd);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_ftruncate(int fd, off_t size)
+{
+	int r = ftruncate(fd, size);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_link(const char *from, const char *to)
+{
+	int r = link(from, to);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_unlink(const char *name)
+{
+	int r = unlink(name);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_futimens(int fd, const struct timespec *t)
+{
+	int r = futimens(fd, t);
+
+	behind_call();
+	return r;
+}
+
+static int
+slow_clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = clock_gettime(id, t);
+
+	t->tv_sec += sh->later + slept;
+	return r;
+}
+
+/* Where a process is made to wait for locks, nobody else does. */
+static int
+slow_nanosleep(const struct timespec *t, struct timespec *rest)
+{
+	if (sh->at == 0)
+		return nanosleep(t, rest);
+	slept++;
+	return 0;
+}
+
+static time_t
+slow_time(time_t *t)
+{
+	return time(t) + sh->later;
+}
+
+/* The first message and the third are deleted. */
+static void
+updating_session(struct mbox *m)
+{
+	struct timeval patience = { 0, 300000 };
+	char c;
+
+	if (setsockopt(m->keeper, SOL_SOCKET, SO_RCVTIMEO, &patience,
+	    sizeof(patience)) == -1 || mbox_load(m) != MBOX_OK || m->n != 5)
+		return;
+	m->msg[0].deleted = m->msg[2].deleted = 1;
+	window_octets = 1500;
+	sh->session = getpid();
+	if (write(1, "!", 1) != 1 || read(0, &c, 1) != 1)
+		return;
+	sh->result = (int)mbox_update(m);
+}
+
+/* The mailbox for it. */
+static void
+make_long_mailbox(void)
+{
+	char text[sizeof(kept) + 2 * sizeof(mail_1)];
+	size_t n = 0, i, k;
+
+	for (i = 0; i < 3; i++) {
+		k = (size_t)snprintf(kept[i], sizeof(kept[i]), "From a@b Mon "
+		    "Nov 23 10:00:00 2026\nReceived: %d\n\n", (int)i);
+		memset(kept[i] + k, 'a' + (int)i, 1000 + 50 * i);
+		snprintf(kept[i] + k + 1000 + 50 * i, 3, "\n\n");
+		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+		    i < 2 ? mail_1 : "", kept[i]);
+	}
+	make_file(in_base("home/alice"), text, n, user_id);
+}
+
+static int
+is_in(const char *text, size_t len, const char *mail)
+{
+	size_t i;
+
+	for (i = 0; i + strlen(mail) <= len; i++)
+		if (memcmp(text + i, mail, strlen(mail)) == 0)
+			return 1;
+	return 0;
+}
+
+/* Another session of the user's: its result, and by *n what it finds. */
+static int
+visit(int *n)
+{
+	static struct mbox m;
+	int at = sh->at;
+	pid_t pid;
+
+	sh->opened = -1;
+	fflush(stdout);
+	if ((pid = fork()) == 0) {
+		become(user_id);
+		sh->at = -1;	/* it naps quickly, and stops nowhere */
+		if (mbox_open(&m, in_base("home/alice"), user_id) == MBOX_OK)
+			sh->opened = (long)mbox_load(&m);
+		sh->refused = (long)m.n;
+		_exit(0);
+	}
+	ck_assert(waitpid(pid, NULL, 0) == pid);
+	sh->at = at;
+	*n = (int)sh->refused;
+	return (int)sh->opened;
+}
+
+static void
+signal_one(pid_t pid, pid_t keeper, int who, int sig)
+{
+	if (who == THE_SESSION || who == BOTH)
+		ck_assert(kill(pid, sig) == 0);
+	if (who == THE_KEEPER || who == BOTH)
+		ck_assert(kill(keeper, sig) == 0);
+}
+
+/*
+ * An agent that knows dotlocks alone, some minutes later. It takes for dead
+ * what nobody touches, and that is a lock whose keeper stands still. 1: it is
+ * in, and has brought its mail.
+ */
+static int
+enter_as_agent(const struct fate *f)
+{
+	const char *lock = in_base("home/alice.lock");
+	long long end = now() + 3000;
+	int fd;
+
+	while (f->killed == THE_SESSION && access(lock, F_OK) == 0 &&
+	    now() < end)
+		sleep_ms(2);
+	if (f->stops == THE_KEEPER || f->killed == THE_KEEPER ||
+	    f->killed == BOTH || f->held == BOTH)
+		unlink(lock);
+	fd = open(lock, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	if (fd == -1)
+		return 0;
+	close(fd);
+	fd = open(in_base("home/alice"), O_WRONLY | O_APPEND);
+	ck_assert(write(fd, brought, strlen(brought)) ==
+	    (ssize_t)strlen(brought));
+	close(fd);
+	return 1;
+}
+
+/* What must hold whatever happened. */
+static void
+expect_whole(const char *what, int in)
+{
+	size_t len;
+	const char *text = contents(in_base("home/alice"), &len);
+	int i;
+
+	for (i = 0; i < 3; i++)
+		ck_assert_msg(is_in(text, len, kept[i]),
+		    "%s, call %d: message %d is lost", what, sh->at, i);
+	ck_assert_msg(!in || is_in(text, len, brought),
+	    "%s, call %d: the agent's is lost", what, sh->at);
+	ck_assert_msg(sh->result != MBOX_OK || len == strlen(kept[0]) +
+	    strlen(kept[1]) + strlen(kept[2]) + (in ? strlen(brought) : 0),
+	    "%s, call %d: not what was said", what, sh->at);
+}
+
+/*
+ * It has stopped. The minutes pass; then the two go on, as far as they can, and
+ * whoever came in is alone until he leaves.
+ */
+static int
+wait_and_go_on(const struct fate *f, pid_t pid, pid_t keeper)
+{
+	static char was[65536];
+	const char *box = in_base("home/alice"), *text;
+	size_t len, before;
+	int in, n, at = sh->at;
+
+	signal_one(pid, keeper, f->held, SIGSTOP);
+	signal_one(pid, keeper, f->killed, SIGKILL);
+	in = enter_as_agent(f);
+	ck_assert_msg(visit(&n) == MBOX_BUSY, "%s, call %d: two are inside",
+	    f->what, at);
+	text = contents(box, &before);
+	memcpy(was, text, before);
+	sh->later = 400;
+	kill(pid, SIGCONT);
+	if (!f->late)
+		kill(keeper, SIGCONT);
+	while (*status_of(pid, "State") != 'Z')
+		sleep_ms(1);
+	kill(keeper, SIGCONT);
+	n = all_ended(5000);
+	ck_assert_msg(n, "%s, call %d: a process is left", f->what, at);
+	if (!in)
+		return 0;
+	text = contents(box, &len);
+	ck_assert_msg(len == before && memcmp(was, text, len) == 0,
+	    "%s, call %d: the agent was not alone", f->what, at);
+	ck_assert_msg(access(in_base("home/alice.lock"), F_OK) == 0,
+	    "%s, call %d: the agent's lock is gone", f->what, at);
+	unlink(in_base("home/alice.lock"));
+	return 1;
+}
+
+/* One session of which somebody stops behind a call: whether there was one. */
+static int
+meet_fate(const struct fate *f, int at)
+{
+	struct auth a = an_auth("%h/alice");
+	pid_t pid, keeper;
+	int fd[2], in = 0, n;
+
+	memset(sh, 0, sizeof(*sh));
+	make_long_mailbox();
+	sh->result = -1;
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	pid = serve(&a, fd[1], good_dialogue, updating_session);
+	close(fd[1]);
+	ck_assert_int_eq(ask(fd[0], -1), '!');
+	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	sh->stops = f->stops;
+	sh->at = at;
+	ck_assert(write(fd[0], "x", 1) == 1);
+	while (*status_of(f->stops == THE_KEEPER ? keeper : pid, "State") !=
+	    'T' && *status_of(pid, "State") != 'Z')
+		sleep_ms(1);
+	if (sh->stopped)
+		in = wait_and_go_on(f, pid, keeper);
+	close(fd[0]);
+	ck_assert(all_ended(5000));
+	expect_whole(f->what, in);
+	ck_assert_msg(in || sh->result == (f->killed == NEITHER ||
+	    !sh->stopped ? MBOX_OK : -1), "%s, call %d: %d", f->what, at,
+	    sh->result);
+	ck_assert_int_eq(visit(&n), MBOX_OK);
+	ck_assert_int_ge(n, 3 + in);
+	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+	return sh->stopped;
+}
+
+/*
+ * Whoever of the two stands still for minutes, or ends, behind whatever call:
+ * nothing is lost, a second session waits, and who took the lock meanwhile is
+ * alone with the mailbox.
+ */
+START_TEST(a_session_that_loses_its_lock_stops_whenever_that_is)
+{
+	int at = 1;
+
+	while (meet_fate(&fates[_i], at))
+		at++;
+	ck_assert_int_gt(at, fates[_i].stops == THE_SESSION ? 12 : 6);
+}
+END_TEST
+
 /* ---- As root: users who put things in the way ---- */
 
 enum thing {
-	LINK, DANGLING, FIFO, DEVICE, DIRECTORY, YOUNG, OLD, ENDLESS, CLOSED,
+	LINK, DANGLING, FIFO, A_DEVICE, DIRECTORY, YOUNG, OLD, ENDLESS, CLOSED,
 	THINGS
 };
 
@@ -1265,7 +1676,7 @@ put_thing(enum thing what, const char *path)
 	case FIFO:
 		ck_assert(mkfifo(path, 0666) == 0);
 		break;
-	case DEVICE:
+	case A_DEVICE:
 		if (mknod(path, S_IFCHR | 0666, (dev_t)(1 << 8 | 5)) == -1)
 			skip("a device as a lock", "none can be made here");
 		break;
@@ -2279,9 +2690,13 @@ add_processes(TCase *t)
 	    1);
 	add_as_root(t, a_keeper_that_nobody_listens_to_ends_with_its_session,
 	    1);
+	add_as_root(t, no_session_leaves_a_process_to_its_superserver,
+	    COUNT(partings));
 	add_as_root(t, what_a_user_puts_in_the_place_of_the_lock_is_left_alone,
 	    THINGS);
 	add_as_root(t, a_keeper_that_is_stopped_holds_nobody_up, 1);
+	add_as_root(t, a_session_that_loses_its_lock_stops_whenever_that_is,
+	    COUNT(fates));
 	add_as_root(t, names_that_the_keeper_would_use_may_be_taken, YOUNG + 1);
 	add_as_root(t,
 	    a_lock_that_changes_all_the_time_leads_the_keeper_nowhere, 1);
