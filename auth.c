@@ -7,8 +7,8 @@
  *   root --+-- dialogue  uid of -u, chroot -e, no files, no forks. It alone
  *          |             reads what a stranger sends. It may ask TRIES_MAX
  *          |             times, with fixed records, and is told yes or no.
- *          +-- verifier  root; one a record, which it reads itself and does not
- *          |             trust. It tells root an account or nothing. alarm(2)
+ *          +-- verifier  root; it reads these records, and does not trust
+ *          |             them. It tells root an account or nothing. alarm(2)
  *          |             ends it, and while it waits, the dialogue's end does.
  *          +-- keeper    after login: the user, and the group of the spool if
  *          |             that is what locks need; chroot to the mailbox's
@@ -17,9 +17,17 @@
  *          '-> session   root itself, once it has opened the mailbox as the
  *                        user: chroot -e, the user for good. One descriptor.
  *
- * Root reads nothing that comes from the client or the dialogue, and no secret.
- * What may run as root is called priv_. Started by an ordinary user all is one
- * process, which has nothing to give up.
+ * What runs as root is called priv_, and what that calls, and auth_start:
+ *
+ *   at the start  start_, find_in_file: they read the options, the file of -f
+ *                 and, for -u, passwd(5), before anything of the client's
+ *   root          expand, is_shared_spool, confine, and mbox_open with the
+ *                 user's ids. Nothing that comes from the client or the
+ *                 dialogue is read, and no secret: one account, the verifier's
+ *   verifier      verify and all above it: records of the dialogue, the file of
+ *                 -f or the system's accounts, and what saslauthd answers
+ *
+ * Started by an ordinary user all is one process, which has nothing to give up.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -542,7 +550,7 @@ auth_try(struct auth *a, struct attempt *t)
 {
 	char answer;
 
-	a->tries++;	/* a dialogue's copy of a; root counts in its own */
+	a->tries++;	/* the dialogue's; the verifier counts for itself */
 	if (a->root) {
 		/* what was begun in time is answered */
 		alarm(0);
@@ -613,35 +621,41 @@ expand(const char *p, const struct account *who, char path[PATH_OCTETS])
 }
 
 /*
- * One login, in a process of its own, which also keeps a no back. The exit
- * status is the result; with a yes the account goes to the pipe. Then it looks
- * for the mailbox: where a file system does not answer, only a signal without a
- * handler ends a call, and this process can be ended so, as root tells the
- * dialogue.
+ * The verifier: as many records as may come, and an octet back for each, which
+ * is how a no is kept back; with a yes the account goes to root first. Then it
+ * looks for the mailbox: where a file system does not answer, only a signal
+ * without a handler ends a call, and this process can be ended so.
  */
 static void
-priv_verify(struct auth *a, int records, int accounts)
+priv_verify(struct auth *a, int records, int answers, const int accounts[2])
 {
 	const struct account *who = &a->account;
-	char path[PATH_OCTETS];
+	char path[PATH_OCTETS], answer = AUTH_NO;
 	struct attempt t;
 	struct stat st;
-	enum auth_result r;
 
-	if (hide_memory() == -1 || read(records, &t, sizeof(t)) != sizeof(t))
-		_exit(AUTH_OVER);
+	close(accounts[0]);
 	signal(SIGALRM, SIG_DFL);
-	alarm(VERIFY_SECONDS);
-	r = verify(a, &t);
-	if (r == AUTH_YES) {
-		if (write(accounts, who, sizeof(*who)) != sizeof(*who))
-			die("verifier");
-		alarm(OPEN_SECONDS);
-		if (seteuid(who->uid) == 0 &&
-		    expand(a->mailbox, who, path) == 0)
-			stat(path, &st);
+	if (hide_memory() == -1)
+		die("verifier");
+	while (answer != AUTH_YES && a->tries++ < TRIES_MAX &&
+	    read(records, &t, sizeof(t)) == sizeof(t)) {
+		alarm(VERIFY_SECONDS);
+		answer = (char)verify(a, &t);
+		if (answer == AUTH_YES) {
+			if (write(accounts[1], who, sizeof(*who)) !=
+			    sizeof(*who))
+				die("verifier");
+			alarm(OPEN_SECONDS);
+			if (seteuid(who->uid) == 0 &&
+			    expand(a->mailbox, who, path) == 0)
+				stat(path, &st);
+		}
+		alarm(0);
+		if (write(answers, &answer, 1) != 1)
+			break;
 	}
-	_exit((int)r);
+	_exit(0);
 }
 
 /*
@@ -658,58 +672,27 @@ priv_wait(pid_t pid, pid_t dialogue)
 	return status;
 }
 
-/* Have one record verified. AUTH_OVER: a process that has to say ended. */
-static enum auth_result
-priv_try(struct auth *a, int records, int answers, pid_t dialogue)
-{
-	enum auth_result r;
-	int p[2], yes, status;
-	pid_t pid;
-
-	if (pipe(p) == -1 || (pid = fork()) == -1) {
-		syslog(LOG_ERR, "no verifier: %s", strerror(errno));
-		return AUTH_OVER;
-	}
-	if (pid == 0) {
-		close(p[0]);
-		close(answers);
-		priv_verify(a, records, p[1]);
-	}
-	close(p[1]);
-	status = priv_wait(pid, dialogue);
-	yes = read(p[0], &a->account, sizeof(a->account)) ==
-	    sizeof(a->account);
-	close(p[0]);
-	if (WIFSIGNALED(status)) {
-		syslog(LOG_ERR, "%s: signal %d, user=%s, ip=[%s]", yes ?
-		    "-m was not found in time" : "a password was not checked",
-		    WTERMSIG(status), yes ? a->account.name : "-", a->ip);
-		return AUTH_TROUBLE;
-	}
-	r = (enum auth_result)WEXITSTATUS(status);
-	return r == AUTH_YES && !yes ? AUTH_OVER : r;
-}
-
 /*
- * Root's side of the login: no octet of the dialogue's is read here. The
- * dialogue keeps the time itself; the alarm is for one that does not. Its
- * handler is pop3.c's, and comes again each second until alarm(0).
+ * Root's side of the login: nothing but an account is read here, and that from
+ * the verifier. The dialogue keeps the time itself; the alarm is for one that
+ * does not. Its handler is pop3.c's, and comes again each second until alarm(0).
  */
 static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 {
-	enum auth_result r = AUTH_NO;
-	int to[2], from[2], status;
-	char answer;
-	pid_t pid;
+	int to[2], from[2], accounts[2], in, status;
+	pid_t pid, verifier;
 
-	if (pipe(to) == -1 || pipe(from) == -1 || (pid = fork()) == -1) {
+	if (pipe(to) == -1 || pipe(from) == -1 || pipe(accounts) == -1 ||
+	    (pid = fork()) == -1) {
 		syslog(LOG_ERR, "no dialogue: %s", strerror(errno));
 		return -1;
 	}
 	if (pid == 0) {
 		close(to[0]);
 		close(from[1]);
+		close(accounts[0]);
+		close(accounts[1]);
 		a->to = to[1];
 		a->from = from[0];
 		priv_drop(a->uid, a->gid, a->empty);
@@ -720,19 +703,27 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	close(to[1]);
 	close(from[0]);
 	alarm(a->seconds + TRY_SECONDS);
-	while (r != AUTH_OVER && r != AUTH_YES && a->tries++ < TRIES_MAX) {
-		r = priv_try(a, to[0], from[1], pid);
-		answer = (char)r;
-		if (r != AUTH_OVER && write(from[1], &answer, 1) != 1)
-			r = AUTH_OVER;
-	}
+	if ((verifier = fork()) == 0)
+		priv_verify(a, to[0], from[1], accounts);
+	if (verifier == -1)
+		syslog(LOG_ERR, "no verifier: %s", strerror(errno));
 	close(to[0]);
 	close(from[1]);
+	close(accounts[1]);
+	status = verifier == -1 ? 0 : priv_wait(verifier, pid);
+	in = read(accounts[0], &a->account, sizeof(a->account)) ==
+	    sizeof(a->account);
+	close(accounts[0]);
+	if (WIFSIGNALED(status)) {
+		syslog(LOG_ERR, "%s: signal %d, user=%s, ip=[%s]", in ?
+		    "-m was not found in time" : "a password was not checked",
+		    WTERMSIG(status), in ? a->account.name : "-", a->ip);
+		in = 0;
+	}
 	status = priv_wait(pid, pid);
 	alarm(0);
 	/* it has logged why it could not be confined, and said nothing */
-	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 :
-	    r == AUTH_YES;
+	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 : in;
 }
 
 int
@@ -775,18 +766,31 @@ keeper_run(struct dotlock *d, int fd)
 }
 
 /*
- * Start the keeper in the mailbox's directory, which is the working directory.
- * Its group is the directory's where that is how locks are made: a spool that
- * is not the user's, that its group may write and not everybody, and whose
- * name no user has a part in.
+ * Whether the mailbox's directory is a spool that its group makes locks in: not
+ * the user's, writable for its group and not for everybody, and with a name
+ * that no user has a part in, or he could lead the keeper to another.
+ */
+static int
+is_shared_spool(const struct auth *a, const struct stat *dir)
+{
+	const char *base = strrchr(a->mailbox, '/');
+
+	return (dir->st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP &&
+	    dir->st_uid != a->account.uid && dir->st_gid != 0 &&
+	    base != NULL && strstr(base, "%h") == NULL &&
+	    memchr(a->mailbox, '%', (size_t)(base - a->mailbox)) == NULL;
+}
+
+/*
+ * Start the keeper in the mailbox's directory, which is the working directory,
+ * with the group that makes locks there. The session waits for it no longer
+ * than for a lock, as its user may stop it.
  */
 static int
 priv_start_keeper(struct auth *a, struct mbox *m)
 {
-	const char *base = strrchr(a->mailbox, '/');
 	struct timeval refresh = { REFRESH_SECONDS, 0 };
 	struct timeval patience = { LOCK_SECONDS, 0 };
-	gid_t gid = a->account.gid;
 	struct stat st;
 	sigset_t all;
 	int pair[2];
@@ -799,11 +803,6 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &refresh,
 	    sizeof(refresh)) == -1)
 		return -1;
-	if ((st.st_mode & (S_IWGRP | S_IWOTH)) == S_IWGRP &&
-	    st.st_uid != a->account.uid && st.st_gid != 0 && base != NULL &&
-	    memchr(a->mailbox, '%', (size_t)(base - a->mailbox)) == NULL &&
-	    strstr(base, "%h") == NULL)
-		gid = st.st_gid;
 	if ((pid = fork()) == 0) {
 		sigfillset(&all);
 		sigprocmask(SIG_BLOCK, &all, NULL);
@@ -812,7 +811,8 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 		close(m->fd);
 		close(m->index);
 		close(pair[0]);
-		priv_drop(a->account.uid, gid, ".");
+		priv_drop(a->account.uid, is_shared_spool(a, &st) ?
+		    st.st_gid : a->account.gid, ".");
 		closelog();
 		keeper_run(&m->dot, pair[1]);
 	}

@@ -231,7 +231,6 @@ struct attempt {
 enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
 
 enum auth_result {
-	AUTH_OVER = 1,		/* not of auth_try's: a process ended */
 	AUTH_YES = 'y',
 	AUTH_NO = 'n',
 	AUTH_TROUBLE = 't'	/* it could not be tried; that is logged */

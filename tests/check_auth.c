@@ -76,7 +76,7 @@ enum {
 	SPOOL = 12010,		/* group of a spool */
 	LINES = 256,
 	CALLS = 512,
-	ALARMS = 8	/* of one login: root's two, and two a try */
+	ALARMS = 12	/* of one login: root's, and three a try */
 };
 
 /* What all processes of a test see. */
@@ -2351,8 +2351,9 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->answer[0], AUTH_YES);
 	ck_assert_int_eq(sh->naps, 0);
 	/* the time of verifier and opening was limited, root's no longer is */
-	ck_assert_uint_eq(sh->alarms[4], VERIFY_SECONDS);
-	ck_assert_uint_eq(sh->alarms[3], OPEN_SECONDS);
+	ck_assert_uint_eq(sh->alarms[5], VERIFY_SECONDS);
+	ck_assert_uint_eq(sh->alarms[4], OPEN_SECONDS);
+	ck_assert_uint_eq(sh->alarms[3], 0);
 	ck_assert_uint_eq(sh->alarms[2], 0);
 	ck_assert_uint_eq(sh->alarms[1], OPEN_SECONDS);
 	ck_assert_uint_eq(sh->alarms[0], 0);
@@ -2376,7 +2377,8 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_NO);
 	ck_assert_int_eq(sh->slept, 3000000000LL);
-	ck_assert_uint_eq(sh->alarms[1], 60);
+	ck_assert_uint_eq(sh->alarms[2], VERIFY_SECONDS);
+	ck_assert_uint_eq(sh->alarms[1], 0);
 	ck_assert_uint_eq(sh->alarms[0], 0);
 	ck_assert_int_eq(sh->nlines, 1);
 	assert_logged(FAILED("alice", "wrong password"));
@@ -3369,8 +3371,8 @@ START_TEST(before_login_the_dialogue_alone_is_not_root_and_is_confined)
 	expect_limit(dialogue, "Max file size", 1);
 	expect_limit(dialogue, "Max core file size", 1);
 	expect_fds(dialogue, 2, 2, 0, 1);
-	expect_fds(verifier, 2, 2, 0, 1);
-	expect_fds(c.pid, 2, 3, 0, 1);
+	expect_fds(verifier, 2, 3, 0, 1);
+	expect_fds(c.pid, 2, 1, 0, 1);
 	ck_assert(!can_signal(DIALOGUE, c.pid));
 	ck_assert(!can_signal(DIALOGUE, verifier));
 	/* pipelined: what follows the login belongs to the session */
