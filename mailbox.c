@@ -1031,10 +1031,10 @@ mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 /*
  * A group of messages of the old list and the new that nothing tells apart:
  * index[0..n) with the old ones first. If there are fewer than before nobody
- * knows which of them went, so none is touched again. One that is gone may be
- * any of the new ones that are left over.
+ * knows which of them went, so none is touched again. How many of the new ones
+ * are left over.
  */
-static void
+static size_t
 match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 {
 	size_t i, known = 0, next = 0;
@@ -1054,19 +1054,20 @@ match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 		to->size = from->size;
 		to->crlf = from->crlf;
 	}
-	for (i = 0; i < n && index[i] < old; i++)
-		msg[index[i]].unsure = next < n;
+	return n - next;
 }
 
 /*
  * Scan a changed file again and find the old messages in it. Numbers, ordinals
- * and marks stay as they were. Nobody reorders a mailbox; if somebody did, what
- * is out of order is gone too, so that offsets always ascend.
+ * and marks stay as they were. One that is gone may be any of the new ones with
+ * its unique-id that are left over, with another body. Nobody reorders a
+ * mailbox; if somebody did, what is out of order is gone too, so that offsets
+ * always ascend.
  */
 static enum mbox_result
 rescan(struct mbox *m)
 {
-	size_t old = m->n, all, i, k;
+	size_t old = m->n, all, i, k, first, left = 0;
 	enum mbox_result r = scan(m);
 	uint32_t *index;
 	struct message *msg;
@@ -1080,12 +1081,17 @@ rescan(struct mbox *m)
 		m->octets = -1;
 		return fail(m, MBOX_TEMP, "mailbox is too long");
 	}
-	for (i = 0; i < all; i = k) {
+	for (i = first = 0; i < all; i = k) {
 		msg = &m->msg[index[i]];
 		for (k = i + 1; k < all && msg->hash == m->msg[index[k]].hash &&
 		    msg->body == m->msg[index[k]].body; k++)
 			;
-		match_group(m->msg, old, index + i, k - i);
+		left += match_group(m->msg, old, index + i, k - i);
+		if (k < all && msg->hash == m->msg[index[k]].hash)
+			continue;
+		for (; first < k; first++)
+			m->msg[index[first]].unsure = left > 0;
+		left = 0;
 	}
 	free(index);
 	for (msg = m->msg; msg < m->msg + old; msg++) {
@@ -1235,6 +1241,14 @@ recall(struct mbox *m)
 
 /* ---- Opening and reading ---- */
 
+/* Whether a path is wrong, or forbidden: to wait does not help. */
+static int
+is_wrong_path(int e)
+{
+	return e == EACCES || e == EPERM || e == ELOOP || e == EISDIR ||
+	    e == ENOTDIR || e == ENAMETOOLONG || e == ENXIO || e == EROFS;
+}
+
 /* Look at what was opened. */
 static enum mbox_result
 settle(struct mbox *m, const char *name, uid_t owner)
@@ -1282,10 +1296,8 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 		return settle(m, name, owner);
 	if (there && errno == ENOENT)
 		return MBOX_OK;
-	return fail(m, *path == '\0' || errno == EACCES || errno == EPERM ||
-	    errno == ELOOP || errno == EISDIR || errno == ENOTDIR ||
-	    errno == ENAMETOOLONG || errno == ENXIO || errno == EROFS ?
-	    MBOX_PERM : MBOX_TEMP, "mailbox cannot be opened");
+	return fail(m, *path == '\0' || is_wrong_path(errno) ? MBOX_PERM :
+	    MBOX_TEMP, "mailbox cannot be opened");
 }
 
 /* Only an index is written to: a new one has no octets, or begins with 0. */

@@ -1719,9 +1719,11 @@ meet_strangers(size_t first, size_t many, int full)
 		run.grows = 1;
 	}
 	r = update_scene(0);
+	/* one that goes may have got theirs as a tail, and another length */
 	ck_assert_msg(r == MBOX_OK || (r == MBOX_TEMP && (full ||
-	    run.strangers > STRANGERS_MAX)), "%s: the answer is %d",
-	    scene.name, r);
+	    run.strangers > STRANGERS_MAX)) || (r == MBOX_GONE &&
+	    ends_open(&scene.was) && !scene.part[scene.n - 1].keep),
+	    "%s: the answer is %d", scene.name, r);
 	ck_assert_uint_le(run.calls, CALLS_MAX);
 	ck_assert_uint_le(run.strangers, 2 * STRANGERS_MAX + 5);
 	assert_foreign_is_there();

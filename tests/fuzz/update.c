@@ -375,8 +375,8 @@ is_any_unsure(const struct maildrop *was, const struct maildrop *is,
 		    k < is->n; k++) {
 			for (j = 0; j < was->n && to[j] != k; j++)
 				;
-			if (j == was->n &&
-			    is_alike(&was->mail[i], &is->mail[k]))
+			if (j == was->n && strcmp(was->mail[i].hash,
+			    is->mail[k].hash) == 0)
 				return 1;
 		}
 	return 0;
