@@ -37,6 +37,8 @@
 
 #include <check.h>
 
+#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+
 #include "../pop3.h"
 #include "md5.h"
 
@@ -1952,8 +1954,12 @@ END_TEST
 /* %u and %h are the account's; a wrong path is an error at the start. */
 START_TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
 {
+	static const char *const wrong[] = { "%h/%x", "index", "./index",
+	    "~/index", "%u/index", "" };
 	static struct mbox m;
 	char template[4096], text[1024];
+	const char *why;
+	int i;
 	struct stat st;
 	struct auth a;
 
@@ -1966,8 +1972,12 @@ START_TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
 	    in_base("home"));
 	a = an_auth(a_file(text));
 	a.mailbox = "%h/mbox";
-	a.index = "%h/%x";
-	ck_assert_ptr_nonnull(strstr(auth_start(&a, 0), "-i %h/%x"));
+	for (i = 0; i < COUNT(wrong); i++) {
+		a.index = wrong[i];
+		ck_assert_msg((why = auth_start(&a, 0)) != NULL &&
+		    strstr(why, "-i ") != NULL && strstr(why, wrong[i]) !=
+		    NULL, "%s", wrong[i]);
+	}
 	snprintf(template, sizeof(template), "%%h/%%u.index");
 	a.index = template;
 	ck_assert_ptr_null(auth_start(&a, 0));
@@ -3439,6 +3449,58 @@ START_TEST(a_session_and_its_keeper_hold_what_they_need_and_no_more)
 }
 END_TEST
 
+/*
+ * The directory for indexes: README's; one that root alone may write; and one
+ * in which root has a file, or a link to one, of that name.
+ */
+static const struct {
+	mode_t mode;
+	int there, made;
+} index_dirs[] = {
+	{ 01733, 0, 1 }, { 0755, 0, 0 }, { 0755, 1, 0 }, { 0755, 2, 0 }
+};
+
+START_TEST(the_index_is_opened_with_the_users_ids)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	char dir[PATH_MAX], name[PATH_MAX], secret[PATH_MAX], option[PATH_MAX];
+	const char *const clean[] = { "rm", "-rf", dir, NULL };
+	struct client c;
+	struct stat st;
+	int there;
+
+	snprintf(dir, sizeof(dir), "%s", in_base("indexes"));
+	snprintf(name, sizeof(name), "%s", in_base("indexes/alice"));
+	snprintf(secret, sizeof(secret), "%s", in_base("indexes/root's"));
+	snprintf(option, sizeof(option), "%s", in_base("indexes/%%u"));
+	run(clean);
+	ck_assert(mkdir(dir, 0755) == 0);
+	write_file(secret, "", 0, 0600);
+	if (index_dirs[_i].there == 1)
+		write_file(name, "", 0, 0600);
+	else if (index_dirs[_i].there == 2)
+		ck_assert(symlink(secret, name) == 0);
+	ck_assert(chmod(dir, index_dirs[_i].mode) == 0);
+	sleep_ms(2100);		/* for an index the mailbox must be so old */
+	start(&c, with(file, template, "-i", option, NULL));
+	log_in(&c, "alice", "tanstaaf");
+	say(&c, "STAT\r\n");
+	expect(&c, "+OK 2 ");
+	quit(&c);
+	there = lstat(name, &st) == 0;
+	ck_assert_int_eq(there, index_dirs[_i].made || index_dirs[_i].there);
+	if (index_dirs[_i].made)
+		ck_assert(st.st_uid == USER && st.st_size > 0 &&
+		    (st.st_mode & 0777) == 0600);
+	else if (there)
+		ck_assert(st.st_uid == 0);
+	if (index_dirs[_i].there == 1)
+		ck_assert(st.st_size == 0);
+	ck_assert(stat(secret, &st) == 0 && st.st_size == 0);
+	run(clean);
+}
+END_TEST
+
 START_TEST(without_a_mailbox_there_is_no_keeper)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
@@ -4713,8 +4775,6 @@ END_TEST
 
 /* ---- All tests ---- */
 
-#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
-
 /* Either of them is a loop over n, or is said to be left out. */
 static void
 add_as_root(TCase *t, const TTest *test, int n)
@@ -4739,6 +4799,8 @@ make_root_case(void)
 	add_as_root(t, dialogue_and_verifier_end_when_root_is_killed, 1);
 	add_as_root(t,
 	    a_session_and_its_keeper_hold_what_they_need_and_no_more, 2);
+	add_as_root(t, the_index_is_opened_with_the_users_ids,
+	    COUNT(index_dirs));
 	add_as_root(t, without_a_mailbox_there_is_no_keeper, 1);
 	add_as_root(t, dialogue_and_session_can_open_connect_and_fork_nothing,
 	    1);
