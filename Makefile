@@ -82,14 +82,14 @@ tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 -DMESSAGES_MAX=10000 \
 	    $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
 
-tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.c pop3.h \
+tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.o pop3.h \
 	built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_auth.c mailbox.o \
 	    $(CHECK_LIBS) $(LIBS)
 
-tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.c mailbox.c \
+tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.o mailbox.o \
 	pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.c mailbox.c \
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.o mailbox.o \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
@@ -109,19 +109,19 @@ prove:
 	MAKE="$(SELF)" sh tests/prove/run.sh $(PIECES)
 
 # What an attacker tries.
-tests/check_hostile: tests/check_hostile.c auth.c mailbox.c pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.c \
+tests/check_hostile: tests/check_hostile.c auth.o mailbox.c pop3.h built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_hostile.c auth.o \
 	    $(CHECK_LIBS) $(LIBS)
 
 # What auth.c says for other systems, with stand-ins for what they have.
-tests/check_openbsd: tests/check_systems.c auth.c mailbox.c pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_systems.c mailbox.c \
+tests/check_openbsd: tests/check_systems.c auth.c mailbox.o pop3.h built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_systems.c mailbox.o \
 	    $(CHECK_LIBS) $(LIBS)
 
-tests/check_illumos: tests/check_systems.c auth.c mailbox.c pop3.h \
+tests/check_illumos: tests/check_systems.c auth.c mailbox.o pop3.h \
 	tests/machines/sun/priv.h built-with
 	$(CC) $(FLAGS) -DSYSTEM_SUN -Itests/machines/sun $(LINK) -o $@ \
-	    tests/check_systems.c mailbox.c $(CHECK_LIBS) $(LIBS)
+	    tests/check_systems.c mailbox.o $(CHECK_LIBS) $(LIBS)
 
 .c.replay:
 	$(CC) $(FLAGS) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \

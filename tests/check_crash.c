@@ -11,7 +11,8 @@
  * a message to it, in each of the ways agents have, and all is looked at again.
  *
  * ROUNDS in the environment says how many random images and mailboxes are
- * tried; the default takes some seconds.
+ * tried; the default takes some seconds. FEWER=3 leaves out two plans of three,
+ * and as many random ones.
  */
 #include <sys/types.h>
 #include <sys/stat.h>
@@ -185,14 +186,20 @@ roll(unsigned sides)
 }
 
 static unsigned
-rounds(void)
+setting(const char *name, unsigned otherwise)
 {
-	const char *text = getenv("ROUNDS");
+	const char *text = getenv(name);
 	unsigned n = 0;
 
 	for (; text != NULL && *text >= '0' && *text <= '9'; text++)
 		n = n > 1000000 ? n : n * 10 + (unsigned)(*text - '0');
-	return n > 0 ? n : 25;
+	return n > 0 ? n : otherwise;
+}
+
+static unsigned
+rounds(void)
+{
+	return setting("ROUNDS", 1 + 24 / setting("FEWER", 1));
 }
 
 /* A message of exactly len octets whose lines are nobody else's. */
@@ -1768,6 +1775,17 @@ enter(void)
 	}
 }
 
+/* With all plans; or each FEWERth, and other ones than the test before. */
+static void
+add_plans(TCase *t, const TTest *test)
+{
+	static int first;
+	int i, step = (int)setting("FEWER", 1);
+
+	for (i = first++ % step; i < NPLANS; i += step)
+		tcase_add_loop_test(t, test, i, i + 1);
+}
+
 int
 main(void)
 {
@@ -1778,32 +1796,23 @@ main(void)
 
 	enter();
 	tcase_set_timeout(t, 60 + 4 * rounds());
-	tcase_add_loop_test(t, killed_at_any_call_nothing_is_lost, 0, NPLANS);
-	tcase_add_loop_test(t, power_lost_at_any_call_nothing_is_lost, 0,
-	    NPLANS);
-	tcase_add_loop_test(t, without_any_one_fsync_mail_would_be_lost,
-	    EMPTY_LINE,
-	    END + 1);
-	tcase_add_loop_test(t, a_window_that_just_fits_loses_nothing, 0, 6);
+	add_plans(t, killed_at_any_call_nothing_is_lost);
+	add_plans(t, power_lost_at_any_call_nothing_is_lost);
 	tcase_add_test(t, the_empty_line_behind_a_copy_is_never_half_there);
+	tcase_add_loop_test(t, without_any_one_fsync_mail_would_be_lost,
+	    EMPTY_LINE, END + 1);
+	tcase_add_loop_test(t, a_window_that_just_fits_loses_nothing, 0, 6);
 	tcase_add_loop_test(t, a_random_mailbox_loses_nothing, 0, 4);
-	tcase_add_loop_test(t, a_call_that_fails_once_loses_nothing, 0, NPLANS);
-	tcase_add_loop_test(t, a_disk_that_breaks_for_good_loses_nothing, 0,
-	    NPLANS);
-	tcase_add_loop_test(t, on_a_full_disk_messages_can_be_deleted, 0,
-	    NPLANS);
-	tcase_add_loop_test(t,
-	    a_failed_write_that_makes_the_file_longer_is_cut_off_again, 0,
-	    NPLANS);
-	tcase_add_loop_test(t, writes_in_pieces_are_no_full_disk, 0, NPLANS);
-	tcase_add_loop_test(t, where_old_octets_need_room_too_nothing_is_lost,
-	    0, NPLANS);
-	tcase_add_loop_test(t, what_is_written_without_locking_is_carried_along,
-	    0, NPLANS);
-	tcase_add_loop_test(t,
-	    what_is_written_without_locking_survives_a_full_disk, 0, NPLANS);
-	tcase_add_loop_test(t, update_ends_whoever_writes_without_locking, 0,
-	    NPLANS);
+	add_plans(t, a_call_that_fails_once_loses_nothing);
+	add_plans(t, a_disk_that_breaks_for_good_loses_nothing);
+	add_plans(t, on_a_full_disk_messages_can_be_deleted);
+	add_plans(t,
+	    a_failed_write_that_makes_the_file_longer_is_cut_off_again);
+	add_plans(t, writes_in_pieces_are_no_full_disk);
+	add_plans(t, where_old_octets_need_room_too_nothing_is_lost);
+	add_plans(t, what_is_written_without_locking_is_carried_along);
+	add_plans(t, what_is_written_without_locking_survives_a_full_disk);
+	add_plans(t, update_ends_whoever_writes_without_locking);
 	suite_add_tcase(suite, t);
 	t = tcase_create("index");
 	tcase_set_timeout(t, 60 + 4 * rounds());

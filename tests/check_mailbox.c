@@ -5,7 +5,7 @@
  * UPDATE window that lines, headers and messages do not fit into.
  *
  * SEED and ROUNDS in the environment replace the random tests' own; a failure
- * prints the values that repeat it.
+ * prints the values that repeat it. FEWER=3 leaves out two rounds of three.
  */
 #include <sys/types.h>
 #include <sys/file.h>
@@ -527,6 +527,13 @@ setting(const char *name, unsigned long otherwise)
 	const char *text = getenv(name);
 
 	return text == NULL ? otherwise : strtoul(text, NULL, 10);
+}
+
+/* How many rounds a random test has: fewer where each takes long. */
+static unsigned long
+count_rounds(unsigned long usual)
+{
+	return setting("ROUNDS", usual / setting("FEWER", 1));
 }
 
 /* The r-th round of a random test. */
@@ -1402,7 +1409,7 @@ expect_agreement(void)
 
 START_TEST(random_mailboxes_are_scanned_and_read_as_the_naive_way_does)
 {
-	unsigned long r, rounds = setting("ROUNDS", 3000);
+	unsigned long r, rounds = count_rounds(3000);
 
 	for (r = 0; r < rounds; r++) {
 		start_round(r);
@@ -3755,7 +3762,7 @@ change_at_random(void)
 
 START_TEST(with_an_index_all_is_as_without)
 {
-	unsigned long r, rounds = setting("ROUNDS", 600);
+	unsigned long r, rounds = count_rounds(600);
 	struct naive_list l;
 	unsigned n;
 	enum mbox_result result;
@@ -3792,7 +3799,7 @@ START_TEST(no_message_is_sent_by_an_old_list)
 {
 	static struct bytes got;
 	struct naive_list l;
-	unsigned long r, rounds = setting("ROUNDS", 1000);
+	unsigned long r, rounds = count_rounds(1000);
 	size_t i, k, last;
 	int n;
 
@@ -4331,7 +4338,7 @@ is_any_named_left(void)
 
 START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
 {
-	unsigned long r, rounds = setting("ROUNDS", 2000);
+	unsigned long r, rounds = count_rounds(2000);
 	struct bytes after = { NULL, 0, 0 };
 	int i, n;
 
@@ -4400,7 +4407,7 @@ remove_naively(struct bytes *b, const struct naive_list *l)
 
 START_TEST(update_does_what_the_naive_way_does)
 {
-	unsigned long r, rounds = setting("ROUNDS", 2000);
+	unsigned long r, rounds = count_rounds(2000);
 	struct bytes after = { NULL, 0, 0 };
 	struct naive_list l;
 	struct stat before, st;

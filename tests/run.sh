@@ -1,13 +1,14 @@
 #!/bin/sh
-# Build and run the test programs, WORKERS of them side by side, whatever
-# becomes of the others, and add up what Check says of them. "make check" calls
-# this from the top directory. What a program says comes in one piece when it
-# has ended; until then a line now and then says what is running.
+# Build and run the test programs, WORKERS of them side by side (some wait for
+# most of their time), whatever becomes of the others, and add up what Check says
+# of them. "make check" calls this from the top directory. What a program says
+# comes in one piece when it has ended; until then a line now and then says what
+# is running.
 #
 #	sh tests/run.sh [program ...]	all of them, longest first
 
-[ $# -gt 0 ] || set -- tests/check_mailbox tests/check_auth tests/check_pop3 \
-    tests/check_crash tests/check_hostile tests/check_small \
+[ $# -gt 0 ] || set -- tests/check_auth tests/check_crash tests/check_pop3 \
+    tests/check_mailbox tests/check_hostile tests/check_small \
     tests/check_openbsd tests/check_illumos tests/prove/locks \
     tests/prove/update \
     tests/fuzz/update.replay tests/fuzz/accounts.replay \
@@ -77,15 +78,20 @@ work() {
 		name=$(basename "$program")
 		mkdir "$out/$name.taken" 2>/dev/null || continue
 		log=$out/$name.log
+		began=$(date +%s) built=$began
 		echo "== $program" > "$log"
 		$make -s "$program" >> "$log" 2>&1 &
 		pid=$!
 		wait "$pid" && {
+			built=$(date +%s)
 			start "$program" >> "$log" 2>&1 &
 			pid=$!
 			wait "$pid"
 		}
 		count "$program" "$log" $? > "$out/$name.new"
+		ended=$(date +%s)
+		echo "-- $((built - began)) s to build it," \
+		    "$((ended - built)) s to run" >> "$log"
 		cat "$log"
 		mv "$out/$name.new" "$out/$name.figures"
 	done
@@ -107,7 +113,7 @@ is_over() {
 }
 
 n=0
-while [ "$n" -lt "${WORKERS:-3}" ]; do
+while [ "$n" -lt "${WORKERS:-4}" ]; do
 	work "$@" &
 	workers="$workers $!"
 	n=$((n + 1))
