@@ -47,7 +47,9 @@ start() {	# program
 		    .replay)"/* ;;
 	tests/check_auth)
 		exec sh tests/alone.sh "$1" ;;
-	tests/check_mailbox | tests/check_small | tests/check_crash)
+	tests/check_small)
+		ASAN_OPTIONS=detect_leaks=1 TMPDIR=${memory:-/tmp} exec "$1" ;;
+	tests/check_mailbox | tests/check_crash)
 		TMPDIR=${memory:-/tmp} exec "$1" ;;
 	*)	exec "$1" ;;
 	esac
