@@ -2086,11 +2086,14 @@ is_locked(const char *path)
 START_TEST(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 {
 	static struct client c;
+	long long end = now() + 20000;
 
 	if (make_endless(in_base("spool/alice")) == -1)
 		return;
 	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
 	say(&c, login);
+	while (!is_locked(in_base("spool/alice")) && now() < end)
+		sleep_ms(10);
 	ck_assert_int_eq(answers(&c, 3, 500), -1);
 	ck_assert(is_locked(in_base("spool/alice")));
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 1);
