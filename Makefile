@@ -169,7 +169,8 @@ sanitize:
 	    tests/sanitize.tmp/tests/fuzz
 	cp -R tests/prove tests/sanitize.tmp/tests
 	cd tests/sanitize.tmp && FEWER=$(FEWER) CK_TIMEOUT_MULTIPLIER=4 \
-	    ASAN_OPTIONS=detect_leaks=0 $(MAKE) check CC="$(CC)" HARDENING= HARDENED_LINK= \
+	    ASAN_OPTIONS=detect_leaks=0 $(MAKE) check CC="$(CC)" \
+	    HARDENING= HARDENED_LINK= \
 	    CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"
 	rm -rf tests/sanitize.tmp
 
