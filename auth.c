@@ -252,22 +252,22 @@ take_entry(struct auth *a, const char *name, struct claim *c)
 		if (*line != '\0')
 			*line++ = '\0';
 	}
+	/* a comment's # is in no name */
+	if (name != NULL && strcmp(field[0], name) != 0)
+		return 0;
 	c->entry = strlen(field[1]) <= FIELD_MAX ? field[1] : "";
 	end = *c->entry == '{' ? strchr(c->entry, '}') : NULL;
 	c->hash = end == NULL ? c->entry : end + 1;
 	c->plain = strncasecmp(c->entry, "{PLAIN}", 7) == 0;
 	if (name == NULL)
 		return *c->hash == '$' && !c->plain;
-	/* a comment's # is in no name */
-	if (strcmp(field[0], name) != 0)
-		return 0;
 	set_account(a, parse_id(field[2], '\0'), parse_id(field[3], '\0'), name,
 	    field[5]);
 	return 1;
 }
 
-/* Take the first such line. 0: there is none. -1: for a reason in a->why. */
-static int
+/* Take the first such line. AUTH_TROUBLE: for a reason in a->why. */
+static enum auth_result
 find_in_file(struct auth *a, const char *name, struct claim *c)
 {
 	char room[4096];
@@ -291,15 +291,15 @@ find_in_file(struct auth *a, const char *name, struct claim *c)
 		bad = ferror(f);
 	}
 	if (bad)
-		found = complain(a, "-f", a->file,
+		complain(a, "-f", a->file,
 		    "it must be a file that others cannot read");
 	if (f != NULL)
 		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return found;
+	return bad ? AUTH_TROUBLE : found ? AUTH_YES : AUTH_NO;
 }
 
-static int
+static enum auth_result
 find_exactly(struct auth *a, const char *name, struct claim *c)
 {
 	const struct passwd *pw;
@@ -308,11 +308,11 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 		return find_in_file(a, name, c);
 	pw = getpwnam_shadow(name);
 	if (pw == NULL || !is_name(pw->pw_name))
-		return 0;
+		return AUTH_NO;
 	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
 	c->entry = c->hash = a->saslauthd != NULL ? "" :
 	    get_hash(pw, &c->why);
-	return 1;
+	return AUTH_YES;
 }
 
 /* Why nobody gets in with this account, whatever the secret; or NULL. */
@@ -334,27 +334,26 @@ why_not(const struct auth *a, const struct claim *c)
 
 /*
  * Find whom a name means: as it is, in small letters, and without what follows
- * @. What counts then is the account's own name. -1: as find_in_file.
+ * @. What counts then is the account's own name. AUTH_YES: there is one.
  */
-static int
+static enum auth_result
 find_account(struct auth *a, const char *typed, struct claim *c)
 {
+	enum auth_result r = AUTH_NO;
 	char name[NAME_OCTETS + 2], *p;
-	int step, found = 0;
+	int step;
 
 	snprintf(name, sizeof(name), "%s", typed);
-	for (step = 0; step < 3 && found == 0 && is_name(name); step++) {
+	for (step = 0; step < 3 && r == AUTH_NO && is_name(name); step++) {
 		if (step == 0 || strcmp(name, typed) != 0)
-			found = find_exactly(a, name, c);
+			r = find_exactly(a, name, c);
 		for (p = name; *p != '\0'; p++)
 			*p = (char)tolower((unsigned char)*p);
 		if (step > 0)
 			name[strcspn(name, "@")] = '\0';
 	}
-	if (found != 1)
-		c->hash = "";
-	c->why = found == 1 ? why_not(a, c) : "no such account";
-	return found;
+	c->why = r == AUTH_YES ? why_not(a, c) : "no such account";
+	return r;
 }
 
 /* What one hash costs here: take any account's. */
@@ -367,12 +366,9 @@ find_any_hash(struct auth *a, struct claim *c)
 	c->hash = "";
 	if (a->file != NULL)
 		find_in_file(a, NULL, c);
-	else {
-		setpwent();
-		while (*c->hash != '$' && (pw = getpwent()) != NULL)
+	else
+		for (setpwent(); *c->hash != '$' && (pw = getpwent()) != NULL;)
 			c->hash = get_hash(pw, &why);
-		endpwent();
-	}
 	if (*c->hash != '$')
 		c->hash = SOME_HASH;
 }
@@ -513,18 +509,17 @@ verify(struct auth *a, struct attempt *t)
 {
 	struct timespec begun;
 	struct claim c = { .hash = "", .entry = "" };
-	enum auth_result r = AUTH_TROUBLE;
+	enum auth_result r;
 	const char *name;
-	int found;
 
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	found = find_account(a, t->user, &c);
-	name = found == 1 ? a->account.name : is_name(t->user) ? t->user : "-";
-	if (found != -1 && a->saslauthd != NULL)
-		r = ask_saslauthd(a, name, t);
-	else if (found != -1)
-		r = is_secret(a, t, &c) ? AUTH_YES : AUTH_NO;
+	r = find_account(a, t->user, &c);
+	name = r == AUTH_YES ? a->account.name :
+	    is_name(t->user) ? t->user : "-";
+	if (r != AUTH_TROUBLE)
+		r = a->saslauthd != NULL ? ask_saslauthd(a, name, t) :
+		    is_secret(a, t, &c) ? AUTH_YES : AUTH_NO;
 	if (r == AUTH_YES && c.why != NULL)
 		r = AUTH_NO;
 	if (r == AUTH_NO)
@@ -945,7 +940,8 @@ start_options(struct auth *a, int pipe)
 	if (start_path(a, "-m", a->mailbox, pipe) == -1 ||
 	    (a->index != NULL &&
 	    start_path(a, "-i", a->index, pipe) == -1) ||
-	    (a->file != NULL && !pipe && find_in_file(a, NULL, &c) == -1) ||
+	    (a->file != NULL && !pipe &&
+	    find_in_file(a, NULL, &c) == AUTH_TROUBLE) ||
 	    (a->root && start_root(a) == -1))
 		return a->why;
 	auth_wipe(&c, sizeof(c));
