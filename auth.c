@@ -270,33 +270,37 @@ take_entry(struct auth *a, const char *name, struct claim *c)
 static enum auth_result
 find_in_file(struct auth *a, const char *name, struct claim *c)
 {
+	enum auth_result r = AUTH_NO;
 	char room[4096];
 	struct stat st;
 	FILE *f;
 	size_t len;
-	int octet = 0, found = 0, bad;
+	int octet = 0, bad;
 
 	errno = 0;
 	f = fopen(a->file, "r");
 	bad = f == NULL || fstat(fileno(f), &st) == -1 ||
 	    (st.st_mode & (S_IFMT | S_IWGRP | S_IRWXO)) != S_IFREG ||
 	    setvbuf(f, room, _IOFBF, sizeof(room)) != 0;
-	while (!bad && !found && octet != EOF) {
+	while (!bad && r == AUTH_NO && octet != EOF) {
 		for (len = 0; (octet = getc(f)) != EOF && octet != '\n'; len++)
 			if (len < LINE_OCTETS)
 				c->line[len] = (char)octet;
 		/* one that is too long is none, nor is one with a NUL */
 		c->line[len < LINE_OCTETS ? len : 0] = '\0';
-		found = strlen(c->line) == len && take_entry(a, name, c);
+		if (strlen(c->line) == len && take_entry(a, name, c))
+			r = AUTH_YES;
 		bad = ferror(f);
 	}
-	if (bad)
+	if (bad) {
 		complain(a, "-f", a->file,
 		    "it must be a file that others cannot read");
+		r = AUTH_TROUBLE;
+	}
 	if (f != NULL)
 		fclose(f);
 	auth_wipe(room, sizeof(room));
-	return bad ? AUTH_TROUBLE : found ? AUTH_YES : AUTH_NO;
+	return r;
 }
 
 static enum auth_result

@@ -49,7 +49,8 @@ enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4, NO_MAILBOX = 8 };
 
 struct session;
 
-enum argument { NOTHING, NAME, TEXT, ANY, MESSAGE, MAYBE, LINES };
+/* The first three may be missing; the next two are no numbers. */
+enum argument { NOTHING, ANY, MAYBE, NAME, TEXT, MESSAGE, LINES };
 
 struct command {
 	const char *name;
@@ -418,9 +419,9 @@ cmd_capa(struct session *s)
 /* ---- TRANSACTION: RFC 1939, sections 5 and 7 ---- */
 
 static int
-is_there(const struct message *msg)
+is_there(const struct session *s, size_t i)
 {
-	return !msg->deleted && !msg->gone;
+	return i < s->mbox.n && !s->mbox.msg[i].deleted && !s->mbox.msg[i].gone;
 }
 
 /* How many messages are there, and their octets. */
@@ -430,7 +431,7 @@ total(const struct session *s, long long *octets)
 	size_t i, n = 0;
 
 	for (*octets = 0, i = 0; i < s->mbox.n; i++)
-		if (is_there(&s->mbox.msg[i])) {
+		if (is_there(s, i)) {
 			*octets += s->mbox.msg[i].size;
 			n++;
 		}
@@ -469,7 +470,7 @@ cmd_list(struct session *s)
 		else
 			snprintf(value, sizeof(value), "%lld",
 			    (long long)s->mbox.msg[i].size);
-		if (is_there(&s->mbox.msg[i]))
+		if (is_there(s, i))
 			reply(s, "%s%lu %s", all ? "" : "+OK ",
 			    (unsigned long)i + 1, value);
 	}
@@ -574,18 +575,15 @@ cmd_rset(struct session *s)
 static void
 cmd_quit(struct session *s)
 {
-	enum mbox_result r;
+	enum mbox_result r = MBOX_OK;
 	long long octets;
 	size_t left;
 	char figures[64];
 
 	s->done = 1;
-	if (!(s->state & LOGGED_IN)) {
-		reply(s, "+OK bye");
-		return;
-	}
 	left = total(s, &octets);
-	r = mbox_update(&s->mbox);
+	if (s->state & LOGGED_IN)
+		r = mbox_update(&s->mbox);
 	if (r == MBOX_OK)
 		reply(s, "+OK bye");
 	else
@@ -595,7 +593,8 @@ cmd_quit(struct session *s)
 		note(s, "mailbox was rewritten without a copy, disk full");
 	snprintf(figures, sizeof(figures), ", del=%lu, left=%lu",
 	    (unsigned long)s->mbox.removed, (unsigned long)left);
-	note_end(s, "LOGOUT", figures);
+	if (s->state & LOGGED_IN)
+		note_end(s, "LOGOUT", figures);
 }
 
 /* ---- Commands ---- */
@@ -642,37 +641,34 @@ parse_number(const char **p, char end, size_t max, size_t *n)
 	return *(*p)++ == end ? 0 : -1;
 }
 
-static const char *
-check_numbers(struct session *s, int lines)
-{
-	const char *p = s->arg;
-	size_t n;
-
-	if (parse_number(&p, lines ? ' ' : '\0', MESSAGES_MAX + 1, &n) == -1 ||
-	    (lines && parse_number(&p, '\0', ALL_LINES, &s->lines) == -1))
-		return "malformed number";
-	if (n == 0 || n > s->mbox.n || !is_there(&s->mbox.msg[n - 1]))
-		return "no such message";
-	s->message = n - 1;
-	return NULL;
-}
-
-/* Check the command's argument. NULL, or what is wrong with it. */
+/*
+ * Check the command's argument, and take the numbers in it. NULL, or what is
+ * wrong with it.
+ */
 static const char *
 check_argument(struct session *s)
 {
 	enum argument kind = s->command->argument;
+	const char *p = s->arg;
+	size_t n;
 
 	s->message = s->mbox.n;
 	s->lines = ALL_LINES;
-	if (s->arg == NULL)
-		return kind == NOTHING || kind == MAYBE || kind == ANY ? NULL :
-		    "an argument is missing";
-	if (kind == NOTHING || (kind != ANY && *s->arg == '\0') ||
-	    (kind == NAME && strchr(s->arg, ' ') != NULL))
+	if (p == NULL)
+		return kind > MAYBE ? "an argument is missing" : NULL;
+	if (kind == NOTHING || *p == '\0' ||
+	    (kind == NAME && strchr(p, ' ') != NULL))
 		return "wrong argument";
-	return kind == MESSAGE || kind == MAYBE || kind == LINES ?
-	    check_numbers(s, kind == LINES) : NULL;
+	if (kind != MAYBE && kind < MESSAGE)
+		return NULL;
+	if (parse_number(&p, kind == LINES ? ' ' : '\0', MESSAGES_MAX + 1,
+	    &n) == -1 || (kind == LINES &&
+	    parse_number(&p, '\0', ALL_LINES, &s->lines) == -1))
+		return "malformed number";
+	if (n == 0 || !is_there(s, n - 1))
+		return "no such message";
+	s->message = n - 1;
+	return NULL;
 }
 
 static void
@@ -922,7 +918,7 @@ main(int argc, char **argv)
 	struct timespec t;
 	char host[64] = "", ident[32];
 	const char *why;
-	int one = 1, in = 1;
+	int one = 1, in;
 
 	clean_up();
 	/* one number for all lines of a connection, whoever says it */
@@ -949,16 +945,14 @@ main(int argc, char **argv)
 	why = auth_start(&s.auth, s.state == PIPE);
 	if (why != NULL)
 		syslog(LOG_ERR, "%s", why);
-	else if (s.state != PIPE)
-		in = auth_login(&s.auth, dialogue, &s);
-	if (in == 0)
-		return 0;
-	if (why != NULL || in == -1) {
-		reply(&s, "-ERR [SYS/PERM] the server is not set up");
-		flush(&s);
-		return 1;
+	in = why != NULL ? -1 : s.state == PIPE ? 1 :
+	    auth_login(&s.auth, dialogue, &s);
+	if (in == 1) {
+		serve(&s, auth_enter(&s.auth, &s.mbox));
+		leave(&s);
 	}
-	serve(&s, auth_enter(&s.auth, &s.mbox));
-	leave(&s);
-	return 0;
+	if (in == -1)
+		reply(&s, "-ERR [SYS/PERM] the server is not set up");
+	flush(&s);
+	return in == -1;
 }
