@@ -155,6 +155,42 @@ beyond_4_gib() {	# machine
 	rm -rf "$dir/big"
 }
 
+# One index, written and read by this host's program and that machine's by
+# turns: both say what a session without says. Where numbers have another width
+# the reader must see that, and write it anew; in the other order of octets it is
+# nothing that may be written to.
+index_of_two() {	# machine, what becomes of it: anew or left
+	mkdir "$dir/index"
+	for i in 1 2 3; do
+		printf 'From a@example.org Mon Nov 23 10:00:0%d 2026\n' $i
+		printf 'Message-ID: <%d@example.org>\n\nbody %d\n\n' $i $i
+	done > "$dir/index/mbox"
+	be_nobody
+	[ -z "$as_it" ] || chown -R $nobody "$dir/index"
+	sleep 3			# it is for a mailbox that is so old
+	status=0
+	: > "$dir/out"
+	for program in none "$native/pop3d" "$pop3d" "$native/pop3d" "$pop3d"
+	do
+		set -- "$1" "$2" -i "$dir/index/i"
+		[ "$program" != none ] || set -- "$1" "$2"
+		[ "$program" != none ] || program=$native/pop3d
+		printf 'STAT\nLIST\nUIDL\nRETR 2\nRETR 3\nQUIT\n' |
+		    $as_it timeout 600 "$program" -p -m "$dir/index/mbox" \
+		    $3 $4 > "$dir/got" 2>> "$dir/out"
+		[ -e "$dir/wanted" ] || cp "$dir/got" "$dir/wanted"
+		diff "$dir/wanted" "$dir/got" >> "$dir/out" || status=1
+		[ -z "$3" ] || head -c 8 "$dir/index/i" | od -An -tx1 |
+		    tee -a "$dir/out" >> "$dir/magics"
+	done
+	kinds=$(sort -u "$dir/magics" | wc -l)
+	[ "$(wc -l < "$dir/magics")" -eq 4 ] &&
+	    [ "$kinds" -eq $([ "$2" = anew ] && echo 2 || echo 1) ] &&
+	    grep -q '^+OK 3 ' "$dir/wanted" || status=1
+	say "$1" "an index of two" $status "by turns, $2" "$dir/out"
+	rm -rf "$dir/index" "$dir/wanted" "$dir/magics"
+}
+
 # Machines that Debian has Check for: all is built and run there.
 with_check() {	# machine, tools' prefix, library directory, emulator, tests
 	machine=$1 cc=$2-gcc lib=$roots/$1/usr/lib/$3 emulator=$4
@@ -177,6 +213,13 @@ with_check() {	# machine, tools' prefix, library directory, emulator, tests
 		run "$machine" "$emulator" "$dir" "$t"
 	done
 	return 0
+}
+
+# A kernel for 64 bits may be one for these alone.
+emulator_of_i386() {
+	echo 'int main(void) { return 0; }' > "$tmp/try.c"
+	i686-linux-gnu-gcc -static -o "$tmp/try" "$tmp/try.c" 2> /dev/null &&
+	    "$tmp/try" 2> /dev/null || echo qemu-i386-static
 }
 
 # Others: only the program is built, with this host's crypt, and this host's
@@ -257,13 +300,16 @@ machine() {
 		bsd ;;
 	s390x)	# big-endian, 64 bits
 		with_check s390x s390x-linux-gnu s390x-linux-gnu \
-		    qemu-s390x-static mailbox auth pop3 ;;
+		    qemu-s390x-static mailbox auth pop3 &&
+		    index_of_two s390x left ;;
 	armhf)	# little-endian, 32 bits, char is unsigned
 		with_check armhf arm-linux-gnueabihf arm-linux-gnueabihf \
 		    qemu-arm-static mailbox auth pop3 ;;
 	i386)
-		with_check i386 i686-linux-gnu i386-linux-gnu "" \
-		    mailbox auth pop3 crash && beyond_4_gib i386 ;;
+		with_check i386 i686-linux-gnu i386-linux-gnu \
+		    "$(emulator_of_i386)" \
+		    mailbox auth pop3 crash && beyond_4_gib i386 &&
+		    index_of_two i386 anew ;;
 	i386-sanitized)
 		sanitized_i386 ;;
 	mips)	# big-endian, 32 bits, numbers of its own for errors and signals
