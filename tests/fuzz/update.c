@@ -389,12 +389,14 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	struct maildrop is = parse(now->p, now->len, MESSAGES_MAX), later;
 	struct bytes left, with, longer = { NULL, 0, 0 };
 	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i, k;
-	int gone[MESSAGES_MAX] = { 0 };
+	int gone[MESSAGES_MAX] = { 0 }, named = 0;
 	enum mbox_result r;
 
 	match(was, &is, gone, to);
-	for (i = 0; i < was->n; i++)
+	for (i = 0; i < was->n; i++) {
 		box.msg[i].deleted = is_set(plan.deleted, i) ? 1 : 0;
+		named |= is_set(plan.deleted, i);
+	}
 	if (is.is_mbox && plan.old == 2) {
 		check_reading(&is, to, was->n);
 		for (i = 0; i < was->n; i++)
@@ -402,8 +404,8 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	}
 	if (!is.is_mbox || !is_any_deleted(&is, to, was->n)) {
 		r = mbox_update(&box);
-		CHECK(r == (!is.is_mbox ? MBOX_PERM : is_any_unsure(was, &is,
-		    to) ? MBOX_GONE : MBOX_OK));
+		CHECK(r == (!named ? MBOX_OK : !is.is_mbox ? MBOX_PERM :
+		    is_any_unsure(was, &is, to) ? MBOX_GONE : MBOX_OK));
 		read_whole(path_of("alice"), &longer);
 		CHECK(is_same(&longer, now));
 		drop(&longer);
