@@ -445,6 +445,8 @@ ask_dotlock(struct mbox *m, char what)
 static void
 unlock(struct mbox *m)
 {
+	int saved = errno;
+
 	/* lockf counts from the file offset, which stays 0: see struct mbox */
 	while (lockf(m->fd, F_ULOCK, 0) == -1 && errno == EINTR)
 		;
@@ -452,6 +454,7 @@ unlock(struct mbox *m)
 	ask_dotlock(m, DOT_UNLOCK);
 	m->locked = 0;
 	sigprocmask(SIG_SETMASK, &m->mask, NULL);
+	errno = saved;
 }
 
 /*
@@ -1415,7 +1418,7 @@ mbox_seek(struct mbox *m, size_t i)
 		return r;
 	msg = &m->msg[i];	/* not before: the list may have moved */
 	if (msg->gone)
-		return MBOX_GONE;
+		return fail(m, MBOX_GONE, "message is not there any more");
 	m->current = i;
 	if (msg->offset >= m->base && msg->offset - m->base <=
 	    (off_t)(m->len - MBOX_BEFORE))
