@@ -324,8 +324,7 @@ cmd_apop(struct session *s)
 {
 	char *digest = strchr(s->arg, ' ');
 
-	if (s->auth.challenge == NULL || digest == NULL || digest == s->arg ||
-	    digest[1] == '\0') {
+	if (s->auth.challenge == NULL || digest == NULL || digest == s->arg) {
 		wrong(s, "APOP is not offered, or a digest is missing");
 		return;
 	}
@@ -719,23 +718,11 @@ dialogue(void *arg)
 }
 
 /*
- * A client that finds its connection closed instead of an answer to QUIT logs
- * in again for ever (Thunderbird), or does not show why (mutt, Emacs): so it
- * hears the same line again until it leaves, but not for long.
+ * TRANSACTION and UPDATE. The first reply answers the login. Where there is no
+ * mailbox for it, the client hears the same line again until it leaves, but not
+ * for long: one that finds its connection closed instead of an answer to QUIT
+ * logs in again for ever (Thunderbird), or does not show why (mutt, Emacs).
  */
-static void
-await_leave(struct session *s, enum mbox_result r)
-{
-	s->state = NO_MAILBOX;
-	s->wrong = 0;
-	if (s->idle > LEAVE_SECONDS)
-		s->idle = LEAVE_SECONDS;
-	s->deadline = clock_ms() + s->idle * 1000LL;
-	refuse(s, r, r == MBOX_PERM ?
-	    "[SYS/PERM] the mailbox cannot be served" : unreadable);
-}
-
-/* TRANSACTION and UPDATE. The first reply answers the login. */
 static void
 serve(struct session *s, enum mbox_result r)
 {
@@ -743,18 +730,23 @@ serve(struct session *s, enum mbox_result r)
 
 	/* for a log that nobody reads: syslog(3) blocks, too */
 	alarm(s->idle);
-	if (s->state == AUTHORIZATION)
-		s->state = TRANSACTION;
 	if (r == MBOX_OK)
 		r = mbox_load(&s->mbox);
+	if (s->state == AUTHORIZATION)
+		s->state = TRANSACTION;
 	s->done = 0;
-	if (r != MBOX_OK)
-		await_leave(s, r);
-	else {
+	if (r == MBOX_OK) {
 		note(s, "LOGIN");
 		total(s, &octets);
 		reply(s, "+OK pop3d ready, %lu messages, %lld octets",
 		    (unsigned long)s->mbox.n, octets);
+	} else {
+		s->state = NO_MAILBOX;
+		s->wrong = 0;
+		s->idle = s->idle < LEAVE_SECONDS ? s->idle : LEAVE_SECONDS;
+		s->deadline = clock_ms() + s->idle * 1000LL;
+		refuse(s, r, r == MBOX_PERM ?
+		    "[SYS/PERM] the mailbox cannot be served" : unreadable);
 	}
 	if (s->mbox.no_dotlock)
 		note(s, "no dotlock can be made here, kernel locks only");
