@@ -79,8 +79,14 @@ get_hash(const struct passwd *pw, const char **why)
 }
 #endif
 
-/* OpenBSD's getpwnam hides the hash from root, too. */
-#if !defined(__OpenBSD__)
+/*
+ * OpenBSD's getpwnam hides the hash from root, too, and so does its getpwent.
+ * SOME_HASH costs what one does, where no account's can be had.
+ */
+#if defined(__OpenBSD__)
+#define SOME_HASH	"$2b$10$0123456789abcdefghijke"
+#else
+#define SOME_HASH	"$6$0123456789abcdef$"
 #define getpwnam_shadow	getpwnam
 #endif
 
@@ -150,7 +156,6 @@ confine_more(enum process process)
 #endif
 
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
-#define SOME_HASH	"$6$0123456789abcdef$"	/* where nobody has one */
 
 enum {
 	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */

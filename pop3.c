@@ -829,7 +829,6 @@ clean_up(void)
 	struct rlimit none = { 0, 0 };
 	struct sigaction sa = { .sa_handler = SIG_DFL };
 	long limit = sysconf(_SC_OPEN_MAX);
-	sigset_t set;
 	int p[2], i;
 
 	for (i = 0; i < 3; i++)
@@ -850,8 +849,7 @@ clean_up(void)
 		sigaction(i, &sa, NULL);
 	}
 	alarm(0);
-	sigemptyset(&set);
-	sigprocmask(SIG_SETMASK, &set, NULL);
+	sigprocmask(SIG_SETMASK, &sa.sa_mask, NULL);
 	umask(077);
 	setrlimit(RLIMIT_CORE, &none);
 }
@@ -917,10 +915,8 @@ main(int argc, char **argv)
 	snprintf(ident, sizeof(ident), "pop3d[%ld]", (long)getpid());
 	openlog(ident, LOG_NDELAY, LOG_MAIL);
 	tzset();
-	s.auth.mailbox = "/var/mail/%u";
-	s.auth.empty = "/var/empty";
-	s.auth.user = "pop3d";
-	s.auth.ip = s.ip;
+	s.auth = (struct auth){ .mailbox = "/var/mail/%u", .ip = s.ip,
+	    .empty = "/var/empty", .user = "pop3d" };
 	s.state = AUTHORIZATION;
 	s.idle = IDLE_SECONDS;
 	s.start = clock_ms();

@@ -29,11 +29,12 @@ struct bsd_passwd {
 };
 static struct bsd_passwd shown = { "alice", "*", "/", 12001, 12001, 0 };
 static struct rlimit descriptors, forks;
+static int shown_all;
 
 #define passwd bsd_passwd
 #define getpwnam(name)		((void)(name), &shown)
 #define getpwuid(uid)		((void)(uid), &shown)
-#define getpwent()		(&shown)
+#define getpwent()		(shown_all++ == 0 ? &shown : NULL)
 #define setpwent()		((void)0)
 #define setrlimit(what, limit)	note_limit(what, limit)
 
@@ -107,6 +108,21 @@ START_TEST(openbsd_is_asked_for_the_hash_by_the_call_that_tells_it)
 }
 END_TEST
 
+/* There getpwent shows a star, too: an unknown name costs what bcrypt does. */
+START_TEST(openbsd_has_a_hash_of_its_own_kind_for_who_has_none)
+{
+	static struct auth a;
+	static struct claim c;
+	const char *got;
+
+	find_any_hash(&a, &c);
+	got = crypt("x", c.hash);
+	ck_assert_ptr_nonnull(got);
+	ck_assert_int_eq(strncmp(got, "$2b$10$", 7), 0);
+	ck_assert_uint_eq(strlen(got), 60);
+}
+END_TEST
+
 START_TEST(an_account_of_the_bsds_ends_at_its_time)
 {
 	static struct auth a;
@@ -146,6 +162,8 @@ main(void)
 #else
 	tcase_add_test(t,
 	    openbsd_is_asked_for_the_hash_by_the_call_that_tells_it);
+	tcase_add_test(t,
+	    openbsd_has_a_hash_of_its_own_kind_for_who_has_none);
 	tcase_add_test(t, an_account_of_the_bsds_ends_at_its_time);
 	tcase_add_test(t, openbsd_is_promised_no_more_than_mail_needs);
 #endif
