@@ -1739,9 +1739,8 @@ compact(struct update *u, struct place p, off_t to)
 			to += len;
 			p = end;
 		} else if (r == FULL) {
-			m->no_copy = u->limit < one || len == one;
-			u->limit = m->no_copy ? 0 : (len < u->limit ? len :
-			    u->limit) / 2;
+			m->no_copy = u->limit < one;
+			u->limit = m->no_copy ? 0 : u->limit / 2;
 		} else if (r == FAILED)
 			break;
 	}
