@@ -19,7 +19,10 @@ if [ "$1" = --inside ]; then
 	done
 	ln -s pts/ptmx "$room/dev/ptmx"
 	ln -s /proc/self/fd "$room/dev/fd"
-	cp -a /etc "$room/etc" && mount --bind "$room/etc" /etc &&
+	# somebody may just be making an account: a file is there and then not
+	mkdir "$room/etc" &&
+	    { cp -a /etc/. "$room/etc" || cp -a /etc/. "$room/etc"; } &&
+	    mount --bind "$room/etc" /etc &&
 	    mount --rbind "$room/dev" /dev || exit 125
 	TMPDIR=$room/tmp "$@"
 	exit

@@ -92,7 +92,7 @@ work() {
 		}
 		count "$program" "$log" $? > "$out/$name.new"
 		ended=$(date +%s)
-		echo "-- $((built - began)) s to build it," \
+		echo "-- $program: $((built - began)) s to build," \
 		    "$((ended - built)) s to run" >> "$log"
 		cat "$log"
 		mv "$out/$name.new" "$out/$name.figures"
