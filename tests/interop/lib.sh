@@ -117,6 +117,30 @@ started()
 	wait_until listens $port || { echo "nothing listens: $port" >&2; return 1; }
 }
 
+# others_get_in [tls]: 130 connections of one host in a second are more than
+# per_source lets in, and shut no other host out.
+others_get_in()
+{
+	python3 - "$port" "$@" <<'END'
+import socket, ssl, sys
+
+def connect(host):
+    s = socket.socket()
+    s.settimeout(20)
+    s.bind((host, 0))
+    s.connect(('127.0.0.1', int(sys.argv[1])))
+    return s
+
+crowd = [connect('127.0.0.2') for i in range(130)]
+s = connect('127.0.0.3')
+if len(sys.argv) > 2:
+    s = ssl._create_unverified_context().wrap_socket(s)
+greeting = s.recv(100)
+print(greeting)
+sys.exit(not greeting.startswith(b'+OK'))
+END
+}
+
 # The server that the clients talk to: any that works as expected.
 find_listener()
 {

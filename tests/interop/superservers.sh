@@ -172,6 +172,9 @@ for kind in xinetd openbsd-inetd inetutils-inetd busybox-inetd busybox-tcpsvd \
 	check "$kind: its address, whatever the environment says" \
 	    logged "LOGIN FAILED, user=$user, ip=\[127.0.0.8\], reason=.*"
 	check "$kind: fifty at once" crowd
+	[ $kind != xinetd ] ||
+	    check 'xinetd: a host that overdoes it shuts no other out' \
+	    others_get_in
 done
 [ -z "$log" ] || check 'the forged address is never logged' \
     exits 1 grep -q $forged "$log"

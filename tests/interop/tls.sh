@@ -106,6 +106,8 @@ END
 	started $!
 	serves xinetd.d/pop3s pops3 \
 	    "OPENSSL:localhost:$port,cafile=$work/cert.pem" pops3
+	check 'xinetd.d/pop3s: a host that overdoes it shuts no other out' \
+	    others_get_in tls
 	check 'xinetd.d/pop3s: the address is in the log' \
 	    logged 'LOGIN, user=pops3, ip=\[127.0.0.1\]'
 else
