@@ -1198,7 +1198,7 @@ lose_power(enum kind without, int done, unsigned n)
 	ck_assert_msg((v).bad == 0, "%s: of %lu images %lu lost mail, up to " \
 	    "%lu messages", scene.name, (v).images, (v).bad,		\
 	    (unsigned long)(v).worst);					\
-	ck_assert_msg((v).misled == 0, "%s: in %lu of %lu images an index "	\
+	ck_assert_msg((v).misled == 0, "%s: in %lu of %lu images an index " \
 	    "leads to what is no message", scene.name, (v).misled,	\
 	    (v).images);						\
 	ck_assert_msg((v).shut == 0, "%s: to %lu of %lu images no mail can " \

@@ -1340,7 +1340,7 @@ static const struct fate {
 static const char brought[] = "From c@d Mon Nov 23 11:00:00 2026\n"
     "Received: z\n\nThe agent's.\n\n";
 static char kept[3][1200];		/* the messages that stay */
-static int slept;			/* seconds of naps that were not taken */
+static int slept;		/* seconds of naps that were not taken */
 
 static void
 behind_call(void)

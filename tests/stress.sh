@@ -2,8 +2,8 @@
 # What no unit test shows: everybody at once on one mailbox, clients that stall
 # or vanish, and sessions killed at every moment of QUIT, with the real program,
 # real delivery agents and a real mail reader. "make stress" calls this from the
-# top directory. Sessions of root mode are among them, if root calls it: a server
-# of root's starts them for whoever asks.
+# top directory. Sessions of root mode are among them, if root calls it: a
+# server of root's starts them for whoever asks.
 #
 #  SECONDS_EACH	how long everybody works; half of it the killing goes on
 #		(default 30, which makes about three minutes)

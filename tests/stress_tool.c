@@ -300,7 +300,10 @@ deliver(const char *name, unsigned serial)
 	say("D %u", serial);
 }
 
-/* One lock alone, dotlock, fcntl's or BSD's, as some agents have: 1, or 0 if somebody holds it. */
+/*
+ * One lock alone, as some agents have: dotlock, fcntl's or BSD's. 1, or 0 if
+ * somebody holds it.
+ */
 static int
 take_one_lock(const char *name, int fd, char which)
 {
@@ -1077,8 +1080,8 @@ struct killing {
 	const char *name;	/* of the mailbox */
 	unsigned n;		/* messages in it */
 	const char *what;	/* for the log */
-	const char *const *prefix;	/* words that have it killed, or NULL: */
-	double seconds;		/* so long behind QUIT, or < 0: not at all */
+	const char *const *prefix;	/* words that have it killed; or */
+	double seconds;		/* so long behind QUIT; < 0: not at all */
 	int served;		/* by root's server, and there */
 	enum victim victim;	/* this is killed, the last one before QUIT */
 	int patient;		/* its lock is waited for */

@@ -117,12 +117,13 @@ started()
 	wait_until listens $port || { echo "nothing listens: $port" >&2; return 1; }
 }
 
-# others_get_in [tls]: 130 connections of one host in a second are more than
-# per_source lets in, and shut no other host out.
+# others_get_in [tls]: 130 connections of one host in a second, of which
+# per_source lets in 20, shut no other host out. On a busy machine a second can
+# be too short for them, but not each time.
 others_get_in()
 {
 	python3 - "$port" "$@" <<'END'
-import socket, ssl, sys
+import socket, ssl, sys, time
 
 def connect(host):
     s = socket.socket()
@@ -131,13 +132,27 @@ def connect(host):
     s.connect(('127.0.0.1', int(sys.argv[1])))
     return s
 
-crowd = [connect('127.0.0.2') for i in range(130)]
-s = connect('127.0.0.3')
-if len(sys.argv) > 2:
-    s = ssl._create_unverified_context().wrap_socket(s)
-greeting = s.recv(100)
-print(greeting)
-sys.exit(not greeting.startswith(b'+OK'))
+def storm():
+    begun = time.time()
+    crowd = [connect('127.0.0.2') for i in range(20)]
+    for i in range(110):
+        connect('127.0.0.2').recv(1)
+    took = time.time() - begun
+    s = connect('127.0.0.3')
+    if len(sys.argv) > 2:
+        s = ssl._create_unverified_context().wrap_socket(s)
+    greeting = s.recv(100)
+    print(took, greeting)
+    if not greeting.startswith(b'+OK'):
+        sys.exit(1)
+    return took
+
+tries = 1
+while storm() > 1:
+    tries += 1
+    if tries > 10:
+        sys.exit('130 connections always took more than a second')
+    time.sleep(2)
 END
 }
 
