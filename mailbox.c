@@ -160,6 +160,13 @@ md5_finish(struct md5 *m, size_t n)
 
 /* ---- The dotlock ---- */
 
+enum {
+	GONE_SECONDS = 60,	/* a dotlock not touched for so long is dead if
+				 * its process is gone, */
+	STALE_SECONDS = 300,	/* for so long, if nobody knows its process, */
+	ALIVE_SECONDS = 86400	/* and for so long, whoever lives */
+};
+
 static int
 is_same_time(struct timespec a, struct timespec b)
 {
@@ -216,18 +223,20 @@ read_holder(int fd)
 }
 
 /*
- * Whether a lock is nobody's, at that time of the file system's clock. Who
- * holds one touches it: so a process that seems to be gone, but may live in
- * another container, has some time for that. One that lives may be stopped, or
- * its host asleep, but not for ever: pids come again.
+ * Whether a lock is nobody's. Who holds one touches it: so a process that seems
+ * to be gone, but may live in another container, has some time for that. One
+ * that lives may be stopped, or its host asleep, but not for ever: pids come
+ * again.
  */
 static int
-is_stale(pid_t holder, const struct stat *st, time_t now)
+is_stale(const struct dotlock *d, pid_t holder, const struct stat *st)
 {
-	/* link(2) touches ctime alone */
-	time_t age = now - (st->st_mtime > st->st_ctime ? st->st_mtime :
-	    st->st_ctime);
+	struct stat ours;
+	/* by the file system's clock, where we have a file there */
+	time_t age = fstat(d->fd, &ours) == 0 ? ours.st_mtime : time(NULL);
 
+	/* link(2) touches ctime alone */
+	age -= st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
 	if (!S_ISREG(st->st_mode) || age < GONE_SECONDS)
 		return 0;
 	if (holder == 0)
@@ -256,12 +265,11 @@ is_still(const char *name, const struct stat *st)
 static void
 clear_stale(struct dotlock *d, const char *lock, const char *unique)
 {
-	struct stat ours, st;
+	struct stat st;
 	int fd = open_lock(lock, &st);
 
 	d->holder = read_holder(fd);
-	if (fstat(d->fd, &ours) == -1 ||
-	    !is_stale(d->holder, &st, ours.st_mtime))
+	if (!is_stale(d, d->holder, &st))
 		;		/* the lock stays */
 	else if (fd != -1 && is_local(fd)) {
 		if (bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(lock, &st))
@@ -320,19 +328,20 @@ dotlock_release(struct dotlock *d, const char *lock)
  * people must be able to delete. Somebody's live lock counts all the same.
  */
 static char
-without_lock(const char *lock, int e)
+without_lock(struct dotlock *d, const char *lock, int e)
 {
 	struct stat st;
-	int fd, stale;
+	int fd;
 
 	if (e != EACCES && e != EPERM && e != EROFS && e != ENOSPC &&
 	    e != EDQUOT)
 		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
 	fd = open_lock(lock, &st);
-	stale = st.st_mode == 0 || is_stale(read_holder(fd), &st, time(NULL));
+	d->holder = read_holder(fd);
 	if (fd != -1)
 		close(fd);
-	return stale ? DOT_NONE : DOT_BUSY;
+	return st.st_mode == 0 || is_stale(d, d->holder, &st) ? DOT_NONE :
+	    DOT_BUSY;
 }
 
 /* Whether the mailbox's name still leads to the file that was opened. */
@@ -363,7 +372,7 @@ dotlock_take(struct dotlock *d, const char *lock)
 	    (long)time(NULL));
 	d->fd = open(unique, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (d->fd == -1)
-		return without_lock(lock, errno);
+		return without_lock(d, lock, errno);
 	write_owner(d);
 	answer = DOT_BUSY;
 	if (fchmod(d->fd, 0644) == 0 && link(unique, lock) == -1) {
@@ -514,6 +523,13 @@ lock(struct mbox *m)
 }
 
 /* ---- The scan ---- */
+
+enum { FROM_MAX = 1000 };	/* octets of a "From " line looked at */
+
+/* Seconds of a scan: behind that no client is waiting any more. */
+#ifndef SCAN_SECONDS
+#define SCAN_SECONDS	600
+#endif
 
 /* What a header line is to a unique-id and to the folder data. */
 enum {
@@ -1363,8 +1379,9 @@ read_on(struct mbox *m)
 {
 	struct message was = m->msg[m->current], is;
 	off_t at = here(m);
-	int r = fill(m);
+	int r;
 
+	r = fill(m);
 	if (is_unchanged(m))
 		return r > 0 ? 0 : -1;
 	if (renew(m) != MBOX_OK)

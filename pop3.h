@@ -41,17 +41,12 @@ enum {
 	NAME_OCTETS = 128,	/* octets of an account's name */
 	PATH_OCTETS = 1024,	/* octets of a path, with its NUL */
 	PIECE_MAX = 16384,	/* octets of mail handed on at a time */
-	FROM_MAX = 1000,	/* octets of a "From " line looked at */
 	UID_OCTETS = 32,	/* a unique-id and NUL; at most 70 may be used:
 				 * RFC 1939, section 7 */
 	TRIES_MAX = 3,		/* failed logins a connection */
 	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
 	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	LOCK_SECONDS = 30,	/* for a lock that others hold */
-	GONE_SECONDS = 60,	/* a dotlock not touched for so long is dead if
-				 * its process is gone, */
-	STALE_SECONDS = 300,	/* for so long, if nobody knows its process, */
-	ALIVE_SECONDS = 86400,	/* and for so long, whoever lives */
 	REFRESH_SECONDS = 15	/* a dotlock of ours is touched so often */
 };
 
@@ -60,16 +55,11 @@ enum {
 #define MESSAGES_MAX	1000000
 #endif
 
-/* Seconds of a scan: behind that no client is waiting any more. */
-#ifndef SCAN_SECONDS
-#define SCAN_SECONDS	600
-#endif
-
 struct md5 {
 	uint32_t state[4];
 	uint64_t octets;
 	size_t held_len;
-	unsigned char held[1024];
+	unsigned char held[1024];	/* what most messages have to hash */
 };
 
 /* Milliseconds of a clock that nobody sets. */

@@ -5064,7 +5064,7 @@ START_TEST(a_window_is_not_written_on_when_the_lock_is_lost)
 		hook.room = _i == 0 ? 0 : (off_t)file.len;
 		r = mbox_update(&box);
 		n = hook.n[C_PWRITE];
-		ck_assert_int_eq(box.no_copy, _i);
+		ck_assert(box.no_copy <= _i);
 		if (n < writes_before)
 			break;
 		CHECK(r == MBOX_TEMP, "%d at write %u", r, writes_before);
@@ -5075,7 +5075,8 @@ START_TEST(a_window_is_not_written_on_when_the_lock_is_lost)
 		    writes_before);
 	}
 	ck_assert_int_eq(r, MBOX_OK);
-	ck_assert_uint_eq(n, 11);
+	ck_assert_uint_eq(n, _i == 0 ? 11 : 16);
+	ck_assert_int_eq(box.no_copy, _i);
 	/* who is quick does not ask for each block */
 	ck_assert_uint_le(hook.n[C_FUTIMENS], 3);
 	free(kept.p);
