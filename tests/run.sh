@@ -7,8 +7,8 @@
 #
 #	sh tests/run.sh [program ...]	all of them, longest first
 
-[ $# -gt 0 ] || set -- tests/check_auth tests/check_crash tests/check_pop3 \
-    tests/check_mailbox tests/check_hostile tests/check_small \
+[ $# -gt 0 ] || set -- tests/check_auth tests/check_crash \
+    tests/check_mailbox tests/check_small tests/check_pop3 tests/check_hostile \
     tests/check_openbsd tests/check_illumos tests/prove/locks \
     tests/prove/update \
     tests/fuzz/update.replay tests/fuzz/accounts.replay \
