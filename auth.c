@@ -679,7 +679,7 @@ priv_wait(pid_t pid, pid_t dialogue)
 /*
  * Root's side of the login: nothing but an account is read here, and that from
  * the verifier. The dialogue keeps the time itself; the alarm is for one that
- * does not. Its handler is pop3.c's, and comes again each second until alarm(0).
+ * does not. Its handler is pop3.c's, and comes each second until alarm(0).
  */
 static int
 priv_login(struct auth *a, void (*dialogue)(void *), void *arg)

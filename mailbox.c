@@ -1545,8 +1545,8 @@ is_loose(const struct mbox *m, struct place p)
 {
 	const struct message *msg = &m->msg[p.i];
 
-	return m->lf < p.at && (p.i == m->n || msg->offset + msg->length != p.at ||
-	    msg->crlf);
+	return m->lf < p.at && (p.i == m->n || msg->crlf ||
+	    msg->offset + msg->length != p.at);
 }
 
 /* The octets of the window at p, 0 if nothing is left; *end: where it ends. */
