@@ -524,7 +524,10 @@ lock(struct mbox *m)
 
 /* ---- The scan ---- */
 
-enum { FROM_MAX = 1000 };	/* octets of a "From " line looked at */
+/* Octets of a "From " line looked at. */
+#ifndef FROM_MAX
+#define FROM_MAX	1000
+#endif
 
 /* Seconds of a scan: behind that no client is waiting any more. */
 #ifndef SCAN_SECONDS
