@@ -370,16 +370,14 @@ static void
 find_any_hash(struct auth *a, struct claim *c)
 {
 	const struct passwd *pw;
-	const char *why;
+	const char *why, *hash = "";
 
-	c->hash = "";
 	if (a->file != NULL)
-		find_in_file(a, NULL, c);
+		hash = find_in_file(a, NULL, c) == AUTH_YES ? c->hash : "";
 	else
-		for (setpwent(); *c->hash != '$' && (pw = getpwent()) != NULL;)
-			c->hash = get_hash(pw, &why);
-	if (*c->hash != '$')
-		c->hash = SOME_HASH;
+		for (setpwent(); *hash != '$' && (pw = getpwent()) != NULL;)
+			hash = get_hash(pw, &why);
+	c->hash = *hash == '$' ? hash : SOME_HASH;
 }
 
 /* Compare in a time that depends on the lengths alone. */

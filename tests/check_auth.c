@@ -1227,6 +1227,7 @@ static const struct {
 	    AUTH_APOP },
 	{ "a:{PLAIN}s\n", "a", SOME_HASH, "wrong password", AUTH_PASS },
 	{ "a:{PLAIN}s\n", "b", SOME_HASH, "no such account", AUTH_PASS },
+	{ "a:{PLAIN}$s", "b", SOME_HASH, "no such account", AUTH_PASS },
 	{ "", "b", SOME_HASH, "no such account", AUTH_PASS },
 	/* of what crypt(3) does not know, the scheme and no more is told */
 	{ "a:$9$salt$hash\n", "a", "$9$salt$hash", "unknown scheme $9$",
