@@ -304,3 +304,28 @@ END
 	as_user timeout 300 fetchmail -v -f "$1.rc" -i "$1.ids" \
 	    --pidfile "$1.pid"
 }
+
+# Programs with windows: a display that nobody sees. If it is not told to end it
+# leaves a file in /tmp.
+use_display()
+{
+	Xvfb -displayfd 1 -nolisten tcp >display 2>Xvfb.out &
+	trap "kill $!" EXIT
+	wait_until [ -s display ]
+}
+
+# in_window user pattern program: it receives, until it has said this, and ends.
+# A program of that name that runs would do it: it is looked for in TMPDIR.
+in_window()
+{
+	w_user=$1 w_end=$2
+	shift 2
+	w_env="HOME=$PWD/$w_user.home TMPDIR=$PWD/$w_user.home/tmp
+	    DISPLAY=:$(cat display)"
+	: >"$w_user.said"
+	as_user $w_env timeout 90 "$@" --receive-all >"$w_user.said" 2>&1 &
+	w_pid=$!
+	wait_tries=800 wait_until grep -q "$w_end" "$w_user.said"
+	as_user $w_env timeout 20 "$1" --exit >/dev/null 2>&1
+	wait $w_pid
+}

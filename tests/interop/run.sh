@@ -13,9 +13,9 @@
 # free ports are looked for, and the log is read only if nobody else has it.
 
 here=tests/interop
-groups='thunderbird selftest fetchmail mpop getmail mutt curl libraries mailx
-dialogues superservers systems ssh tls frontends banning readme saslauthd fdm
-nmh php perl'
+groups='thunderbird sylpheed selftest fetchmail mpop getmail mutt curl libraries
+mailx dialogues superservers systems ssh tls frontends banning readme saslauthd
+fdm nmh php perl'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'
