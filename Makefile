@@ -221,6 +221,10 @@ fresh:
 filesystems: pop3d
 	sh tests/filesystems.sh
 
+# NFS, in an emulated machine; what is not there is named.
+nfs: pop3d tests/stress_tool
+	sh tests/nfs.sh
+
 # Compared with popa3d where that is installed.
 bench: pop3d
 	sh tests/bench.sh
