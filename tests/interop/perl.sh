@@ -1,12 +1,14 @@
-# Perl's Mail::POP3Client, with APOP.
+# Perl's Mail::POP3Client and Mail::Box, with APOP.
 
 has_all perl perl || return
-perl -MMail::POP3Client -e 1 2>/dev/null ||
-    { skip 'Mail::POP3Client: not installed'; return; }
 options="$options -a"
 serve || return
 user_dir perl
-
-program="perl $tests/fetch.pl"
 poll=by_program these=$made
-course perl
+
+for m in Mail::POP3Client Mail::Transport::POP3; do
+	perl -M$m -e 1 2>/dev/null || { skip "$m: not installed"; continue; }
+	program="perl $tests/fetch.pl $m"
+	[ $m = Mail::POP3Client ] && name=client || name=box
+	course perl$name
+done
