@@ -104,10 +104,10 @@ END
 	"$xinetd" -dontfork -f xinetd.conf -pidfile "$PWD/xinetd.pid" \
 	    >xinetd.out 2>&1 &
 	started $!
-	serves xinetd.d/pop3s pops3 \
-	    "OPENSSL:localhost:$port,cafile=$work/cert.pem" pops3
 	check 'xinetd.d/pop3s: a host that overdoes it shuts no other out' \
 	    others_get_in tls
+	serves xinetd.d/pop3s pops3 \
+	    "OPENSSL:localhost:$port,cafile=$work/cert.pem" pops3
 	check 'xinetd.d/pop3s: the address is in the log' \
 	    logged 'LOGIN, user=pops3, ip=\[127.0.0.1\]'
 else
