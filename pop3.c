@@ -798,7 +798,7 @@ find_client(struct session *s)
 	    "TCPREMOTEADDR", NULL };
 	struct sockaddr_storage peer = { .ss_family = AF_UNIX };
 	socklen_t len = sizeof(peer);
-	const char *const *name;
+	const char *const *name, *value;
 	char text[80];
 
 	snprintf(s->ip, sizeof(s->ip), "local");
@@ -814,7 +814,7 @@ find_client(struct session *s)
 		    strncmp(s->ip, "127.", 4) == 0);
 	}
 	for (name = names; *name != NULL; name++)
-		if (getenv(*name) != NULL && take_address(s, getenv(*name)))
+		if ((value = getenv(*name)) != NULL && take_address(s, value))
 			break;
 	return 1;
 }
