@@ -665,11 +665,11 @@ priv_verify(struct auth *a, int records, int answers, const int accounts[2])
  * verifier, too, has nothing more to wait for.
  */
 static int
-priv_wait(pid_t pid, pid_t dialogue)
+priv_wait(pid_t child, pid_t dialogue)
 {
 	int status = 0;
 
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
+	while (waitpid(child, &status, 0) == -1 && errno == EINTR)
 		kill(dialogue, SIGKILL);
 	return status;
 }
