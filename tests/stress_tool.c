@@ -99,7 +99,8 @@ die(const char *what)
 /*
  * Of six serials four are twins: everything that makes the unique-id is the
  * same, bodies and their lengths differ. Some have neither Received nor
- * Message-ID. Every 15th is longer than the server's buffers.
+ * Message-ID, and so an id of their own. Every 15th is longer than the server's
+ * buffers.
  */
 static unsigned
 group(unsigned serial)
@@ -688,6 +689,31 @@ hold(pid_t pid)
 }
 
 /*
+ * Whether another message with the unique-id of one of these has come. If that
+ * one went by another's hand meanwhile, QUIT cannot tell which of them is left,
+ * and must not say +OK.
+ */
+static int
+has_twin(const long *named, size_t n)
+{
+	char line[700];
+	FILE *f = fopen("log", "r");
+	int twin = 0;
+	size_t i;
+
+	if (f == NULL)
+		die("log");
+	while (!twin && fgets(line, sizeof(line), f) != NULL)
+		for (i = 0; strchr("Dd", *line) != NULL && i < n; i++)
+			twin |= atol(line + 2) == (named[i] ^ 1) &&
+			    group((unsigned)named[i]) ==
+			    group((unsigned)named[i] ^ 1) &&
+			    named[i] / 2 % 7 != 1;
+	fclose(f);
+	return twin;
+}
+
+/*
  * QUIT, in one of the ways that clients have; and in some that only those have
  * who may end what the server started for them. No lock is held before it.
  */
@@ -723,6 +749,9 @@ leave(struct client *c, const long *named, size_t n)
 		say("F QUIT without a keeper: %s", c->line);
 	else if (no_keeper || ok)
 		say("S QUIT %s", ok ? "done" : "without a keeper");
+	else if (strncmp(c->line, "-ERR [SYS/TEMP]", 15) == 0 &&
+	    has_twin(named, n))
+		say("S QUIT with a twin left");
 	else if (strncmp(c->line, "-ERR [IN-USE]", 13) != 0)
 		say("F QUIT: %s", c->line);
 	else
