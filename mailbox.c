@@ -810,8 +810,6 @@ end_message(struct scan *s)
 	}
 	new.body = (uint32_t)body;
 	new.crlf = (unsigned)s->crlf & 1;
-	if (!s->crlf && s->start < m->lf)
-		m->lf = s->start;
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
 		snprintf(number, sizeof(number), "%lld", (long long)body);
 		md5_update(&s->wide, number, strlen(number));
@@ -973,7 +971,6 @@ scan(struct mbox *m)
 
 	m->more = 0;
 	m->unseen = 0;
-	m->lf = m->octets;
 	return r == MBOX_OK ? scan_from(m, 0, 0) : r;
 }
 
@@ -1074,7 +1071,6 @@ match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
 		to->offset = from->offset;
 		to->length = from->length;
 		to->size = from->size;
-		to->crlf = from->crlf;
 	}
 	return n - next;
 }
@@ -1466,11 +1462,11 @@ mbox_seek(struct mbox *m, size_t i)
  *   do two octets in front of it, LF LF. (A CRLF that was there counts only
  *   behind a "From " line with CRLF, and that line lies in the gap.)
  * - A larger one would land on itself. So it is copied behind the end of the
- *   mail first, fsync, and only then moved, fsync. It never lands on another
- *   window: that lies behind, and there is a gap in front. What lies behind
- *   stands behind LF LF by then. Else it could hang on a message with LF, as
- *   the last one that is seen in front, while the window's are in pieces. Where
- *   no deleted octets are there to put LF LF into, the window goes on.
+ *   mail first, fsync, and only then moved from there, fsync. It never lands on
+ *   another window: that lies behind, and there is a gap in front. What follows
+ *   stands behind LF LF by then: CRLF does not count while the "From " line
+ *   that makes it count is in pieces. LF LF takes the place of the two octets
+ *   in front, which are deleted ones or the window's: those are in the copy.
  * - The fsync after each move comes before anything is written over the source
  *   or the copy. The file is cut after the last of them.
  *
@@ -1488,11 +1484,12 @@ mbox_seek(struct mbox *m, size_t i)
  *
  * A full disk leaves no room for copies: windows are halved, and single
  * messages that still do not fit are moved without, one at a time, each on disk
- * before the next. A crash then costs one message, or what counts as one: what
- * came since the login, or those that the rule above keeps together. Without
- * this, nobody could delete on a full disk, and all new mail would be lost.
- * Some file systems need room even for octets that are there. So such a message
- * is written onto itself first: if that works, it can be moved.
+ * before the next. A crash then costs one message, or what came since the
+ * login, which counts as one. Where that was the last one and ended with CRLF,
+ * what is delivered next may hang on the one before it. Without this, nobody
+ * could delete on a full disk, and all new mail would be lost. Some file
+ * systems need room even for octets that are there. So such a message is
+ * written onto itself first: if that works, it can be moved.
  */
 #ifndef WINDOW
 #define WINDOW	(16 * 1024 * 1024)
@@ -1519,7 +1516,8 @@ struct place {
 
 /*
  * Move p over deleted messages to the next stretch that stays: one message, or
- * what lies between two of the list. The octets of it, 0: there is none.
+ * what lies between two of the list. The octets of it, 0: there is none. Behind
+ * the mail, those of the copy.
  */
 static off_t
 next_kept(const struct update *u, struct place *p)
@@ -1536,20 +1534,7 @@ next_kept(const struct update *u, struct place *p)
 			return msg->offset + msg->length - p->at;
 		p->at = msg->offset + msg->length;
 	}
-	return u->end > p->at ? u->end - p->at : 0;
-}
-
-/*
- * Whether what follows a stretch that ends at p counts as a message only while
- * the one in front of it is whole: that has CRLF, and one before it has not.
- */
-static int
-is_loose(const struct mbox *m, struct place p)
-{
-	const struct message *msg = &m->msg[p.i];
-
-	return m->lf < p.at && (p.i == m->n || msg->crlf ||
-	    msg->offset + msg->length != p.at);
+	return (p->at > u->end ? u->size : u->end) - p->at;
 }
 
 /* The octets of the window at p, 0 if nothing is left; *end: where it ends. */
@@ -1559,9 +1544,8 @@ measure(const struct update *u, struct place p, struct place *end)
 	off_t len = 0, more;
 
 	*end = p;
-	while ((more = next_kept(u, &p)) > 0 && (len == 0 ||
-	    len + more <= u->limit ||
-	    (p.at == end->at && is_loose(u->m, *end)))) {
+	while ((more = next_kept(u, &p)) > 0 &&
+	    (len == 0 || len + more <= u->limit)) {
 		len += more;
 		p.at += more;
 		*end = p;
@@ -1660,16 +1644,31 @@ put_empty_line(struct update *u, off_t at)
 }
 
 /*
- * A window that ends here is about to land on itself: what follows, behind
- * deleted messages, must be a message whatever becomes of it.
+ * Move a window that lands on itself, from its copy or, without one, from its
+ * place. What follows is parted from it by LF LF first. Where no deleted octets
+ * are in front of that, the window's own last ones are overwritten: the copy
+ * has them, and without one they are put back afterwards.
  */
 static enum outcome
-part_from_next(struct update *u, struct place end)
+land(struct update *u, struct place from, off_t len, struct place end, off_t to)
 {
+	struct mbox *m = u->m;
 	struct place next = end;
+	enum outcome r;
+	off_t follows;
+	char last[2];
 
-	return u->m->lf < end.at && next_kept(u, &next) > 0 &&
-	    next.at > end.at ? put_empty_line(u, next.at) : DONE;
+	follows = next_kept(u, &next);
+	if (follows > 0 && (pread(m->fd, last, 2, end.at - 2) != 2 ||
+	    put_empty_line(u, next.at) != DONE))
+		return FAILED;
+	r = transfer(u, from, len, 0, to);
+	if (m->no_copy && follows > 0 && next.at == end.at &&
+	    memcmp(last, "\n\n", 2) != 0 &&
+	    (write_all(m->fd, last, 2, (r == DONE ? to + len : end.at) - 2) ==
+	    -1 || fsync(m->fd) == -1))
+		r = FAILED;
+	return r;
 }
 
 /*
@@ -1688,9 +1687,12 @@ is_our_end(struct update *u, off_t wanted)
 	    pread(m->fd, m->data, 1, u->size) != -1 && m->data[0] == '\0'));
 }
 
-/* A copy of the window behind the mail. If that fails, it is cut off again. */
+/*
+ * A copy of the window at *p behind the mail, and *p is there then. If that
+ * fails, it is cut off again.
+ */
 static enum outcome
-copy_window(struct update *u, struct place p, off_t len)
+copy_window(struct update *u, struct place *p, off_t len)
 {
 	/* two octets from an even place on are written both or not at all */
 	size_t line_ends = 2 + (size_t)((u->end + len) & 1);
@@ -1698,8 +1700,11 @@ copy_window(struct update *u, struct place p, off_t len)
 	int saved;
 
 	if (put_empty_line(u, end) == DONE &&
-	    transfer(u, p, len, line_ends, u->end) == DONE)
+	    transfer(u, *p, len, line_ends, u->end) == DONE) {
+		p->i = u->m->n;
+		p->at = u->end + (off_t)line_ends;
 		return DONE;
+	}
 	saved = errno;
 	/* EBUSY: our lock is not ours, so nothing may be cut off */
 	if (saved == EBUSY || !is_our_end(u, end)) {
@@ -1750,12 +1755,14 @@ compact(struct update *u, struct place p, off_t to)
 		if ((len = measure(u, p, &end)) == 0)
 			return ftruncate(m->fd, to) == -1 ||
 			    fsync(m->fd) == -1 ? FAILED : DONE;
-		if (len <= p.at - to - 2)
-			r = put_empty_line(u, p.at);
-		else if ((r = m->no_copy ? transfer(u, p, len, 0, p.at) :
-		    copy_window(u, p, len)) == DONE)
-			r = part_from_next(u, end);
-		if (r == DONE && (r = transfer(u, p, len, 0, to)) == DONE) {
+		if (len > p.at - to - 2) {
+			r = m->no_copy ? transfer(u, p, len, 0, p.at) :
+			    copy_window(u, &p, len);
+			if (r == DONE)
+				r = land(u, p, len, end, to);
+		} else if ((r = put_empty_line(u, p.at)) == DONE)
+			r = transfer(u, p, len, 0, to);
+		if (r == DONE) {
 			to += len;
 			p = end;
 		} else if (r == FULL) {
@@ -1765,17 +1772,6 @@ compact(struct update *u, struct place p, off_t to)
 			break;
 	}
 	return r;
-}
-
-/* The first message that is to be removed, or m->n. */
-static size_t
-first_deleted(const struct mbox *m)
-{
-	size_t i = 0;
-
-	while (i < m->n && (m->msg[i].gone || !m->msg[i].deleted))
-		i++;
-	return i;
 }
 
 /* Of what DELE named all is removed, or was before, or may be there. */
@@ -1798,19 +1794,20 @@ enum mbox_result
 mbox_update(struct mbox *m)
 {
 	struct update u = { .m = m, .limit = WINDOW };
-	struct place p;
+	struct place p = { 0, 0 };
 	enum mbox_result r;
 	size_t i, named = 0;
 
 	for (i = 0; i < m->n; i++)
 		named += m->msg[i].deleted;
-	if (m->fd == -1 || named == 0)
+	if (named == 0)
 		return MBOX_OK;
 	if ((r = lock(m)) != MBOX_OK)
 		return r;
 	if (!is_unchanged(m) || m->young)
 		r = rescan(m);
-	p.i = first_deleted(m);
+	while (p.i < m->n && (m->msg[p.i].gone || !m->msg[p.i].deleted))
+		p.i++;
 	if (r == MBOX_OK && p.i < m->n) {
 		p.at = m->msg[p.i].offset;
 		u.end = u.size = m->octets;

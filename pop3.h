@@ -134,7 +134,6 @@ struct mbox {
 	const char *why;	/* what failed last, for the log */
 
 	off_t octets;		/* the file as it was scanned; -1: it was not */
-	off_t lf;		/* where the first message with LF begins */
 	struct timespec modified, changed;
 	long long late;		/* when a scan must have ended, by clock_ms */
 	int young;		/* it may have changed without a trace since */

@@ -80,7 +80,6 @@ struct part {
 	int late;		/* appended after the scan */
 	int swapped;		/* was another message at the scan */
 	int wide;		/* its unique-id depends on its length */
-	int crlf;		/* its lines end so */
 	uint64_t hash;
 };
 
@@ -89,7 +88,6 @@ struct scene {
 	struct part part[PARTS_MAX];
 	size_t n;
 	size_t scanned;		/* octets before the first late part */
-	size_t lf;		/* the first part whose lines end so */
 	struct image was;	/* before UPDATE */
 	struct image want;	/* after it */
 };
@@ -272,9 +270,6 @@ add_part(struct scene *s, const char *word, size_t max)
 	new->late = *word == 'a';
 	new->swapped = *word == 's';
 	new->wide = strchr(word, 'w') != NULL;
-	new->crlf = strchr(word, 'c') != NULL;
-	if (new->crlf && s->lf == s->n)
-		s->lf++;
 	new->keep = *word != 'd' || (max > 0 && shown >= max);
 	new->at = s->was.size;
 	new->len = (size_t)atol(word + 1);
@@ -1472,36 +1467,19 @@ START_TEST(a_disk_that_breaks_for_good_loses_nothing)
 END_TEST
 
 /*
- * Whether a message is moved together with the one in front of it: behind one
- * with LF, an empty line with CRLF does not say for sure that another starts.
- */
-static int
-is_moved_along(size_t i)
-{
-	const struct part *part = &scene.part[i];
-
-	return scene.lf < i && part[-1].keep && part->keep &&
-	    (part[-1].crlf || part[-1].swapped);
-}
-
-/*
  * The most that a crash may cost when there is no room for a copy: one message,
- * or what is moved as one: also what is not in the session's list.
+ * or what is not in the session's list and hence moved as one.
  */
 static size_t
 most_lost(size_t max)
 {
-	size_t i, unlisted = 0, row = 0, most = 0;
+	size_t i, unlisted = 0;
 
 	if (!run.no_copy)
 		return 0;
-	for (i = 0; i < scene.n; i++) {
+	for (i = 0; i < scene.n; i++)
 		unlisted += scene.part[i].late || (max > 0 && i >= max);
-		row = is_moved_along(i) ? row + 1 : 1;
-		if (row > most)
-			most = row;
-	}
-	return unlisted > most ? unlisted : most;
+	return unlisted > 1 ? unlisted : 1;
 }
 
 /* Room enough to copy whatever is moved as one, behind an empty line. */
@@ -1509,15 +1487,14 @@ static off_t
 room_for_all(size_t max)
 {
 	const struct part *part;
-	size_t i, unlisted = 0, row = 0, most = 0;
+	size_t i, unlisted = 0, most = 0;
 
 	for (i = 0; i < scene.n; i++) {
 		part = &scene.part[i];
-		row = is_moved_along(i) ? row + part->len : part->len;
 		if (part->late || (max > 0 && i >= max))
 			unlisted += part->len;
-		else if (row > most)
-			most = row;
+		else if (part->len > most)
+			most = part->len;
 	}
 	return (off_t)(unlisted > most ? unlisted : most) + 2;
 }
