@@ -918,7 +918,7 @@ start_root(struct auth *a)
 	return 0;
 }
 
-/* Is there a path in an option? Before the login any account will do. */
+/* Is there a path in an option? A pipe's mailbox alone may be relative. */
 static int
 start_path(struct auth *a, const char *option, const char *value, int pipe)
 {
@@ -927,7 +927,7 @@ start_path(struct auth *a, const char *option, const char *value, int pipe)
 
 	errno = 0;
 	return expand(value, pipe ? &a->account : &any, path) == 0 &&
-	    (pipe || *path == '/') ? 0 :
+	    (*path == '/' || (pipe && value == a->mailbox)) ? 0 :
 	    complain(a, option, value, "not / or %h first, "
 	    "an unknown %, no name or home for it, or too long");
 }

@@ -2159,6 +2159,23 @@ START_TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
 }
 END_TEST
 
+/* The index is opened when the mailbox's directory has been entered. */
+START_TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
+{
+	struct auth a = an_auth(NULL);
+
+	make_system(w_x, NULL, USER, USER);
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	a.mailbox = "mail/box";
+	ck_assert_ptr_null(auth_start(&a, 1));
+	a.index = "cache/box";
+	ck_assert_ptr_nonnull(auth_start(&a, 1));
+	ck_assert_ptr_nonnull(strstr(a.why, "-i cache/box"));
+	a.index = "%h/cache/box";
+	ck_assert_ptr_null(auth_start(&a, 1));
+}
+END_TEST
+
 /* ---- All processes, with make-believe ids ---- */
 
 static void
@@ -4902,6 +4919,8 @@ make_suite(void)
 	tcase_add_test(t, ids_that_differ_are_refused);
 	tcase_add_test(t, options_that_do_not_fit_are_refused);
 	tcase_add_test(t, a_pipe_needs_a_passwd_entry_only_if_the_path_does);
+	tcase_add_test(t,
+	    in_a_pipe_the_mailbox_may_be_relative_and_the_index_not);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("processes");
