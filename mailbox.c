@@ -1247,7 +1247,7 @@ recall(struct mbox *m)
 		m->unseen = --m->n;
 		was = m->msg[m->n];
 		if (scan_from(m, was.offset, m->msg[m->n - 1].crlf) !=
-		    MBOX_OK || m->n == m->unseen ||
+		    MBOX_OK || m->n == m->unseen || m->n > MESSAGES_MAX ||
 		    memcmp(&m->msg[m->unseen], &was, offsetof(struct message,
 		    body) + sizeof(was.body)) != 0)
 			return 0;
