@@ -2255,7 +2255,7 @@ END_TEST
 START_TEST(what_i_names_remembers_the_mailbox)
 {
 	const char *dir = make_dir();
-	char name[PATH_MAX];
+	char name[PATH_MAX], options[PATH_MAX + 32];
 	struct stat st;
 	struct peer p;
 	int i;
@@ -2263,8 +2263,9 @@ START_TEST(what_i_names_remembers_the_mailbox)
 	write_sample(dir, "three");
 	sleep(3);		/* it is not young any more */
 	snprintf(name, sizeof(name), "%s/index", dir);
+	snprintf(options, sizeof(options), "-p -m mbox -i %s", name);
 	for (i = 0; i < 2; i++) {
-		p = start(dir, "-p -m mbox -i index");
+		p = start(dir, options);
 		expect(&p, "+OK *");
 		ask(&p, "STAT", "+OK 3 *");
 		ask(&p, "UIDL", "+OK *");
