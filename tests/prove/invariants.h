@@ -1,0 +1,108 @@
+/*
+ * What the pieces for cbmc share: any value, the C library by contract, and the
+ * invariants, in words and in C. A piece calls one function of the product once,
+ * in any state in which the invariants hold, and asserts that they still do. So
+ * they hold after any number of calls, whatever came in.
+ *
+ * The limits are smaller than the product's (see run.sh), as every octet costs
+ * time; no code depends on which they are. What is replaced by a contract is
+ * named any_, has its conditions asserted, and returns anything that it may.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+int nondet_int(void);
+unsigned nondet_unsigned(void);
+long nondet_long(void);
+size_t nondet_size(void);
+char nondet_char(void);
+
+#define CHECK(is)	__CPROVER_assert(is, #is)
+#define ASSUME(is)	__CPROVER_assume(is)
+#define CAN_READ(p, n)	CHECK((n) == 0 || __CPROVER_r_ok(p, n))
+#define CAN_WRITE(p, n)	CHECK((n) == 0 || __CPROVER_w_ok(p, n))
+
+/* What a clock can show: no system sets one beyond that. */
+#define IS_TIME(t)	((t) >= 0 && (t) < 1LL << 40)
+
+/*
+ * In out there is room for the end of a reply, END_OCTETS, at any time; what is
+ * in it is less than that.
+ */
+#define HAS_ROOM(s)	((s)->out_len <= sizeof((s)->out) - END_OCTETS)
+
+/* -t has at most a million seconds, and one at least. */
+#define IS_IDLE(s)	((s)->idle > 0 && (s)->idle <= 1000000)
+
+/* A deadline is set to so many seconds from some moment that is over. */
+#define IS_DEADLINE(s, now)	(IS_TIME((s)->deadline) &&		\
+	(s)->deadline <= (now) + 1000000000LL)
+
+/* ---- The C library ---- */
+
+/* Small strings are searched as they are. */
+size_t
+strspn(const char *s, const char *set)
+{
+	size_t n, k;
+
+	for (n = 0; s[n] != '\0'; n++) {
+		for (k = 0; set[k] != '\0' && set[k] != s[n]; k++)
+			;
+		if (set[k] == '\0')
+			break;
+	}
+	return n;
+}
+
+size_t
+strcspn(const char *s, const char *set)
+{
+	size_t n, k;
+
+	for (n = 0; s[n] != '\0'; n++)
+		for (k = 0; set[k] != '\0'; k++)
+			if (set[k] == s[n])
+				return n;
+	return n;
+}
+
+/* Any string that fits. Its length: where it may be cut off nobody asks. */
+static int
+any_text(char *p, size_t n)
+{
+	size_t i = nondet_size();
+
+	CAN_WRITE(p, n);
+	__CPROVER_havoc_slice(p, n);
+	ASSUME(n > 0 && i < n);
+	p[i] = '\0';
+	return (int)i;
+}
+
+int
+snprintf(char *p, size_t n, const char *format, ...)
+{
+	CAN_READ(format, 1);
+	return any_text(p, n);
+}
+
+void
+syslog(int level, const char *format, ...)
+{
+	CAN_READ(format, 1);
+}
+
+char *
+strerror(int e)
+{
+	return "";
+}
+
+void
+exit(int status)
+{
+	ASSUME(0);
+}
