@@ -158,6 +158,7 @@ confine_more(enum process process)
 #define LINE_OCTETS	2048	/* of a line of -f, with its NUL */
 
 enum {
+	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
 	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */
 	SASL_SECONDS = 30,	/* for each word of saslauthd's */
 	OPEN_SECONDS = 30	/* for the file system that holds the mailbox */

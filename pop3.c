@@ -32,7 +32,14 @@
 #define close_rest()	-1
 #endif
 
+#define VERSION		"1.0"
+
 enum {
+	COMMAND_MAX = 255,	/* octets with CRLF: RFC 2449, section 4 */
+	SASL_MAX = 1026,	/* the same for an answer to "+ ": three fields
+				 * of 255 octets (RFC 4616, section 2), two
+				 * NULs, base64; RFC 5034, section 4 */
+	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
 	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */

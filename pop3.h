@@ -23,8 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define VERSION		"1.0"
-
 /* Octets of mail that are read or written at a time. */
 #ifndef MBOX_BUFFER
 #define MBOX_BUFFER	163840
@@ -33,10 +31,6 @@
 #define MBOX_BEFORE	16
 
 enum {
-	COMMAND_MAX = 255,	/* octets with CRLF: RFC 2449, section 4 */
-	SASL_MAX = 1026,	/* the same for an answer to "+ ": three fields
-				 * of 255 octets (RFC 4616, section 2), two
-				 * NULs, base64; RFC 5034, section 4 */
 	FIELD_MAX = 255,	/* octets of a name or secret as received */
 	NAME_OCTETS = 128,	/* octets of an account's name */
 	PATH_OCTETS = 1024,	/* octets of a path, with its NUL */
@@ -44,8 +38,6 @@ enum {
 	UID_OCTETS = 32,	/* a unique-id and NUL; at most 70 may be used:
 				 * RFC 1939, section 7 */
 	TRIES_MAX = 3,		/* failed logins a connection */
-	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
-	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	LOCK_SECONDS = 30,	/* for a lock that others hold */
 	REFRESH_SECONDS = 15	/* a dotlock of ours is touched so often */
 };
@@ -149,9 +141,9 @@ struct mbox {
  * Open a mailbox with the ids the process has and make its directory the
  * working directory. It must be a regular file of owner's with one link. A
  * missing one is an empty maildrop, but not where the directory is missing. m
- * needs no preparation; it is owned by the
- * caller and given back, void then, with mbox_close in any case. MBOX_OK,
- * MBOX_TEMP or MBOX_PERM; after the latter two only mbox_close may follow.
+ * needs no preparation; it is owned by the caller and given back, void then,
+ * with mbox_close in any case. MBOX_OK, MBOX_TEMP or MBOX_PERM; after the
+ * latter two only mbox_close may follow.
  */
 enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
 
@@ -269,7 +261,7 @@ int auth_login(struct auth *a, void (*dialogue)(void *), void *arg);
 
 /*
  * For the dialogue: try one login. Whatever is not AUTH_YES was kept back as
- * TRY_SECONDS says. The attempt is wiped. At most TRIES_MAX calls.
+ * hold_back says. The attempt is wiped. At most TRIES_MAX calls.
  */
 enum auth_result auth_try(struct auth *a, struct attempt *t);
 

@@ -191,8 +191,7 @@ tool() {	# program, arguments
 shrink() {
 	mkdir -p "$tmp/small"
 	cp ./*.c "$tmp/small"
-	set -- COMMAND_MAX 8 SASL_MAX 17 FIELD_MAX 5 NAME_OCTETS 4 \
-	    PATH_OCTETS 12 PIECE_MAX 8
+	set -- FIELD_MAX 5 NAME_OCTETS 4 PATH_OCTETS 12 PIECE_MAX 8
 	cp pop3.h "$tmp/shrunk"
 	while [ $# -gt 0 ]; do
 		sed "s/^\(	$1\) = [0-9]*/\1 = $2/" "$tmp/shrunk" \
@@ -206,6 +205,8 @@ shrink() {
 	    -e 's/held\[1024\]/held[128]/' -e 's/\(name\)\[256\]/\1[8]/' \
 	    -e 's/\(home\)\[256\]/\1[8]/' "$tmp/shrunk" > "$tmp/small/pop3.h"
 	sed -e 's/REPLY_MAX = 512/REPLY_MAX = 16/' \
+	    -e 's/COMMAND_MAX = 255/COMMAND_MAX = 8/' \
+	    -e 's/SASL_MAX = 1026/SASL_MAX = 17/' \
 	    -e 's/char in\[4096\]/char in[24]/' \
 	    -e 's/challenge\[128\]/challenge[8]/' pop3.c > "$tmp/small/pop3.c"
 	sed -e 's/^\(#define LINE_OCTETS	\)[0-9]*/\116/' auth.c \
