@@ -26,7 +26,12 @@ is_local(int fd)
 
 	return fstatfs(fd, &s) == 0 && s.f_type != 0x6969;	/* NFS */
 }
-#define bsd_lock(fd, how)	(is_local(fd) ? flock(fd, how) : 0)
+
+static int
+bsd_lock(int fd, int how)
+{
+	return is_local(fd) ? flock(fd, how) : 0;
+}
 #else
 #define is_local(fd)	((void)(fd), 0)
 #define bsd_lock(fd, how)	0
@@ -976,6 +981,14 @@ scan(struct mbox *m)
 
 /* ---- Sorting, repeats and matching ---- */
 
+/* The k-th octet of what is sorted by, the last one first. */
+static unsigned
+octet(const struct message *msg, unsigned k)
+{
+	return k < 4 ? msg->body >> 8 * k & 255 :
+	    (unsigned)(msg->hash >> 8 * (k - 4)) & 255;
+}
+
 /*
  * An index of the list, sorted by hash, or with by_body by hash and body; equal
  * ones stay in order. Linear whatever strangers send, where a comparing sort or
@@ -987,27 +1000,24 @@ sort_index(const struct message *msg, size_t n, int by_body)
 	uint32_t *index = malloc((n + 1) * 2 * sizeof(*index));
 	uint32_t *from = index, *to, *t;
 	size_t count[257], i;
-	unsigned digit;
+	unsigned k;
 
 	if (index == NULL)
 		return NULL;
 	for (to = index + n, i = 0; i < n; i++)
 		from[i] = (uint32_t)i;
-#define DIGIT(i) (digit < 4 ? msg[i].body >> 8 * digit & 255 :		\
-	(unsigned)(msg[i].hash >> 8 * (digit - 4)) & 255)
-	for (digit = by_body ? 0 : 4; digit < 12; digit++) {
+	for (k = by_body ? 0 : 4; k < 12; k++) {
 		memset(count, 0, sizeof(count));
 		for (i = 0; i < n; i++)
-			count[DIGIT(i) + 1]++;
+			count[octet(&msg[i], k) + 1]++;
 		for (i = 0; i < 256; i++)
 			count[i + 1] += count[i];
 		for (i = 0; i < n; i++)
-			to[count[DIGIT(from[i])]++] = from[i];
+			to[count[octet(&msg[from[i]], k)]++] = from[i];
 		t = from;
 		from = to;
 		to = t;
 	}
-#undef DIGIT
 	return index;	/* the passes are even: the last one ends here */
 }
 
@@ -1034,16 +1044,13 @@ number(struct mbox *m)
 enum mbox_result
 mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 {
-	static const char hex[] = "0123456789abcdef";
-	size_t k;
+	const struct message *msg = &m->msg[i];
 
 	if (!m->numbered && number(m) == -1)
 		return fail(m, MBOX_TEMP, "mailbox is too long");
-	for (k = 0; k < 16; k++)
-		uid[k] = hex[m->msg[i].hash >> (60 - 4 * k) & 15];
-	uid[16] = '\0';
-	if (m->msg[i].ordinal > 1)
-		snprintf(uid + 16, UID_OCTETS - 16, "-%u", m->msg[i].ordinal);
+	snprintf(uid, UID_OCTETS, "%016llx", (unsigned long long)msg->hash);
+	if (msg->ordinal > 1)
+		snprintf(uid + 16, UID_OCTETS - 16, "-%u", msg->ordinal);
 	return MBOX_OK;
 }
 
