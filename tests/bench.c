@@ -48,7 +48,7 @@ enum {
 /* Who is measured. The first two log in; PIPE is pop3d -p. */
 enum who {
 	NOBODY, POP3D, POPA3D, STATIC, PIPE, STATIC_PIPE, WC, CAT, LINE,
-	SMALLER, TAIL, INDEXED
+	SMALLER, TAIL, INDEXED, DOVECOT
 };
 
 struct row {
@@ -135,6 +135,13 @@ static char *
 spool(const char *box)
 {
 	return in_dir("spool/benchbox-", box);
+}
+
+/* The mailbox that somebody gets: Dovecot writes into it, so it has a copy. */
+static char *
+box_of(enum who who, const char *box)
+{
+	return who == DOVECOT ? in_dir("dovecot/benchbox-", box) : spool(box);
 }
 
 static off_t
@@ -389,8 +396,9 @@ finish(void)
 static void
 start_who(enum who who, const char *box, int tcp)
 {
-	static char e[] = "-e", f[] = "-f", i[] = "-i", l[] = "-l", m[] = "-m", p[] = "-p",
-	    u[] = "-u", wc_name[] = "wc", cat_name[] = "cat";
+	static char e[] = "-e", f[] = "-f", i[] = "-i", l[] = "-l",
+	    m[] = "-m", p[] = "-p", u[] = "-u", wc_name[] = "wc",
+	    cat_name[] = "cat";
 	uid_t uid = (uid_t)atoi(setting("BENCH_UID"));
 	char *pipe[] = { setting(who == PIPE ? "POP3D" : "STATIC"), p, m,
 	    spool(box), NULL };
@@ -400,6 +408,7 @@ start_who(enum who who, const char *box, int tcp)
 	    in_dir("empty", ""), who == INDEXED ? i : NULL,
 	    in_dir("index/%u", ""), NULL };
 	char *popa3d[] = { setting("POPA3D"), NULL };
+	char *dovecot[] = { in_dir("dovecot/", "run"), NULL };
 	char *wc[] = { wc_name, l, spool(box), NULL };
 	char *cat[] = { cat_name, spool(box), NULL };
 	char *line[] = { in_dir("line", ""), NULL };
@@ -418,6 +427,10 @@ start_who(enum who who, const char *box, int tcp)
 		break;
 	case POPA3D:
 		start(popa3d, 0, tcp);
+		break;
+	case DOVECOT:
+		setenv("USER", strrchr(spool(box), '/') + 1, 1);
+		start(dovecot, plain, tcp);
 		break;
 	default:
 		start(who == WC ? wc : who == CAT ? cat : line, plain, tcp);
@@ -522,6 +535,10 @@ log_in(enum who who, const char *box)
 {
 	double begun = now_ms();
 
+	if (who == DOVECOT) {	/* it knows who it is, and does not greet */
+		ask("STAT\r\n");
+		return now_ms() - begun;
+	}
 	expect_ok();
 	if (who == PIPE || who == STATIC_PIPE)
 		return now_ms() - begun;
@@ -569,8 +586,15 @@ for_all(const char *command, int many, unsigned long n, unsigned long at_once)
 static double
 log_in_once(enum who who, const struct row *row)
 {
-	double begun = now_ms(), took;
+	double begun = now_ms(), took, idle = 0;
 
+	/* of Dovecot's time not what its start takes, as a daemon did that */
+	if (who == DOVECOT) {
+		start_who(who, "d", 0);
+		idle = log_in(who, "d");
+		ask("QUIT\r\n");
+		finish();
+	}
 	start_who(who, row->box, 0);
 	if (who == WC) {
 		while (read_more())
@@ -578,7 +602,7 @@ log_in_once(enum who who, const struct row *row)
 		finish();
 		return now_ms() - begun;
 	}
-	took = log_in(who, row->box);
+	took = log_in(who, row->box) - idle;
 	ask("QUIT\r\n");
 	finish();
 	return took;
@@ -588,10 +612,11 @@ log_in_once(enum who who, const struct row *row)
 static double
 log_in_news(enum who who, const struct row *row)
 {
-	FILE *f = fopen(spool(row->box), "a");
+	char *path = box_of(who, row->box);
+	FILE *f = fopen(path, "a");
 
 	if (f == NULL)
-		die("%s: %s", spool(row->box), strerror(errno));
+		die("%s: %s", path, strerror(errno));
 	put_header(f, dice(86400));
 	fputs("A short one.\n\n", f);
 	fflush(f);
@@ -931,6 +956,10 @@ static const struct row rows[] = {
 	    "a", NULL, INDEXED, POPA3D, 0.25, 0, 0 },
 	{ "poll-c-cold", "  cold, 20,000 of 50 KB", "ms", log_in_cold,
 	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 2 },
+	{ "poll-c-dovecot", "  the same to Dovecot, 20,000 of 50 KB", "ms",
+	    log_in_once, "c", NULL, INDEXED, DOVECOT, 0.25, 0, 0 },
+	{ "poll-b-dovecot", "  the same to Dovecot, 100,000 of 1 KB", "ms",
+	    log_in_once, "b", NULL, INDEXED, DOVECOT, 0.25, 0, 0 },
 	{ "retr-a", "RETR 2,000 of 50 KB, CPU", "ms", fetch_all,
 	    "a", NULL, POP3D, POPA3D, 0.6, 0, 0 },
 	{ "retr-a-cat", "  the same to cat", "ms", fetch_all,
@@ -976,6 +1005,8 @@ static const struct row rows[] = {
 	    "e", NULL, INDEXED, POPA3D, 0.25, 0, 5 },
 	{ "news-c", "-i, one new, 20,000 of 50 KB", "ms", log_in_news,
 	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 5 },
+	{ "news-c-dovecot", "  the same to Dovecot", "ms", log_in_news,
+	    "c", NULL, INDEXED, DOVECOT, 0.25, 0, 5 },
 	{ "linear-mb-1", "CPU to look, 10 MB to 1 MB", "ms", look,
 	    "a10", "a1", PIPE, SMALLER, 0, 0, 0 },
 	{ "linear-mb", "CPU to look, 98 MB to 10 MB", "ms", look,
@@ -989,12 +1020,13 @@ enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
 static const char *const names[] = { "-", "pop3d", "popa3d", "static",
 	"pop3d -p", "static -p", "wc -l", "cat", "a line", "smaller", "rest",
-	"pop3d -i" };
+	"pop3d -i", "Dovecot" };
 
 static int
 can_run(enum who who)
 {
 	return who == POPA3D ? setting("POPA3D") != NULL :
+	    who == DOVECOT ? setting("DOVECOT") != NULL :
 	    who == STATIC || who == STATIC_PIPE ? setting("STATIC") != NULL :
 	    who != NOBODY;
 }

@@ -8,6 +8,8 @@
 #	QUICK	not empty: without the mailbox of a gigabyte
 #	POP3D	the program that is measured (default ./pop3d)
 #	POPA3D	where popa3d is (default: PATH and /usr/sbin)
+#	DOVECOT	where its program for a session is (default: /usr/lib/dovecot
+#		or /usr/libexec/dovecot)
 #	MUSL_CC	what makes static programs with musl (default musl-gcc)
 #	TMPDIR	where the mailboxes are; 2 GB, on the disk that matters
 #
@@ -131,6 +133,37 @@ make_accounts()
 	chmod 600 "$dir/accounts" "$dir/accounts.plain"
 }
 
+# Mailboxes of its own, since it writes unique-ids into them, and its settings as
+# its daemon hands them on. At the second login it has its index.
+make_dovecot()
+{
+	mkdir "$dir/dovecot" || exit 2
+	for box in b c d; do
+		[ ! -e "$dir/spool/benchbox-$box" ] ||
+		    cp --reflink=auto -p "$dir/spool/benchbox-$box" \
+		    "$dir/dovecot" || exit 2
+	done
+	cat >"$dir/dovecot/conf" <<-END
+		protocols = pop3
+		log_path = /dev/null
+		mail_location = mbox:$dir/dovecot/%u.d:INBOX=$dir/dovecot/%u
+		mail_home = $dir/dovecot
+		mail_uid = $BENCH_UID
+		mail_gid = $BENCH_UID
+		first_valid_uid = 1
+		stats_writer_socket_path =
+		ssl = no
+	END
+	{
+		echo '#!/bin/sh'
+		echo 'exec env -i USER="$USER" \'
+		env -i PATH="$PATH" doveconf -f service=pop3 -m pop3 \
+		    -c "$dir/dovecot/conf" -e /usr/bin/env | sed 's/$/ \\/'
+		echo "$DOVECOT"
+	} >"$dir/dovecot/run"
+	chmod 755 "$dir/dovecot/run"
+}
+
 if [ -z "$BENCH_DIR" ]; then
 	dir=$(mktemp -d "${TMPDIR:-/tmp}/pop3d-bench.XXXXXX") || exit 2
 	trap 'rm -rf "$dir"' EXIT
@@ -153,8 +186,20 @@ if [ -z "$BENCH_DIR" ]; then
 	fi
 	make_accounts
 	make_mailboxes
+	for p in "$DOVECOT" /usr/lib/dovecot/pop3 /usr/libexec/dovecot/pop3; do
+		[ -x "$p" ] && break
+	done
+	DOVECOT=$p
+	if [ -x "$DOVECOT" ]; then
+		make_dovecot
+	else
+		echo "skip: Dovecot's side (not installed)"
+		DOVECOT=
+	fi
 	if [ "$(id -u)" = 0 ]; then
 		chown "$BENCH_UID:$BENCH_UID" "$dir"/spool/*
+		[ -z "$DOVECOT" ] ||
+		    chown -R "$BENCH_UID:$BENCH_UID" "$dir/dovecot"
 		chmod 1777 "$dir/spool"
 		chmod 711 "$dir"
 	fi
@@ -164,7 +209,8 @@ if [ -z "$BENCH_DIR" ]; then
 	sleep 3		# the mailboxes get old
 	PATH=$PATH:/usr/sbin:/sbin
 	POPA3D=${POPA3D:-$(command -v popa3d)}
-	export BENCH_DIR BENCH_UID BENCH_DIALOGUE POP3D POPA3D STATIC PATH
+	export BENCH_DIR BENCH_UID BENCH_DIALOGUE POP3D POPA3D DOVECOT STATIC \
+	    PATH
 
 	echo "machine: $(uname -sm), $(getconf _NPROCESSORS_ONLN) x$(sed -n \
 	    's/^model name.*://p' /proc/cpuinfo | sed 1q), load$(uptime |
