@@ -292,7 +292,7 @@ find_in_file(struct auth *a, const char *name, struct claim *c)
 		for (len = 0; (octet = getc(f)) != EOF && octet != '\n'; len++)
 			if (len < LINE_OCTETS)
 				c->line[len] = (char)octet;
-		/* one that is too long is none, nor is one with a NUL */
+		/* a line that is too long or has a NUL is no account's */
 		c->line[len < LINE_OCTETS ? len : 0] = '\0';
 		if (strlen(c->line) == len && take_entry(a, name, c))
 			r = AUTH_YES;
@@ -366,7 +366,7 @@ find_account(struct auth *a, const char *typed, struct claim *c)
 	return r;
 }
 
-/* What one hash costs here: take any account's. */
+/* A hash that costs what others cost here: any account's. */
 static void
 find_any_hash(struct auth *a, struct claim *c)
 {
@@ -555,7 +555,7 @@ auth_try(struct auth *a, struct attempt *t)
 
 	a->tries++;	/* the dialogue's; the verifier counts for itself */
 	if (a->root) {
-		/* what was begun in time is answered */
+		/* an attempt that began in time gets its answer */
 		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
@@ -589,7 +589,7 @@ confine(enum process process)
 	struct rlimit none = { 0, 0 };
 	struct stat st;
 
-	/* who sends the answers to a file wants to find them there */
+	/* answers that go to a file must get into it */
 	if (confine_more(process) == -1 ||
 	    (process != ONLY_PROCESS &&
 	    setrlimit(RLIMIT_NOFILE, &none) == -1) ||
@@ -725,7 +725,7 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	status = priv_wait(pid, pid);
 	alarm(0);
-	/* it has logged why it could not be confined, and said nothing */
+	/* a dialogue that failed has logged why, and told nobody */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 : in;
 }
 
@@ -752,7 +752,7 @@ keeper_run(struct dotlock *d, int fd)
 	char what;
 	ssize_t n;
 
-	memset(&a, 0, sizeof(a));	/* what fills it up, too */
+	memset(&a, 0, sizeof(a));	/* its padding is sent, too */
 	while ((n = read(fd, &what, 1)) == 1 ||
 	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
 		if (n == -1)

@@ -15,9 +15,9 @@
 #include <sys/vfs.h>
 
 /*
- * Whether the disk that fd is on belongs to this host, so that a pid means
- * something and flock(2) is a lock of its own. Where nobody can tell: no; there
- * flock may be fcntl's lock, and would refuse us what we have locked.
+ * Whether the disk that fd is on belongs to this host alone: then a pid means
+ * something, and flock(2) is a lock of its own. On NFS it is fcntl's lock under
+ * another name, and would refuse us what we hold already.
  */
 static int
 is_local(int fd)
@@ -197,7 +197,7 @@ open_lock(const char *lock, struct stat *st)
 		st->st_mode = 0;
 	else if (S_ISREG(st->st_mode)) {
 		fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		/* by now it may be gone, and its name free for a new one */
+		/* it may have been removed since: there is none, then */
 		if (fd == -1 ? errno == ENOENT : fstat(fd, st) == -1)
 			st->st_mode = 0;
 	}
@@ -217,7 +217,7 @@ read_holder(int fd)
 	long pid = 0;
 	int n = 0;
 
-	/* strchr finds the NUL, too: a pid may be all there is */
+	/* a pid ends at a colon, a line end or the NUL (strchr finds it) */
 	if (fd != -1 && read(fd, text, sizeof(text) - 1) > 0 &&
 	    (digits = strspn(text, "0123456789")) < 10 &&
 	    strchr(":\n", text[digits]) != NULL)
@@ -329,8 +329,9 @@ dotlock_release(struct dotlock *d, const char *lock)
 }
 
 /*
- * No file can be made here, for that reason: not allowed, or no room, and then
- * people must be able to delete. Somebody's live lock counts all the same.
+ * No file can be made here, and e says why. Without the right or the room for
+ * one the kernel's locks must do: on a full disk people must be able to delete.
+ * A live lock of somebody else counts all the same.
  */
 static char
 without_lock(struct dotlock *d, const char *lock, int e)
@@ -405,7 +406,7 @@ dotlock_step(struct dotlock *d, char what)
 			futimens(d->fd, NULL);
 		return is_ours(d, lock) ? DOT_TOUCH : DOT_GONE;
 	}
-	/* LOCK does so, too: of two only the second would be known */
+	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
 	if (what == DOT_LOCK)
 		return dotlock_take(d, lock);
@@ -431,9 +432,9 @@ clock_ms(void)
 }
 
 /*
- * Have the keeper do it, or do it here. A keeper that does not answer, as its
- * user has stopped it, is not asked again: its answers would no longer be those
- * to our questions. It gives up the lock when it sees our end closed.
+ * Have the keeper do it, or do it here. A keeper whose user has stopped it does
+ * not answer. It is not asked again, since a late answer would be taken for the
+ * next one. It gives up the lock when it sees our end closed.
  */
 static char
 ask_dotlock(struct mbox *m, char what)
@@ -731,10 +732,10 @@ classify(const unsigned char *p)
 }
 
 /*
- * Hash a header line, or a piece of one, if it is in the unique-id: in popa3d's
- * set, so that a site can change over without mail being fetched again; or, as
- * long as it is not known that this says enough, in all that mail readers leave
- * alone.
+ * Hash a header line, or a piece of one, for two unique-ids at once: popa3d's,
+ * so that a site can change over without mail being fetched again; and, until a
+ * Received or Message-ID shows that this says enough, one of all lines that no
+ * mail reader changes.
  */
 static void
 hash_line(struct scan *s, const unsigned char *p, size_t len)
@@ -928,7 +929,7 @@ take_figures(struct mbox *m)
 	    (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
 	if (age < 0)		/* the file system has a clock of its own */
 		age = 0;
-	/* let that clock tick, some in whole seconds: the next change shows */
+	/* wait until that clock ticks, so that it shows the next change */
 	seconds = st.st_mtim.tv_nsec == 0 && st.st_ctim.tv_nsec == 0;
 	for (; age < (seconds ? 2000 : 20); age += 20)
 		nanosleep(&tick, NULL);
@@ -1018,7 +1019,7 @@ sort_index(const struct message *msg, size_t n, int by_body)
 		from = to;
 		to = t;
 	}
-	return index;	/* the passes are even: the last one ends here */
+	return index;	/* an even number of passes ends in the first half */
 }
 
 /* Number the messages of each hash, in mailbox order. */
@@ -1596,7 +1597,7 @@ read_kept(struct update *u, struct place *p, off_t *len, size_t have)
 	return have;
 }
 
-/* What a short write means, the next one says. */
+/* After a short write, the next one tells why it was short. */
 static int
 write_all(int fd, const void *data, size_t len, off_t at)
 {

@@ -151,7 +151,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 	long long left = fd == 0 ? s->deadline - clock_ms() : s->idle * 1000LL;
 	ssize_t n;
 
-	/* not before the time, which is in milliseconds */
+	/* rounded up to seconds, so that it does not come too early */
 	expired = left <= 0;
 	alarm(left > 0 ? (unsigned)(left + 999) / 1000 : 1);
 	while (!expired) {
@@ -160,7 +160,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			return (size_t)n;
 		if (n == 0 || (errno != EINTR && errno != EAGAIN))
 			break;
-		/* a superserver may have left it so that nothing blocks */
+		/* a superserver may have set O_NONBLOCK */
 		if (errno == EAGAIN)
 			fcntl(fd, F_SETFL, 0);
 	}
@@ -463,7 +463,7 @@ cmd_list(struct session *s)
 	size_t i = all ? 0 : s->message, end = all ? s->mbox.n : i + 1;
 	char value[UID_OCTETS];
 
-	/* the first one needs memory, the others then need no more */
+	/* the first call may need memory, later ones do not */
 	if (uidl && end > 0 && mbox_uid(&s->mbox, 0, value) != MBOX_OK) {
 		refuse(s, MBOX_TEMP, unreadable);
 		return;
@@ -735,7 +735,7 @@ serve(struct session *s, enum mbox_result r)
 {
 	long long octets;
 
-	/* for a log that nobody reads: syslog(3) blocks, too */
+	/* syslog(3) can block, too, where nobody reads the log */
 	alarm(s->idle);
 	if (r == MBOX_OK)
 		r = mbox_load(&s->mbox);
@@ -840,13 +840,13 @@ clean_up(void)
 
 	for (i = 0; i < 3; i++)
 		if (i == 2 ? !isatty(i) : fcntl(i, F_GETFD) == -1) {
-			/* in a chroot without it, a pipe that nobody reads */
+			/* a chroot may be without it: then a pipe does */
 			p[1] = open("/dev/null", O_RDWR);
 			if ((p[1] == -1 && pipe(p) == -1) ||
 			    dup2(p[1], i) == -1)
 				exit(1);
 		}
-	/* with what was opened here */
+	/* and what was opened here */
 	if (close_rest() == -1)
 		for (i = 3; i < 256 || i < limit; i++)
 			close(i);
