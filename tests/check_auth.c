@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #include <check.h>
+#include "suite.h"
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
 
@@ -677,13 +678,6 @@ fake_syscall(long what, ...)
 
 /* ---- Small tools ---- */
 
-static void
-skip(const char *what, const char *why)
-{
-	printf("skipped: %s: %s\n", what, why);
-	fflush(stdout);
-}
-
 static long long
 now_ms(void)
 {
@@ -882,8 +876,10 @@ static const struct {
 	{ "x, ip=[9.9.9.9]", 0 }, { "x, ip=[9.9.9.9]\n", 0 }
 };
 
+CASE("accounts", 30, begin_unit, end_unit);
+
 /* The account is there with the right secret: only the name decides. */
-START_TEST(a_name_is_taken_if_it_is_legal)
+TEST_EACH(a_name_is_taken_if_it_is_legal, COUNT(names))
 {
 	char text[512];
 
@@ -898,9 +894,8 @@ START_TEST(a_name_is_taken_if_it_is_legal)
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
 }
-END_TEST
 
-START_TEST(every_octet_that_is_not_named_is_refused_in_a_name)
+TEST(every_octet_that_is_not_named_is_refused_in_a_name)
 {
 	char name[4] = "a?b", text[32];
 	struct auth a;
@@ -916,9 +911,8 @@ START_TEST(every_octet_that_is_not_named_is_refused_in_a_name)
 		    "octet %d", c);
 	}
 }
-END_TEST
 
-START_TEST(a_wrong_secret_is_logged_with_the_legal_name)
+TEST(a_wrong_secret_is_logged_with_the_legal_name)
 {
 	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "alice", "t"),
 	    0);
@@ -927,9 +921,8 @@ START_TEST(a_wrong_secret_is_logged_with_the_legal_name)
 	ck_assert_str_eq(sh->line[0], FAILED("alice", "wrong password"));
 	ck_assert_str_eq(sh->line[1], FAILED("bob", "no such account"));
 }
-END_TEST
 
-START_TEST(the_attempt_is_wiped_and_its_account_forgotten)
+TEST(the_attempt_is_wiped_and_its_account_forgotten)
 {
 	struct auth a = an_auth(a_file("alice:{PLAIN}s\n"));
 	struct attempt t;
@@ -948,7 +941,6 @@ START_TEST(the_attempt_is_wiped_and_its_account_forgotten)
 	ck_assert_str_eq(a.account.name, "alice");
 	ck_assert_int_eq(a.tries, 2);
 }
-END_TEST
 
 /* SHA-crypt's own example, and one of MD5-crypt. */
 #define HELLO6	"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3u" \
@@ -1035,14 +1027,13 @@ static const struct {
 	{ "a:{PLAIN}s:1:2:" L2048 ":/home\nb:{PLAIN}t\n", "b", "t", 1 }
 };
 
-START_TEST(a_line_of_the_file_lets_in_whom_it_names)
+TEST_EACH(a_line_of_the_file_lets_in_whom_it_names, COUNT(files))
 {
 	ck_assert_int_eq(try_login(a_file(files[_i].text), files[_i].name,
 	    files[_i].secret), files[_i].in);
 }
-END_TEST
 
-START_TEST(a_line_with_a_nul_is_no_entry_and_hides_no_other)
+TEST(a_line_with_a_nul_is_no_entry_and_hides_no_other)
 {
 	static const char text[] = "a:{PLAIN}s\0t\nb:{PLAIN}u\nc:{PLAIN}v\0";
 	char *path = write_file(in_base("accounts"), text, sizeof(text) - 1,
@@ -1052,10 +1043,9 @@ START_TEST(a_line_with_a_nul_is_no_entry_and_hides_no_other)
 	ck_assert_int_eq(try_login(path, "b", "u"), 1);
 	ck_assert_int_eq(try_login(path, "c", "v"), 0);
 }
-END_TEST
 
 /* What a system's crypt(3) makes of these is not to be relied on. */
-START_TEST(a_locked_or_empty_hash_is_not_even_tried)
+TEST(a_locked_or_empty_hash_is_not_even_tried)
 {
 	static const char *const hashes[] = { "", "*", "!", "!!", "*0", "*1",
 	    "!" HELLO1, "*" HELLO1, "{CRYPT}", "{CRYPT}*", "{CRYPT}!x" };
@@ -1071,9 +1061,8 @@ START_TEST(a_locked_or_empty_hash_is_not_even_tried)
 		ck_assert_int_eq(try_login(a_file(text), "a", ""), 0);
 	}
 }
-END_TEST
 
-START_TEST(secrets_of_all_lengths_are_compared_whole)
+TEST(secrets_of_all_lengths_are_compared_whole)
 {
 	char secret[FIELD_MAX + 1], text[600], last;
 	struct auth a;
@@ -1098,9 +1087,8 @@ START_TEST(secrets_of_all_lengths_are_compared_whole)
 		ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
 	}
 }
-END_TEST
 
-START_TEST(a_secret_of_255_octets_is_hashed_whole)
+TEST(a_secret_of_255_octets_is_hashed_whole)
 {
 	char secret[FIELD_MAX + 1], text[600];
 	const char *hash;
@@ -1120,9 +1108,8 @@ START_TEST(a_secret_of_255_octets_is_hashed_whole)
 	secret[FIELD_MAX - 1] = 't';
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
 }
-END_TEST
 
-START_TEST(the_file_must_not_be_for_others)
+TEST(the_file_must_not_be_for_others)
 {
 	static const struct {
 		mode_t mode;
@@ -1147,10 +1134,9 @@ START_TEST(the_file_must_not_be_for_others)
 		ck_assert_str_eq(sh->line[0], line);
 	}
 }
-END_TEST
 
 /* It was there at the start: nobody is counted as a failed login for that. */
-START_TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
+TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
 {
 	struct auth a = an_auth(in_base("none"));
 
@@ -1166,9 +1152,8 @@ START_TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_TROUBLE);
 	ck_assert_int_eq(sh->nlines, 2);
 }
-END_TEST
 
-START_TEST(a_file_that_cannot_be_used_is_seen_at_the_start)
+TEST(a_file_that_cannot_be_used_is_seen_at_the_start)
 {
 	struct auth a = an_auth(in_base("none"));
 	const char *why;
@@ -1196,7 +1181,6 @@ START_TEST(a_file_that_cannot_be_used_is_seen_at_the_start)
 	}
 	ck_assert_int_eq(sh->nlines, 0);
 }
-END_TEST
 
 /* One hash, and of the kind that the accounts have. */
 static const struct {
@@ -1240,7 +1224,7 @@ static const struct {
 	    AUTH_PASS }
 };
 
-START_TEST(a_refusal_costs_one_hash_whatever_its_reason)
+TEST_EACH(a_refusal_costs_one_hash_whatever_its_reason, COUNT(costs))
 {
 	struct auth a = an_auth(a_file(costs[_i].text));
 	const char *setting = costs[_i].setting;
@@ -1258,9 +1242,8 @@ START_TEST(a_refusal_costs_one_hash_whatever_its_reason)
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert_str_eq(sh->line[0], line);
 }
-END_TEST
 
-START_TEST(a_scheme_is_read_in_any_case)
+TEST(a_scheme_is_read_in_any_case)
 {
 	ck_assert_int_eq(try_login(a_file("a:{plain}s\n"), "a", "s"), 1);
 	ck_assert_int_eq(try_login(a_file("a:{Plain}s\n"), "a", "s"), 1);
@@ -1268,7 +1251,6 @@ START_TEST(a_scheme_is_read_in_any_case)
 	    HELLO), 1);
 	ck_assert_int_eq(try_login(a_file("a:{plain}s\n"), "a", "S"), 0);
 }
-END_TEST
 
 /* People and their programs type more than the account's name. */
 static const struct {
@@ -1296,7 +1278,8 @@ static const struct {
 	{ "\303\244:{PLAIN}s\n", "\303\204", NULL }
 };
 
-START_TEST(a_name_that_is_no_account_is_tried_in_other_spellings)
+TEST_EACH(a_name_that_is_no_account_is_tried_in_other_spellings,
+    COUNT(spellings))
 {
 	struct auth a = an_auth(a_file(spellings[_i].accounts));
 	const char *who = spellings[_i].who;
@@ -1312,7 +1295,6 @@ START_TEST(a_name_that_is_no_account_is_tried_in_other_spellings)
 	ck_assert(strncmp(sh->line[0] + 19, who, strlen(who)) == 0 &&
 	    sh->line[0][19 + strlen(who)] == ',');
 }
-END_TEST
 
 /* RFC 1939, section 7, has this very login. */
 #define RFC_CHALLENGE	"<1896.697170952@dbc.mtview.ca.us>"
@@ -1348,7 +1330,7 @@ static const struct {
 	{ "mrose:" HELLO1 "\n", RFC_CHALLENGE, HELLO, AUTH_NEVER, 0 }
 };
 
-START_TEST(apop_takes_the_digest_of_a_plain_secret_alone)
+TEST_EACH(apop_takes_the_digest_of_a_plain_secret_alone, COUNT(apop))
 {
 	struct auth a = an_auth(a_file(apop[_i].text));
 
@@ -1357,10 +1339,9 @@ START_TEST(apop_takes_the_digest_of_a_plain_secret_alone)
 	    apop[_i].secret), apop[_i].in);
 	ck_assert_int_eq(sh->nlines, apop[_i].in ? 0 : 1);
 }
-END_TEST
 
 /* The record comes from a process that may be anybody's by now. */
-START_TEST(strings_that_do_not_end_are_ended)
+TEST(strings_that_do_not_end_are_ended)
 {
 	struct auth a = an_auth(a_file("a:{PLAIN}s\n"));
 	struct attempt t;
@@ -1380,7 +1361,6 @@ START_TEST(strings_that_do_not_end_are_ended)
 	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
 	ck_assert_str_eq(sh->line[2], FAILED("a", "wrong password"));
 }
-END_TEST
 
 /* ---- The system's accounts ---- */
 
@@ -1476,7 +1456,7 @@ make_system(char *hash, char *shadow, uid_t uid, gid_t gid)
 static int login_through(struct auth *a, const char *user, const char *secret,
     int enter);
 
-START_TEST(an_account_is_refused_unless_its_state_allows_it)
+TEST_EACH(an_account_is_refused_unless_its_state_allows_it, COUNT(states))
 {
 #if HAS_SHADOW
 	struct auth a = an_auth(NULL);
@@ -1516,10 +1496,9 @@ START_TEST(an_account_is_refused_unless_its_state_allows_it)
 		    "no shadow(5) here");
 #endif
 }
-END_TEST
 
 /* Of the host's own accounts the first that has one shows what a hash costs. */
-START_TEST(an_unknown_name_costs_what_an_account_of_the_host_does)
+TEST(an_unknown_name_costs_what_an_account_of_the_host_does)
 {
 	struct passwd pw[4];
 	struct auth a = an_auth(NULL);
@@ -1539,9 +1518,8 @@ START_TEST(an_unknown_name_costs_what_an_account_of_the_host_does)
 	ck_assert_str_eq(sh->hashed, SOME_HASH);
 	ck_assert_int_eq(sh->hashes, 2);
 }
-END_TEST
 
-START_TEST(the_hosts_accounts_are_tried_in_other_spellings)
+TEST(the_hosts_accounts_are_tried_in_other_spellings)
 {
 	struct auth a = an_auth(NULL);
 
@@ -1550,10 +1528,9 @@ START_TEST(the_hosts_accounts_are_tried_in_other_spellings)
 	ck_assert_str_eq(a.account.name, "alice");
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "bob@alice", HELLO), 0);
 }
-END_TEST
 
 /* Directory services may find ALICE for alice: the mailbox is still alice's. */
-START_TEST(the_name_is_the_accounts_and_not_the_one_typed)
+TEST(the_name_is_the_accounts_and_not_the_one_typed)
 {
 	struct auth a = an_auth(NULL);
 
@@ -1561,9 +1538,8 @@ START_TEST(the_name_is_the_accounts_and_not_the_one_typed)
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "ALICE", HELLO), 1);
 	ck_assert_str_eq(a.account.name, "alice");
 }
-END_TEST
 
-START_TEST(an_account_whose_own_name_is_hostile_is_refused)
+TEST(an_account_whose_own_name_is_hostile_is_refused)
 {
 	struct auth a = an_auth(NULL);
 
@@ -1571,9 +1547,8 @@ START_TEST(an_account_whose_own_name_is_hostile_is_refused)
 	system_pw[0].pw_name = w_bad;
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a/b", HELLO), 0);
 }
-END_TEST
 
-START_TEST(apop_is_not_for_the_systems_accounts)
+TEST(apop_is_not_for_the_systems_accounts)
 {
 	struct auth a = an_auth(NULL);
 
@@ -1583,7 +1558,6 @@ START_TEST(apop_is_not_for_the_systems_accounts)
 	system_pw[0].pw_passwd = w_plain;
 	ck_assert_ptr_nonnull(auth_start(&a, 0));
 }
-END_TEST
 
 /* ---- saslauthd ---- */
 
@@ -1659,7 +1633,7 @@ static const struct {
 	{ "\0\2NO", 4, 100000, AUTH_NO }
 };
 
-START_TEST(ok_is_the_only_yes_of_saslauthds)
+TEST_EACH(ok_is_the_only_yes_of_saslauthds, COUNT(sasl))
 {
 	static char answer[100000];
 	struct auth a = an_auth(a_file("a:*\n"));
@@ -1689,9 +1663,8 @@ START_TEST(ok_is_the_only_yes_of_saslauthds)
 	ck_assert_str_eq(a.account.name, sasl[_i].result == AUTH_YES ? "a" :
 	    "");
 }
-END_TEST
 
-START_TEST(saslauthd_gets_names_and_secrets_as_they_are)
+TEST(saslauthd_gets_names_and_secrets_as_they_are)
 {
 	static const char *const users[] = { "a", X128, "a@example.org" };
 	struct auth a = an_auth(NULL);
@@ -1717,10 +1690,9 @@ START_TEST(saslauthd_gets_names_and_secrets_as_they_are)
 	}
 	end_saslauthd(pid);
 }
-END_TEST
 
 /* The account's own name is what is asked for, and it must be an account. */
-START_TEST(saslauthd_alone_lets_nobody_in)
+TEST(saslauthd_alone_lets_nobody_in)
 {
 	struct auth a = an_auth(a_file("alice\n"));
 	pid_t pid = start_saslauthd("\0\2OK", 4);
@@ -1741,10 +1713,9 @@ START_TEST(saslauthd_alone_lets_nobody_in)
 	ck_assert_int_eq(sh->hashes, 0);
 	end_saslauthd(pid);
 }
-END_TEST
 
 /* Of the system's accounts ids and home count, and no hash and no dates. */
-START_TEST(with_saslauthd_the_systems_hashes_are_not_looked_at)
+TEST(with_saslauthd_the_systems_hashes_are_not_looked_at)
 {
 	struct auth a = an_auth(NULL);
 	pid_t pid = start_saslauthd("\0\2OK", 4);
@@ -1767,10 +1738,9 @@ START_TEST(with_saslauthd_the_systems_hashes_are_not_looked_at)
 	ck_assert_int_eq(sh->hashes, 0);
 	end_saslauthd(pid);
 }
-END_TEST
 
 /* Else fail2ban would shut everybody out. */
-START_TEST(without_saslauthd_nobody_has_failed)
+TEST_EACH(without_saslauthd_nobody_has_failed, 3)
 {
 	struct auth a = an_auth(NULL);
 	pid_t pid = 0;
@@ -1801,12 +1771,11 @@ START_TEST(without_saslauthd_nobody_has_failed)
 	a.file = a_file("a\n");
 	a.root = 0;
 	a.saslauthd = in_base("no-mux");
-	r = try_as_is(&a, AUTH_PASS, "a", "s");
+	r = (int)try_as_is(&a, AUTH_PASS, "a", "s");
 	ck_assert_int_eq(r, AUTH_TROUBLE);
 }
-END_TEST
 
-START_TEST(a_socket_that_has_no_place_is_seen_at_the_start)
+TEST(a_socket_that_has_no_place_is_seen_at_the_start)
 {
 	struct auth a = an_auth(a_file("a\n"));
 
@@ -1822,7 +1791,6 @@ START_TEST(a_socket_that_has_no_place_is_seen_at_the_start)
 	a.saslauthd = "";
 	ck_assert_ptr_nonnull(auth_start(&a, 0));
 }
-END_TEST
 
 /* ---- How long a refusal takes ---- */
 
@@ -1836,7 +1804,7 @@ static const struct {
 	{ 7500000001, 1499999999 }, { 59000000000, 1000000000 }
 };
 
-START_TEST(a_refusal_comes_at_a_multiple_of_three_seconds)
+TEST_EACH(a_refusal_comes_at_a_multiple_of_three_seconds, COUNT(holds))
 {
 	static const time_t starts[] = { 0, 1, 2, 1000000000 };
 	static const long ns[] = { 0, 1, 500000000, 999999999 };
@@ -1857,9 +1825,8 @@ START_TEST(a_refusal_comes_at_a_multiple_of_three_seconds)
 			ck_assert_int_eq(sh->clock.tv_nsec, ns[j]);
 		}
 }
-END_TEST
 
-START_TEST(a_refusal_is_not_hurried_by_signals)
+TEST(a_refusal_is_not_hurried_by_signals)
 {
 	struct auth a = an_auth(a_file("a:{PLAIN}s\n"));
 
@@ -1869,14 +1836,12 @@ START_TEST(a_refusal_is_not_hurried_by_signals)
 	ck_assert_msg(sh->slept >= 2999000000LL && sh->slept <= 3000000000LL,
 	    "%lld", sh->slept);
 }
-END_TEST
 
-START_TEST(a_good_login_does_not_wait)
+TEST(a_good_login_does_not_wait)
 {
 	ck_assert_int_eq(try_login(a_file("a:{PLAIN}s\n"), "a", "s"), 1);
 	ck_assert_int_eq(sh->naps, 0);
 }
-END_TEST
 
 /* ---- Options ---- */
 
@@ -1918,7 +1883,9 @@ make_dirs(void)
 	mkdir(in_base("home/alice"), 0755);
 }
 
-START_TEST(the_mailbox_template_is_expanded)
+CASE("options", 30, begin_unit, end_unit);
+
+TEST_EACH(the_mailbox_template_is_expanded, COUNT(templates))
 {
 	static struct mbox m;
 	char template[4096], text[1024], *path;
@@ -1950,10 +1917,9 @@ START_TEST(the_mailbox_template_is_expanded)
 	ck_assert(is_file_of(&m, path));
 	mbox_close(&m);
 }
-END_TEST
 
 /* %u and %h are the account's; a wrong path is an error at the start. */
-START_TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
+TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
 {
 	static const char *const wrong[] = { "%h/%x", "index", "./index",
 	    "~/index", "%u/index", "" };
@@ -1993,10 +1959,9 @@ START_TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
 	ck_assert(st.st_uid == fake.uid);
 	mbox_close(&m);
 }
-END_TEST
 
 /* An empty maildrop would make a client forget what it knows. */
-START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
+TEST_EACH(a_path_that_cannot_be_built_is_no_empty_maildrop, 3)
 {
 	/* none, one that is too long, and one that makes the path so */
 	static const char *const homes[] = { "", L256, L64 L64 L64 };
@@ -2014,7 +1979,6 @@ START_TEST(a_path_that_cannot_be_built_is_no_empty_maildrop)
 	ck_assert(strstr(m.why, "no home for -m") != NULL);
 	mbox_close(&m);
 }
-END_TEST
 
 static char w_pop3d[] = "pop3d", w_root[] = "toor", w_wheel[] = "wheel";
 static char w_numbers[] = "1:1";
@@ -2041,7 +2005,8 @@ static const struct {
 	{ "000000000000000000000000000000000000000000000000:1", 0, 0 }
 };
 
-START_TEST(the_dialogues_account_is_a_name_or_numbers_and_not_roots)
+TEST_EACH(the_dialogues_account_is_a_name_or_numbers_and_not_roots,
+    COUNT(dialogues))
 {
 	struct passwd pw[5];
 	struct auth a = an_auth(NULL);
@@ -2069,9 +2034,8 @@ START_TEST(the_dialogues_account_is_a_name_or_numbers_and_not_roots)
 	ck_assert_uint_eq(a.uid, dialogues[_i].uid);
 	ck_assert_uint_eq(a.gid, dialogues[_i].gid);
 }
-END_TEST
 
-START_TEST(the_empty_directory_must_be_roots_alone)
+TEST(the_empty_directory_must_be_roots_alone)
 {
 	struct auth a = an_auth(NULL);
 	char *dir = in_base("e"), *link = in_base("link");
@@ -2098,9 +2062,8 @@ START_TEST(the_empty_directory_must_be_roots_alone)
 	a.empty = "";
 	ck_assert_ptr_nonnull(auth_start(&a, 0));
 }
-END_TEST
 
-START_TEST(ids_that_differ_are_refused)
+TEST(ids_that_differ_are_refused)
 {
 	struct auth a = an_auth(a_file(""));
 	uid_t ids[4];
@@ -2117,9 +2080,8 @@ START_TEST(ids_that_differ_are_refused)
 		ck_assert_ptr_nonnull(auth_start(&a, pipe));
 	}
 }
-END_TEST
 
-START_TEST(options_that_do_not_fit_are_refused)
+TEST(options_that_do_not_fit_are_refused)
 {
 	struct auth a = an_auth(NULL);
 
@@ -2136,9 +2098,8 @@ START_TEST(options_that_do_not_fit_are_refused)
 	a.file = NULL;
 	ck_assert_ptr_nonnull(auth_start(&a, 0));	/* no -f, not root */
 }
-END_TEST
 
-START_TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
+TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
 {
 	struct auth a = an_auth(NULL);
 
@@ -2157,10 +2118,9 @@ START_TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
 	a.mailbox = "/var/mail/box";
 	ck_assert_ptr_null(auth_start(&a, 1));
 }
-END_TEST
 
 /* The index is opened when the mailbox's directory has been entered. */
-START_TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
+TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
 {
 	struct auth a = an_auth(NULL);
 
@@ -2174,7 +2134,6 @@ START_TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
 	a.index = "%h/cache/box";
 	ck_assert_ptr_null(auth_start(&a, 1));
 }
-END_TEST
 
 /* ---- All processes, with make-believe ids ---- */
 
@@ -2197,7 +2156,7 @@ talk(void *arg)
 	struct talk *t = arg;
 
 	sh->talked = 1;
-	sh->answer[0] = try_as_is(t->a, AUTH_PASS, t->user, t->secret);
+	sh->answer[0] = (int)try_as_is(t->a, AUTH_PASS, t->user, t->secret);
 }
 
 /*
@@ -2325,7 +2284,9 @@ static const struct {
 	{ ":54321:1", 0, 0 }	/* the dialogue's: it could signal this one */
 };
 
-START_TEST(an_entry_needs_ids_that_are_not_roots)
+CASE("processes", 60, begin_unit, end_unit);
+
+TEST_EACH(an_entry_needs_ids_that_are_not_roots, COUNT(ids))
 {
 	struct auth a;
 	char text[128];
@@ -2344,7 +2305,6 @@ START_TEST(an_entry_needs_ids_that_are_not_roots)
 		    FAILED("a", "uid is that of -u") :
 		    FAILED("a", "root's, or no uid and gid"));
 }
-END_TEST
 
 /* An account whose mailbox is ours to open, whoever runs the test. */
 static struct auth
@@ -2370,7 +2330,7 @@ a_mailbox(void)
 	return a;
 }
 
-START_TEST(a_login_leads_through_all_processes)
+TEST(a_login_leads_through_all_processes)
 {
 	struct auth a = a_mailbox();
 
@@ -2411,10 +2371,9 @@ START_TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->nlines, 1);
 	assert_logged(FAILED("alice", "wrong password"));
 }
-END_TEST
 
 /* What giving up root leaves in errno is not the reason. */
-START_TEST(the_reason_of_a_refusal_outlives_root)
+TEST(the_reason_of_a_refusal_outlives_root)
 {
 	struct auth a = a_mailbox();
 	char why[sizeof(sh->why)];
@@ -2436,10 +2395,9 @@ START_TEST(the_reason_of_a_refusal_outlives_root)
 	ck_assert_str_eq(sh->why, why);
 	ck_assert_int_eq(sh->error, ENOENT);
 }
-END_TEST
 
 /* Nobody is told that the password was wrong, nor is it counted so. */
-START_TEST(a_verifier_that_is_killed_is_no_failed_login)
+TEST(a_verifier_that_is_killed_is_no_failed_login)
 {
 	struct auth a = an_auth(a_file("a:" HELLO1 ":12001:12001\n"));
 
@@ -2451,10 +2409,9 @@ START_TEST(a_verifier_that_is_killed_is_no_failed_login)
 	ck_assert(strstr(sh->line[0], "not checked: signal") != NULL);
 	ck_assert(strstr(sh->line[0], "LOGIN FAILED") == NULL);
 }
-END_TEST
 
 /* The password was right: nobody may be told anything else. */
-START_TEST(a_verifier_that_cannot_answer_is_trouble)
+TEST(a_verifier_that_cannot_answer_is_trouble)
 {
 	struct auth a = a_mailbox();
 
@@ -2465,7 +2422,6 @@ START_TEST(a_verifier_that_cannot_answer_is_trouble)
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert(strncmp(sh->line[0], "verifier: ", 10) == 0);
 }
-END_TEST
 
 /* Whether a call's failure leaves the process something to do. */
 static int
@@ -2481,7 +2437,7 @@ is_given_up(const char *name)
  * the ids that are asked for come out wrong. Nobody may get at mail, and the
  * process in which it happened must do nothing more.
  */
-START_TEST(no_privilege_call_may_come_out_wrong)
+TEST(no_privilege_call_may_come_out_wrong)
 {
 	struct auth fresh = a_mailbox(), a = fresh;
 	static struct shared first;
@@ -2532,20 +2488,18 @@ START_TEST(no_privilege_call_may_come_out_wrong)
 			    strcmp(sh->why, "has no lock keeper") == 0));
 	}
 }
-END_TEST
 
 /* The kernel is asked what has become of the privileges. */
-START_TEST(a_privilege_that_was_not_given_up_ends_the_process)
+TEST_EACH(a_privilege_that_was_not_given_up_ends_the_process, LIES - 1)
 {
 	struct auth a = a_mailbox();
 
-	fake.lie = _i;
+	fake.lie = 1 + _i;
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
 	ck_assert_int_eq(sh->talked, 0);
 	ck_assert_int_eq(sh->nlines, 1);
 	ck_assert(strstr(sh->line[0], "given up") != NULL);
 }
-END_TEST
 
 /* ---- Dialogues that were taken over ---- */
 
@@ -2716,7 +2670,7 @@ static const struct {
 	{ "stays", hostile_stays, BY_TIME, 1, 1, 0, 1 }
 };
 
-START_TEST(a_hostile_dialogue_gets_no_further_than_its_tries)
+TEST_EACH(a_hostile_dialogue_gets_no_further_than_its_tries, COUNT(hostile))
 {
 	struct auth a = a_mailbox();
 	long long start = now_ms();
@@ -2741,10 +2695,9 @@ START_TEST(a_hostile_dialogue_gets_no_further_than_its_tries)
 	/* root's side keeps every no back, whatever was sent at once */
 	ck_assert_int_eq(sh->slept, 3000000000LL * failed);
 }
-END_TEST
 
 /* Root may see its end before the answer is sent or after: both are right. */
-START_TEST(a_dialogue_that_dies_leaves_nothing)
+TEST(a_dialogue_that_dies_leaves_nothing)
 {
 	struct auth a = a_mailbox();
 
@@ -2753,7 +2706,6 @@ START_TEST(a_dialogue_that_dies_leaves_nothing)
 	ck_assert(sh->in == 0 || sh->in == 1);
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
-END_TEST
 
 /* ---- The real program ---- */
 
@@ -3379,7 +3331,9 @@ can_signal(uid_t uid, pid_t pid)
 
 /* ---- As root: who runs what ---- */
 
-START_TEST(before_login_the_dialogue_alone_is_not_root_and_is_confined)
+CASE("as root", 60, begin_real, NULL);
+
+AS_ROOT_EACH(before_login_the_dialogue_alone_is_not_root_and_is_confined, 2)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t child[8], dialogue, verifier;
@@ -3415,9 +3369,8 @@ START_TEST(before_login_the_dialogue_alone_is_not_root_and_is_confined)
 	ck_assert(kill(verifier, 0) == -1 && errno == ESRCH);
 	quit(&c);
 }
-END_TEST
 
-START_TEST(dialogue_and_verifier_end_when_root_is_killed)
+AS_ROOT(dialogue_and_verifier_end_when_root_is_killed)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -3431,9 +3384,8 @@ START_TEST(dialogue_and_verifier_end_when_root_is_killed)
 	expect_end(&c);
 	close(c.fd);
 }
-END_TEST
 
-START_TEST(a_session_and_its_keeper_hold_what_they_need_and_no_more)
+AS_ROOT_EACH(a_session_and_its_keeper_hold_what_they_need_and_no_more, 2)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t keeper[8], none[8];
@@ -3465,7 +3417,6 @@ START_TEST(a_session_and_its_keeper_hold_what_they_need_and_no_more)
 	ck_assert(!is_untouched());
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
-END_TEST
 
 /*
  * The directory for indexes: README's; one that root alone may write; and one
@@ -3478,7 +3429,7 @@ static const struct {
 	{ 01733, 0, 1 }, { 0755, 0, 0 }, { 0755, 1, 0 }, { 0755, 2, 0 }
 };
 
-START_TEST(the_index_is_opened_with_the_users_ids)
+AS_ROOT_EACH(the_index_is_opened_with_the_users_ids, COUNT(index_dirs))
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	char dir[PATH_MAX], name[PATH_MAX], secret[PATH_MAX], option[PATH_MAX];
@@ -3517,9 +3468,8 @@ START_TEST(the_index_is_opened_with_the_users_ids)
 	ck_assert(stat(secret, &st) == 0 && st.st_size == 0);
 	run(clean);
 }
-END_TEST
 
-START_TEST(without_a_mailbox_there_is_no_keeper)
+AS_ROOT(without_a_mailbox_there_is_no_keeper)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t child[8];
@@ -3534,7 +3484,6 @@ START_TEST(without_a_mailbox_there_is_no_keeper)
 	expect_fds(c.pid, 2, 0, 0, 1);
 	quit(&c);
 }
-END_TEST
 
 static void
 probe_and_log_in(void *arg)
@@ -3544,7 +3493,7 @@ probe_and_log_in(void *arg)
 	take_answers(arg);
 }
 
-START_TEST(dialogue_and_session_can_open_connect_and_fork_nothing)
+AS_ROOT(dialogue_and_session_can_open_connect_and_fork_nothing)
 {
 	char *template = make_spool(02775, 0, SPOOL);
 	struct auth a = an_auth(alice_file());
@@ -3559,7 +3508,6 @@ START_TEST(dialogue_and_session_can_open_connect_and_fork_nothing)
 	ck_assert_int_eq(sh->answer[2], 0);
 	ck_assert_int_eq(sh->answer[3], 0);
 }
-END_TEST
 
 /* Whether a process has these octets anywhere in what it can write to. */
 static int
@@ -3606,7 +3554,7 @@ become_user(void)
 }
 
 /* Whoever serves alice now has no copy of what let her in. */
-START_TEST(no_secret_outlives_the_login)
+AS_ROOT_EACH(no_secret_outlives_the_login, 2)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -3634,7 +3582,6 @@ START_TEST(no_secret_outlives_the_login)
 	ck_assert_msg(!has_in_memory(c.pid, "typing-error"), "as user: %d", _i);
 	quit(&c);
 }
-END_TEST
 
 /* ---- As root: locks ---- */
 
@@ -3742,7 +3689,7 @@ expect_lock_of(const struct client *c)
 	ck_assert_uint_eq(st.st_nlink, 1);
 }
 
-START_TEST(a_dotlock_is_made_where_one_is_possible)
+AS_ROOT_EACH(a_dotlock_is_made_where_one_is_possible, COUNT(spools))
 {
 	char *template = make_spool(spools[_i].mode, spools[_i].uid,
 	    spools[_i].gid), *file = alice_file();
@@ -3771,7 +3718,6 @@ START_TEST(a_dotlock_is_made_where_one_is_possible)
 	expect_logged("LOGOUT, user=alice", ip, 1);
 	expect_logged("no dotlock", ip, !spools[_i].dotlock);
 }
-END_TEST
 
 static const struct {
 	const char *text;	/* %d: a dead pid, %l: ours, %h: this host */
@@ -3820,7 +3766,7 @@ make_foreign(char *path, int i, pid_t dead)
  * All at once, each with an account and a mailbox of its own. Of those that are
  * older than these the tests of mailbox.c know, which can put its clock forward.
  */
-START_TEST(a_foreign_lock_that_is_young_is_respected)
+AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 {
 	enum { N = sizeof(foreign) / sizeof(foreign[0]) };
 	static struct client c[N];
@@ -3867,7 +3813,6 @@ START_TEST(a_foreign_lock_that_is_young_is_respected)
 	}
 	ck_assert(all_ended());
 }
-END_TEST
 
 static const struct {
 	int signal;		/* 0: the client goes */
@@ -3879,7 +3824,8 @@ static const struct {
 	{ SIGINT, 0, 1 }, { SIGSEGV, 0, 1 }, { 0, 0, 1 }
 };
 
-START_TEST(however_a_session_ends_no_lock_and_no_process_is_left)
+AS_ROOT_EACH(however_a_session_ends_no_lock_and_no_process_is_left,
+    COUNT(deaths))
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -3911,10 +3857,9 @@ START_TEST(however_a_session_ends_no_lock_and_no_process_is_left)
 	if (deaths[_i].named)
 		ck_assert(is_untouched());
 }
-END_TEST
 
 /* Without its keeper a session has no lock, and without a lock no UPDATE. */
-START_TEST(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
+AS_ROOT(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t keeper[8];
@@ -3937,14 +3882,13 @@ START_TEST(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 	ck_assert(all_ended());
 	ck_assert(is_untouched());
 }
-END_TEST
 
 #if defined(__linux__)
 /*
  * FUSE, with a server that never says a word. A second passes in 50 ms. The
  * client of several processes is told; a process alone just ends.
  */
-START_TEST(a_file_system_that_does_not_answer_ends_the_opening)
+AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 2)
 {
 	struct auth a = an_auth(alice_file());
 	struct talk t = { &a, "alice", "tanstaaf" };
@@ -3991,11 +3935,10 @@ START_TEST(a_file_system_that_does_not_answer_ends_the_opening)
 	    "%d, user=alice, ip=[192.0.2.7]", SIGALRM);
 	ck_assert_str_eq(sh->line[0], options);
 }
-END_TEST
 #endif
 
 /* A link in the place of a mailbox, or two names: it is not served. */
-START_TEST(what_is_not_the_users_own_file_is_not_served)
+AS_ROOT_EACH(what_is_not_the_users_own_file_is_not_served, 6)
 {
 	char *template = make_spool(01777, 0, 0), *file = alice_file();
 	char *path = in_base("spool/alice"), *other = in_base("spool/other");
@@ -4043,7 +3986,6 @@ START_TEST(what_is_not_the_users_own_file_is_not_served)
 	/* and not for a reason that came later */
 	expect_logged("Operation not permitted", ip, 0);
 }
-END_TEST
 
 /* ---- As root: failed logins ---- */
 
@@ -4304,7 +4246,7 @@ take_digest(struct client *c, char hex[33])
 		snprintf(hex + 2 * i, 3, "%02x", d[i]);
 }
 
-START_TEST(apop_works_with_separate_processes)
+AS_ROOT(apop_works_with_separate_processes)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -4317,10 +4259,9 @@ START_TEST(apop_works_with_separate_processes)
 	expect_ids(c.pid, USER, USER);
 	quit(&c);
 }
-END_TEST
 
 /* Whichever process says it, it has the number of the session's lines. */
-START_TEST(all_lines_of_a_connection_have_one_number)
+AS_ROOT(all_lines_of_a_connection_have_one_number)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -4338,7 +4279,6 @@ START_TEST(all_lines_of_a_connection_have_one_number)
 	expect_logged("LOGIN FAILED, user=alice", me, 1);
 	expect_logged("DISCONNECTED", me, 1);
 }
-END_TEST
 
 /* A good digest after three bad ones comes too late. It takes 9 seconds. */
 static void
@@ -4365,7 +4305,7 @@ expect_three_failures(struct client *c)
 	expect_end(c);
 }
 
-START_TEST(every_failed_login_looks_the_same_to_the_client)
+AS_ROOT(every_failed_login_looks_the_same_to_the_client)
 {
 	static const struct wrong w[] = {
 		{ "alice", "wrong", "alice" },
@@ -4395,7 +4335,6 @@ START_TEST(every_failed_login_looks_the_same_to_the_client)
 	close(three.fd);
 	ck_assert(all_ended());
 }
-END_TEST
 
 /* ---- The start ---- */
 
@@ -4432,7 +4371,8 @@ static const struct {
 	{ "-f", "@/empty", NULL, "/empty: " }
 };
 
-START_TEST(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log)
+AS_ROOT_EACH(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
+    COUNT(setups))
 {
 	char *template = make_spool(02775, 0, SPOOL), value[PATH_MAX], me[32];
 	const char *v = setups[_i].value;
@@ -4458,7 +4398,6 @@ START_TEST(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log)
 	snprintf(me, sizeof(me), "pop3d[%ld]: ", (long)c.pid);
 	expect_logged(setups[_i].why, me, 1);
 }
-END_TEST
 
 static int errors[2];		/* a pipe for descriptor 2 */
 
@@ -4481,7 +4420,7 @@ leak_directories(void)
 	umask(0);
 }
 
-START_TEST(what_the_superserver_leaves_behind_is_put_in_order)
+AS_ROOT(what_the_superserver_leaves_behind_is_put_in_order)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	unsigned long long set;
@@ -4503,7 +4442,6 @@ START_TEST(what_the_superserver_leaves_behind_is_put_in_order)
 	ck_assert_str_eq(status_of(c.pid, "Umask"), "0077");
 	quit(&c);
 }
-END_TEST
 
 static void
 close_some(void)
@@ -4516,7 +4454,7 @@ close_some(void)
 }
 
 /* Whatever is missing, no mailbox and no lock takes the place of 0 to 2. */
-START_TEST(closed_descriptors_are_filled)
+AS_ROOT_EACH(closed_descriptors_are_filled, 8)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -4539,7 +4477,6 @@ START_TEST(closed_descriptors_are_filled)
 	ck_assert(all_ended());
 	ck_assert_int_eq(is_untouched(), _i & 1);
 }
-END_TEST
 
 static void
 catch_errors(void)
@@ -4548,7 +4485,7 @@ catch_errors(void)
 }
 
 /* It is the client, and must see no error of ours: RFC 1939 has none such. */
-START_TEST(nothing_is_written_to_descriptor_2)
+AS_ROOT_EACH(nothing_is_written_to_descriptor_2, 3)
 {
 	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct client c;
@@ -4570,7 +4507,6 @@ START_TEST(nothing_is_written_to_descriptor_2)
 	close(errors[0]);
 	ck_assert(all_ended());
 }
-END_TEST
 
 /* ---- As root: a kernel that says no ---- */
 
@@ -4617,7 +4553,7 @@ attach_strace(const struct client *c, const char *inject)
 	return pid;
 }
 
-START_TEST(a_kernel_that_refuses_leaves_no_session)
+AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 {
 	static const char *const works[] = { "strace", "-f", "-o", "/dev/null",
 	    "-e", "inject=chroot:error=EPERM", "true", NULL };
@@ -4662,7 +4598,6 @@ START_TEST(a_kernel_that_refuses_leaves_no_session)
 	ck_assert(all_ended());
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
-END_TEST
 
 /* ---- As root: in a chroot that holds nothing else ---- */
 
@@ -4700,7 +4635,7 @@ build_static(int musl, const char *out)
 }
 
 /* musl first, then what the system has. */
-START_TEST(a_static_build_works_in_an_empty_chroot)
+AS_ROOT_EACH(a_static_build_works_in_an_empty_chroot, 2)
 {
 	const char *const argv[] = { "/pop3d", "-f", "/accounts", "-m",
 	    "/spool/%u", "-e", "/empty", "-u", "12345:12345", NULL };
@@ -4752,11 +4687,12 @@ START_TEST(a_static_build_works_in_an_empty_chroot)
 	ck_assert_int_eq(exit_of(&c), 1);
 	close(c.fd);
 }
-END_TEST
 
 /* ---- As anybody ---- */
 
-START_TEST(an_ordinary_user_needs_a_file_of_accounts)
+CASE("the program", 30, begin_real, NULL);
+
+TEST(an_ordinary_user_needs_a_file_of_accounts)
 {
 	const char *const argv[] = { program, NULL };
 	struct client c;
@@ -4767,10 +4703,9 @@ START_TEST(an_ordinary_user_needs_a_file_of_accounts)
 	ck_assert_int_eq(exit_of(&c), 1);
 	close(c.fd);
 }
-END_TEST
 
 /* In one process, with the ids that the program was started with. */
-START_TEST(an_ordinary_user_serves_accounts_of_its_own)
+TEST(an_ordinary_user_serves_accounts_of_its_own)
 {
 	char *file = a_file("virtual:{PLAIN}s:1:1\n"), *path;
 	char template[PATH_MAX];
@@ -4789,166 +4724,8 @@ START_TEST(an_ordinary_user_serves_accounts_of_its_own)
 	expect(&c, "+OK 2 ");
 	quit(&c);
 }
-END_TEST
 
 /* ---- All tests ---- */
-
-/* Either of them is a loop over n, or is said to be left out. */
-static void
-add_as_root(TCase *t, const TTest *test, int n)
-{
-	if (geteuid() != 0)
-		skip(test->name, "it needs root");
-	else if (access("/proc/self/status", R_OK) == -1)
-		skip(test->name, "it needs a /proc as Linux has it");
-	else
-		tcase_add_loop_test(t, test, 0, n);
-}
-
-static TCase *
-make_root_case(void)
-{
-	TCase *t = tcase_create("as root");
-
-	tcase_add_checked_fixture(t, begin_real, NULL);
-	tcase_set_timeout(t, 60);
-	add_as_root(t,
-	    before_login_the_dialogue_alone_is_not_root_and_is_confined, 2);
-	add_as_root(t, dialogue_and_verifier_end_when_root_is_killed, 1);
-	add_as_root(t,
-	    a_session_and_its_keeper_hold_what_they_need_and_no_more, 2);
-	add_as_root(t, the_index_is_opened_with_the_users_ids,
-	    COUNT(index_dirs));
-	add_as_root(t, without_a_mailbox_there_is_no_keeper, 1);
-	add_as_root(t, dialogue_and_session_can_open_connect_and_fork_nothing,
-	    1);
-	add_as_root(t, no_secret_outlives_the_login, 2);
-	add_as_root(t, a_dotlock_is_made_where_one_is_possible,
-	    COUNT(spools));
-	add_as_root(t, a_foreign_lock_that_is_young_is_respected,
-	    1);
-	add_as_root(t, however_a_session_ends_no_lock_and_no_process_is_left,
-	    COUNT(deaths));
-	add_as_root(t,
-	    when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost, 1);
-	add_as_root(t, what_is_not_the_users_own_file_is_not_served, 6);
-	add_as_root(t, every_failed_login_looks_the_same_to_the_client, 1);
-	add_as_root(t, apop_works_with_separate_processes, 1);
-	add_as_root(t, all_lines_of_a_connection_have_one_number, 1);
-#if defined(__linux__)
-	add_as_root(t, a_file_system_that_does_not_answer_ends_the_opening, 2);
-#endif
-	add_as_root(t,
-	    a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
-	    COUNT(setups));
-	add_as_root(t, what_the_superserver_leaves_behind_is_put_in_order, 1);
-	add_as_root(t, closed_descriptors_are_filled, 8);
-	add_as_root(t, nothing_is_written_to_descriptor_2, 3);
-	add_as_root(t, a_kernel_that_refuses_leaves_no_session,
-	    COUNT(refusals));
-	add_as_root(t, a_static_build_works_in_an_empty_chroot, 2);
-	return t;
-}
-
-static Suite *
-make_suite(void)
-{
-	Suite *s = suite_create("auth");
-	TCase *t = tcase_create("accounts");
-
-	tcase_add_checked_fixture(t, begin_unit, end_unit);
-	tcase_set_timeout(t, 30);
-	tcase_add_loop_test(t, a_name_is_taken_if_it_is_legal, 0,
-	    COUNT(names));
-	tcase_add_test(t, every_octet_that_is_not_named_is_refused_in_a_name);
-	tcase_add_test(t, a_wrong_secret_is_logged_with_the_legal_name);
-	tcase_add_test(t, the_attempt_is_wiped_and_its_account_forgotten);
-	tcase_add_loop_test(t, a_line_of_the_file_lets_in_whom_it_names, 0,
-	    COUNT(files));
-	tcase_add_test(t, a_line_with_a_nul_is_no_entry_and_hides_no_other);
-	tcase_add_test(t, a_locked_or_empty_hash_is_not_even_tried);
-	tcase_add_test(t, secrets_of_all_lengths_are_compared_whole);
-	tcase_add_test(t, a_secret_of_255_octets_is_hashed_whole);
-	tcase_add_test(t, the_file_must_not_be_for_others);
-	tcase_add_test(t,
-	    without_the_file_nobody_is_let_in_and_nobody_has_failed);
-	tcase_add_test(t, a_file_that_cannot_be_used_is_seen_at_the_start);
-	tcase_add_loop_test(t, apop_takes_the_digest_of_a_plain_secret_alone,
-	    0, COUNT(apop));
-	tcase_add_test(t, strings_that_do_not_end_are_ended);
-	tcase_add_loop_test(t, a_refusal_costs_one_hash_whatever_its_reason, 0,
-	    COUNT(costs));
-	tcase_add_test(t, a_scheme_is_read_in_any_case);
-	tcase_add_loop_test(t,
-	    a_name_that_is_no_account_is_tried_in_other_spellings, 0,
-	    COUNT(spellings));
-	tcase_add_test(t,
-	    an_unknown_name_costs_what_an_account_of_the_host_does);
-	tcase_add_test(t, the_hosts_accounts_are_tried_in_other_spellings);
-	tcase_add_loop_test(t,
-	    an_account_is_refused_unless_its_state_allows_it, 0,
-	    COUNT(states));
-	tcase_add_test(t, the_name_is_the_accounts_and_not_the_one_typed);
-	tcase_add_test(t, an_account_whose_own_name_is_hostile_is_refused);
-	tcase_add_test(t, apop_is_not_for_the_systems_accounts);
-	tcase_add_loop_test(t, ok_is_the_only_yes_of_saslauthds, 0,
-	    COUNT(sasl));
-	tcase_add_test(t, saslauthd_gets_names_and_secrets_as_they_are);
-	tcase_add_test(t, saslauthd_alone_lets_nobody_in);
-	tcase_add_test(t, with_saslauthd_the_systems_hashes_are_not_looked_at);
-	tcase_add_loop_test(t, without_saslauthd_nobody_has_failed, 0, 3);
-	tcase_add_test(t, a_socket_that_has_no_place_is_seen_at_the_start);
-	tcase_add_loop_test(t, a_refusal_comes_at_a_multiple_of_three_seconds,
-	    0, COUNT(holds));
-	tcase_add_test(t, a_refusal_is_not_hurried_by_signals);
-	tcase_add_test(t, a_good_login_does_not_wait);
-	suite_add_tcase(s, t);
-
-	t = tcase_create("options");
-	tcase_add_checked_fixture(t, begin_unit, end_unit);
-	tcase_add_test(t,
-	    the_index_is_made_where_i_says_and_belongs_to_the_user);
-	tcase_add_loop_test(t, the_mailbox_template_is_expanded, 0,
-	    COUNT(templates));
-	tcase_add_loop_test(t, a_path_that_cannot_be_built_is_no_empty_maildrop,
-	    0, 3);
-	tcase_add_loop_test(t,
-	    the_dialogues_account_is_a_name_or_numbers_and_not_roots, 0,
-	    COUNT(dialogues));
-	tcase_add_test(t, the_empty_directory_must_be_roots_alone);
-	tcase_add_test(t, ids_that_differ_are_refused);
-	tcase_add_test(t, options_that_do_not_fit_are_refused);
-	tcase_add_test(t, a_pipe_needs_a_passwd_entry_only_if_the_path_does);
-	tcase_add_test(t,
-	    in_a_pipe_the_mailbox_may_be_relative_and_the_index_not);
-	suite_add_tcase(s, t);
-
-	t = tcase_create("processes");
-	tcase_add_checked_fixture(t, begin_unit, end_unit);
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, an_entry_needs_ids_that_are_not_roots, 0,
-	    COUNT(ids));
-	tcase_add_test(t, a_login_leads_through_all_processes);
-	tcase_add_test(t, the_reason_of_a_refusal_outlives_root);
-	tcase_add_test(t, a_verifier_that_is_killed_is_no_failed_login);
-	tcase_add_test(t, a_verifier_that_cannot_answer_is_trouble);
-	tcase_add_test(t, no_privilege_call_may_come_out_wrong);
-	tcase_add_loop_test(t,
-	    a_privilege_that_was_not_given_up_ends_the_process, 1, LIES);
-	tcase_add_loop_test(t,
-	    a_hostile_dialogue_gets_no_further_than_its_tries, 0,
-	    COUNT(hostile));
-	tcase_add_test(t, a_dialogue_that_dies_leaves_nothing);
-	suite_add_tcase(s, t);
-
-	t = tcase_create("the program");
-	tcase_add_checked_fixture(t, begin_real, NULL);
-	tcase_add_test(t, an_ordinary_user_needs_a_file_of_accounts);
-	tcase_add_test(t, an_ordinary_user_serves_accounts_of_its_own);
-	suite_add_tcase(s, t);
-	suite_add_tcase(s, make_root_case());
-	return s;
-}
 
 /*
  * Clean up when everybody who holds the other end of the pipe is gone: should
@@ -4988,7 +4765,6 @@ main(void)
 {
 	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
 	char path[PATH_MAX], absolute[PATH_MAX];
-	SRunner *r;
 	pid_t cleaner;
 	int failed;
 
@@ -5012,12 +4788,9 @@ main(void)
 	}
 	if (geteuid() == 0)
 		start_log();
-	r = srunner_create(make_suite());
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	failed = run_suite("auth", NULL);
 	stop_log();
 	close(janitor);
 	waitpid(cleaner, NULL, 0);
-	return failed != 0;
+	return failed;
 }

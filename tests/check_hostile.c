@@ -82,6 +82,7 @@ static off_t window_octets = 16 * 1024 * 1024;
 
 /* After it: Check's macro fail would hide a function. */
 #include <check.h>
+#include "suite.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED 1
@@ -123,13 +124,6 @@ static unsigned dialogue_id, user_id, other_id, spool_id;
 static char mail_2[4000];	/* a message longer than the first */
 
 /* ---- Small tools ---- */
-
-static void
-skip(const char *what, const char *why)
-{
-	printf("skipped: %s: %s\n", what, why);
-	fflush(stdout);
-}
 
 static long long
 now(void)
@@ -791,7 +785,7 @@ probing_dialogue(void *arg)
 	good_dialogue(arg);
 }
 
-START_TEST(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
+AS_ROOT(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	int fd[2];
@@ -806,7 +800,6 @@ START_TEST(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
 	ck_assert_int_eq(sh->in, 1);
 	ck_assert_int_eq(sh->yes, 1);
 }
-END_TEST
 
 /* Root believes a record of an account: it must not be had from here. */
 static void
@@ -832,7 +825,7 @@ forging_dialogue(void *arg)
 	take_answers(a);
 }
 
-START_TEST(an_account_record_cannot_come_from_the_dialogue)
+AS_ROOT(an_account_record_cannot_come_from_the_dialogue)
 {
 	struct auth a[3];
 	int i, fd[2];
@@ -849,10 +842,9 @@ START_TEST(an_account_record_cannot_come_from_the_dialogue)
 	ck_assert_int_eq(sh->yes, 0);
 	ck_assert_int_eq(sh->no, 3);
 }
-END_TEST
 
 /* A client may send descriptors along with his commands. */
-START_TEST(descriptors_that_a_client_sends_are_not_taken)
+AS_ROOT(descriptors_that_a_client_sends_are_not_taken)
 {
 	static struct client c;
 	pid_t child[4];
@@ -884,7 +876,6 @@ START_TEST(descriptors_that_a_client_sends_are_not_taken)
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* ---- As root: a session that was taken over ---- */
 
@@ -903,7 +894,7 @@ probing_session(struct mbox *m)
 	sh->opened = 1;		/* it is still this program */
 }
 
-START_TEST(a_session_that_was_taken_over_reaches_one_file)
+AS_ROOT(a_session_that_was_taken_over_reaches_one_file)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	int fd[2];
@@ -917,7 +908,6 @@ START_TEST(a_session_that_was_taken_over_reaches_one_file)
 	ck_assert_int_eq(sh->opened, 1);
 	ck_assert_str_eq(sh->got, "");
 }
-END_TEST
 
 /* ---- As root: the network, and other processes of the same user ---- */
 
@@ -1016,7 +1006,7 @@ enum { BY_DIALOGUE, BY_SESSION, BY_PIPE, BY_NOBODY, TAKEN };
  * What a process that was taken over can reach without a new descriptor. The
  * last time round it is not confined, and reaches all of it.
  */
-START_TEST(a_process_that_was_taken_over_stays_where_it_is)
+AS_ROOT_EACH(a_process_that_was_taken_over_stays_where_it_is, TAKEN)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	int fd, end, reached = socket(AF_UNIX, SOCK_DGRAM, 0);
@@ -1066,7 +1056,6 @@ START_TEST(a_process_that_was_taken_over_stays_where_it_is)
 	    _i == BY_NOBODY ? "a core file, " : "");
 	ck_assert_str_eq(sh->got, want);
 }
-END_TEST
 #endif
 
 /* ---- As root: the keeper ---- */
@@ -1125,7 +1114,7 @@ start_puppet(const char *mailbox, pid_t *pid)
  * The user's own processes may end the keeper. But it has the spool's group,
  * and whoever could trace it or look into it would have that, too.
  */
-START_TEST(a_user_cannot_get_at_the_group_of_his_keeper)
+AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 {
 	static const char *const what[] = { "mem", "root", "cwd", "fd/3" };
 	char path[64];
@@ -1157,9 +1146,8 @@ START_TEST(a_user_cannot_get_at_the_group_of_his_keeper)
 	ck_assert(all_ended(5000));
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
-END_TEST
 
-START_TEST(no_octet_makes_the_keeper_do_more_than_lock)
+AS_ROOT(no_octet_makes_the_keeper_do_more_than_lock)
 {
 	char text[sizeof(mail_1) + sizeof(mail_2)];
 	pid_t pid;
@@ -1185,10 +1173,9 @@ START_TEST(no_octet_makes_the_keeper_do_more_than_lock)
 	close(fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* However often it was asked for, the lock ends with the session. */
-START_TEST(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
+AS_ROOT(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
 {
 	pid_t pid, keeper;
 	int fd, i, before;
@@ -1208,7 +1195,6 @@ START_TEST(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
 	ck_assert(all_ended(5000));
 	ck_assert_int_eq(holds(in_base("spool"), ""), 3);
 }
-END_TEST
 
 /* It asks, and never reads the answers. */
 static void
@@ -1225,7 +1211,7 @@ deaf_session(struct mbox *m)
 	}
 }
 
-START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
+AS_ROOT(a_keeper_that_nobody_listens_to_ends_with_its_session)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	int fd[2];
@@ -1238,7 +1224,6 @@ START_TEST(a_keeper_that_nobody_listens_to_ends_with_its_session)
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 	ck_assert_int_eq(holds(in_base("spool"), "."), 2);
 }
-END_TEST
 
 /* How a session can end. */
 static const struct {
@@ -1255,7 +1240,7 @@ static const struct {
  * What a process leaves behind comes to process 1, which in a container may be
  * a superserver that counts it as a child of its own. Here it comes to us.
  */
-START_TEST(no_session_leaves_a_process_to_its_superserver)
+AS_ROOT_EACH(no_session_leaves_a_process_to_its_superserver, COUNT(partings))
 {
 	struct client c;
 	pid_t pid;
@@ -1273,7 +1258,6 @@ START_TEST(no_session_leaves_a_process_to_its_superserver)
 		    (long)pid, n);
 	ck_assert_int_eq(n, 1);
 }
-END_TEST
 
 /* It waits a second for its keeper, and not LOCK_SECONDS. */
 static void
@@ -1292,7 +1276,7 @@ impatient_session(struct mbox *m)
 }
 
 /* A user may stop his keeper. He is not waited for, and his lock goes later. */
-START_TEST(a_keeper_that_is_stopped_holds_nobody_up)
+AS_ROOT(a_keeper_that_is_stopped_holds_nobody_up)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	pid_t pid, keeper;
@@ -1314,7 +1298,6 @@ START_TEST(a_keeper_that_is_stopped_holds_nobody_up)
 	ck_assert(all_ended(5000));
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
-END_TEST
 
 /* ---- As root: a session or its keeper that stands still or ends ---- */
 
@@ -1642,7 +1625,7 @@ meet_fate(const struct fate *f, int at)
  * nothing is lost, a second session waits, and who took the lock meanwhile is
  * alone with the mailbox.
  */
-START_TEST(a_session_that_loses_its_lock_stops_whenever_that_is)
+AS_ROOT_EACH(a_session_that_loses_its_lock_stops_whenever_that_is, COUNT(fates))
 {
 	int at = 1;
 
@@ -1650,7 +1633,6 @@ START_TEST(a_session_that_loses_its_lock_stops_whenever_that_is)
 		at++;
 	ck_assert_int_gt(at, fates[_i].stops == THE_SESSION ? 12 : 6);
 }
-END_TEST
 
 /* ---- As root: users who put things in the way ---- */
 
@@ -1723,7 +1705,7 @@ expect_letter(void)
  * An old file is young again by its ctime once it has a second name: nothing
  * a user can put here counts as stale but what says so itself.
  */
-START_TEST(what_a_user_puts_in_the_place_of_the_lock_is_left_alone)
+AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 {
 	char lock[PATH_MAX];
 	struct stat before, after;
@@ -1752,10 +1734,9 @@ START_TEST(what_a_user_puts_in_the_place_of_the_lock_is_left_alone)
 	ck_assert_int_eq(holds(in_base("home"), "."), 2);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 }
-END_TEST
 
 /* They are known beforehand: the pid can be seen, and time goes on evenly. */
-START_TEST(names_that_the_keeper_would_use_may_be_taken)
+AS_ROOT_EACH(names_that_the_keeper_would_use_may_be_taken, YOUNG + 1)
 {
 	char path[PATH_MAX];
 	struct stat st;
@@ -1786,7 +1767,6 @@ START_TEST(names_that_the_keeper_would_use_may_be_taken)
 	expect_letter();
 	ck_assert_int_eq(holds(in_base("home"), "."), 2);
 }
-END_TEST
 
 /* Put one thing after the other in the lock's place, as fast as it goes. */
 static void
@@ -1810,7 +1790,7 @@ swap_lock(void)
 		unlink(room);
 }
 
-START_TEST(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
+AS_ROOT(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
 {
 	long long end;
 	int fd, answer, locked = 0, busy = 0;
@@ -1839,7 +1819,6 @@ START_TEST(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
 	ck_assert_int_eq(holds(in_base("home"), "."), 2);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 }
-END_TEST
 
 /*
  * The mailbox by turns a link to somebody's file, a second name of it, a FIFO,
@@ -1914,7 +1893,7 @@ open_often(const char *path, const char *name, int ms)
 	_exit(0);
 }
 
-START_TEST(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
+AS_ROOT(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
 {
 	pid_t helper, pid;
 
@@ -1929,7 +1908,6 @@ START_TEST(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
 	    sh->opened, sh->refused);
 	expect_victim_untouched();
 }
-END_TEST
 
 /* The directory is a link, by turns to ours, somebody's and the spool. */
 static void
@@ -1945,7 +1923,7 @@ swap_directory(void)
 		unlink(room);
 }
 
-START_TEST(a_directory_that_changes_is_entered_only_with_the_mailbox)
+AS_ROOT(a_directory_that_changes_is_entered_only_with_the_mailbox)
 {
 	pid_t helper, pid;
 
@@ -1964,10 +1942,9 @@ START_TEST(a_directory_that_changes_is_entered_only_with_the_mailbox)
 	ck_assert_msg(sh->opened > 0 && sh->refused > 0, "%ld, %ld",
 	    sh->opened, sh->refused);
 }
-END_TEST
 
 /* A user's link into the spool does not get him the spool's group. */
-START_TEST(a_link_to_the_spool_gives_the_keeper_no_group)
+AS_ROOT(a_link_to_the_spool_gives_the_keeper_no_group)
 {
 	char want[64];
 	pid_t pid, keeper;
@@ -1988,7 +1965,6 @@ START_TEST(a_link_to_the_spool_gives_the_keeper_no_group)
 	close(fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* ---- As root: mailboxes ---- */
 
@@ -2023,8 +1999,10 @@ start_lease(const char *path)
 	return pid;
 }
 
+CASE("mailboxes and limits", 120, begin, NULL);
+
 /* Who opens such a file waits for 45 seconds, if he is willing to wait. */
-START_TEST(a_lease_on_mailbox_or_lock_holds_nobody_up)
+AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 {
 	static struct client c;
 	pid_t helper, pid;
@@ -2048,7 +2026,6 @@ START_TEST(a_lease_on_mailbox_or_lock_holds_nobody_up)
 	end_helper(helper);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 #endif
 
 /* As much of a mailbox as fits no disk. 0, or -1 where this cannot be. */
@@ -2083,7 +2060,7 @@ is_locked(const char *path)
 }
 
 /* Its owner can have it scanned for hours; an administrator can end that. */
-START_TEST(a_scan_without_end_can_be_ended_and_leaves_no_lock)
+AS_ROOT(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 {
 	static struct client c;
 	long long end = now() + 20000;
@@ -2103,10 +2080,9 @@ START_TEST(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 	ck_assert(!is_locked(in_base("spool/alice")));
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
-END_TEST
 
 /* With CHECK_LONG: nobody waits for that long, so it ends by itself. */
-START_TEST(a_scan_that_no_client_waits_for_ends)
+TEST_IN(a_scan_that_no_client_waits_for_ends, "long", PATIENT, 1)
 {
 	static struct client c;
 
@@ -2121,7 +2097,6 @@ START_TEST(a_scan_that_no_client_waits_for_ends)
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* ---- As anybody: mailboxes ---- */
 
@@ -2193,7 +2168,7 @@ is_whole(const char *text, size_t len)
 	return 1;
 }
 
-START_TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
+TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 {
 	const char *const argv[] = { program, "-p", "-m",
 	    in_base("home/alice"), NULL };
@@ -2234,7 +2209,6 @@ START_TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 	end_helper(helper);
 	ck_assert_msg(whole > 0 && cut > 0, "%d whole, %d cut", whole, cut);
 }
-END_TEST
 
 /* ---- As anybody: limits ---- */
 
@@ -2291,7 +2265,7 @@ expect_all_or_nothing(void (*prepare)(void), const char *const argv[],
 	    (long)limit.rlim_cur);
 }
 
-START_TEST(no_limit_on_the_size_of_files_costs_mail)
+TEST(no_limit_on_the_size_of_files_costs_mail)
 {
 	const char *const argv[] = { program, "-p", "-m",
 	    in_base("home/alice"), NULL };
@@ -2306,7 +2280,6 @@ START_TEST(no_limit_on_the_size_of_files_costs_mail)
 	}
 	ck_assert(has_mail(in_base("home/alice"), 0));
 }
-END_TEST
 
 static const struct {
 	int resource;
@@ -2326,7 +2299,7 @@ static const struct {
 };
 
 /* Started as root: all there are, of 0, and some that are just too small. */
-START_TEST(no_limit_of_the_superservers_costs_mail_or_leaves_a_lock)
+AS_ROOT(no_limit_of_the_superservers_costs_mail_or_leaves_a_lock)
 {
 	int i;
 
@@ -2344,7 +2317,6 @@ START_TEST(no_limit_of_the_superservers_costs_mail_or_leaves_a_lock)
 		    in_base("spool"), dele_quit);
 	}
 }
-END_TEST
 
 /* ---- As root: what else a superserver leaves behind ---- */
 
@@ -2359,7 +2331,7 @@ set_securebits(void)
 }
 
 /* With these bits of capabilities(7) root's powers may outlive root. */
-START_TEST(a_process_that_would_keep_capabilities_serves_nobody)
+AS_ROOT_EACH(a_process_that_would_keep_capabilities_serves_nobody, 8)
 {
 	static const char none[] = "0000000000000000";
 	static struct client c;
@@ -2387,7 +2359,6 @@ START_TEST(a_process_that_would_keep_capabilities_serves_nobody)
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 #endif
 
 static void
@@ -2402,7 +2373,7 @@ shut_signals(void)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
-START_TEST(signals_that_were_shut_off_stop_no_clock)
+AS_ROOT(signals_that_were_shut_off_stop_no_clock)
 {
 	static struct client c[2];
 	long long begun = now();
@@ -2418,13 +2389,12 @@ START_TEST(signals_that_were_shut_off_stop_no_clock)
 	close(c[1].fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /*
  * A relative name of the empty directory would be another one once the
  * mailbox's directory is entered, which may be a user's.
  */
-START_TEST(a_session_is_never_confined_to_a_users_directory)
+AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 {
 	const char *argv[12];
 	static struct client c;
@@ -2448,7 +2418,6 @@ START_TEST(a_session_is_never_confined_to_a_users_directory)
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* ---- As root, in a directory of their own: the log ---- */
 
@@ -2548,7 +2517,7 @@ static char hostile_environment[][80] = {
 	"=", "=x", "x", ""
 };
 
-START_TEST(no_environment_changes_a_session_or_its_log)
+AS_ROOT(no_environment_changes_a_session_or_its_log)
 {
 	static struct client c;
 	const char *text, *p;
@@ -2577,7 +2546,6 @@ START_TEST(no_environment_changes_a_session_or_its_log)
 	    strstr(text, ": LOGOUT, user=alice, ip=[local], ") != NULL &&
 	    strstr(text, "evil") == NULL, "%s", text);
 }
-END_TEST
 
 /* Fill the log, which nobody reads, to the last line. */
 static void
@@ -2593,7 +2561,7 @@ fill_log(void)
 }
 
 /* Who cannot log waits; the mailbox is everybody's meanwhile. */
-START_TEST(no_lock_is_held_while_the_log_is_full)
+AS_ROOT(no_lock_is_held_while_the_log_is_full)
 {
 	static struct client c;
 	int log = make_jail("no_lock_is_held_while_the_log_is_full");
@@ -2622,9 +2590,8 @@ START_TEST(no_lock_is_held_while_the_log_is_full)
 		read_log(log);
 	ck_assert(has_mail(in_base("jail/spool/alice"), 0));
 }
-END_TEST
 
-START_TEST(a_full_log_does_not_hold_a_session_for_ever)
+AS_ROOT(a_full_log_does_not_hold_a_session_for_ever)
 {
 	static struct client c;
 	int log = make_jail("a_full_log_does_not_hold_a_session_for_ever");
@@ -2642,10 +2609,9 @@ START_TEST(a_full_log_does_not_hold_a_session_for_ever)
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
-END_TEST
 
 /* With CHECK_LONG: the verifier waits for its line, for a minute. */
-START_TEST(a_full_log_does_not_hold_a_login_for_ever)
+TEST_IN(a_full_log_does_not_hold_a_login_for_ever, "long", PATIENT, 1)
 {
 	static struct client c;
 	int log = make_jail("a_full_log_does_not_hold_a_login_for_ever");
@@ -2660,100 +2626,8 @@ START_TEST(a_full_log_does_not_hold_a_login_for_ever)
 	close(c.fd);
 	ck_assert(all_ended(90000));
 }
-END_TEST
 
 /* ---- All tests ---- */
-
-/* Either of them is a loop over n, or is said to be left out. */
-static void
-add_as_root(TCase *t, const TTest *test, int n)
-{
-	if (geteuid() != 0)
-		skip(test->name, "it needs root");
-	else if (access("/proc/self/status", R_OK) == -1)
-		skip(test->name, "it needs a /proc as Linux has it");
-	else
-		tcase_add_loop_test(t, test, 0, n);
-}
-
-static void
-add_processes(TCase *t)
-{
-	add_as_root(t,
-	    a_dialogue_that_was_taken_over_reaches_no_file_and_no_process, 1);
-	add_as_root(t, an_account_record_cannot_come_from_the_dialogue, 1);
-	add_as_root(t, descriptors_that_a_client_sends_are_not_taken, 1);
-	add_as_root(t, a_session_that_was_taken_over_reaches_one_file, 1);
-#if defined(__linux__) && defined(SYS_landlock_create_ruleset)
-	add_as_root(t, a_process_that_was_taken_over_stays_where_it_is, TAKEN);
-#endif
-	add_as_root(t, a_user_cannot_get_at_the_group_of_his_keeper, 1);
-	add_as_root(t, no_octet_makes_the_keeper_do_more_than_lock, 1);
-	add_as_root(t, a_lock_that_is_asked_for_twice_is_removed_all_the_same,
-	    1);
-	add_as_root(t, a_keeper_that_nobody_listens_to_ends_with_its_session,
-	    1);
-	add_as_root(t, no_session_leaves_a_process_to_its_superserver,
-	    COUNT(partings));
-	add_as_root(t, what_a_user_puts_in_the_place_of_the_lock_is_left_alone,
-	    THINGS);
-	add_as_root(t, a_keeper_that_is_stopped_holds_nobody_up, 1);
-	add_as_root(t, a_session_that_loses_its_lock_stops_whenever_that_is,
-	    COUNT(fates));
-	add_as_root(t, names_that_the_keeper_would_use_may_be_taken, YOUNG + 1);
-	add_as_root(t,
-	    a_lock_that_changes_all_the_time_leads_the_keeper_nowhere, 1);
-	add_as_root(t,
-	    a_mailbox_that_changes_while_it_is_opened_is_nobody_elses, 1);
-	add_as_root(t,
-	    a_directory_that_changes_is_entered_only_with_the_mailbox, 1);
-	add_as_root(t, a_link_to_the_spool_gives_the_keeper_no_group, 1);
-}
-
-static Suite *
-make_suite(void)
-{
-	Suite *s = suite_create("hostile");
-	TCase *t = tcase_create("processes");
-
-	tcase_add_checked_fixture(t, begin, NULL);
-	tcase_set_timeout(t, 60);
-	add_processes(t);
-	suite_add_tcase(s, t);
-
-	t = tcase_create("mailboxes and limits");
-	tcase_add_checked_fixture(t, begin, NULL);
-	tcase_set_timeout(t, 120);
-#if defined(__linux__)
-	add_as_root(t, a_lease_on_mailbox_or_lock_holds_nobody_up, 1);
-#endif
-	add_as_root(t, a_scan_without_end_can_be_ended_and_leaves_no_lock, 1);
-	tcase_add_test(t,
-	    a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off);
-	tcase_add_test(t, no_limit_on_the_size_of_files_costs_mail);
-	add_as_root(t, no_limit_of_the_superservers_costs_mail_or_leaves_a_lock,
-	    1);
-#if defined(__linux__) && defined(PR_SET_SECUREBITS)
-	add_as_root(t, a_process_that_would_keep_capabilities_serves_nobody,
-	    8);
-#endif
-	add_as_root(t, signals_that_were_shut_off_stop_no_clock, 1);
-	add_as_root(t, a_session_is_never_confined_to_a_users_directory, 1);
-	add_as_root(t, no_environment_changes_a_session_or_its_log, 1);
-	add_as_root(t, no_lock_is_held_while_the_log_is_full, 1);
-	add_as_root(t, a_full_log_does_not_hold_a_session_for_ever, 1);
-	suite_add_tcase(s, t);
-
-	t = tcase_create("long");
-	tcase_add_checked_fixture(t, begin, NULL);
-	tcase_set_timeout(t, 900);
-	if (getenv("CHECK_LONG") != NULL) {
-		add_as_root(t, a_full_log_does_not_hold_a_login_for_ever, 1);
-		add_as_root(t, a_scan_that_no_client_waits_for_ends, 1);
-	}
-	suite_add_tcase(s, t);
-	return s;
-}
 
 int
 main(void)
@@ -2761,7 +2635,6 @@ main(void)
 	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
 	char path[PATH_MAX], command[PATH_MAX];
 	unsigned id = 200000 + (unsigned)getpid() % 100000 * 10;
-	SRunner *r;
 	int failed;
 
 	snprintf(path, sizeof(path), "%s/check_hostile.XXXXXX",
@@ -2781,10 +2654,7 @@ main(void)
 	user_id = getuid() == 0 ? id + 2 : getuid();
 	other_id = getuid() == 0 ? id + 3 : getuid();
 	spool_id = getuid() == 0 ? id + 4 : getgid();
-	r = srunner_create(make_suite());
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
+	failed = run_suite("hostile", NULL);
 	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
 	return shell(command) != 0 || failed != 0;
 }

@@ -411,6 +411,7 @@ hook_fstatfs(int fd, struct statfs *s)
 
 /* behind mailbox.c, whose fail() is a macro of Check's */
 #include <check.h>
+#include "suite.h"
 
 /* ---- What the tests share ---- */
 
@@ -1407,7 +1408,9 @@ expect_agreement(void)
 	free_naive(&l);
 }
 
-START_TEST(random_mailboxes_are_scanned_and_read_as_the_naive_way_does)
+CASE("md5 and scan", 600, setup, teardown);
+
+TEST(random_mailboxes_are_scanned_and_read_as_the_naive_way_does)
 {
 	unsigned long r, rounds = count_rounds(3000);
 
@@ -1418,13 +1421,12 @@ START_TEST(random_mailboxes_are_scanned_and_read_as_the_naive_way_does)
 		expect_agreement();
 	}
 }
-END_TEST
 
 /*
  * What decides something, in all ways to end lines: each octet of it comes to
  * lie at each place around the end of a block.
  */
-START_TEST(what_lies_across_a_block_border_is_seen_all_the_same)
+TEST_EACH(what_lies_across_a_block_border_is_seen_all_the_same, 3)
 {
 	static const char *const tails[] = {
 		"\nA: b\n\nbody\n\nFrom x Jan 12:34\nReceived: y\n\n.\n\n",
@@ -1452,7 +1454,6 @@ START_TEST(what_lies_across_a_block_border_is_seen_all_the_same)
 		expect_agreement();
 	}
 }
-END_TEST
 
 /* ---- MD5 ---- */
 
@@ -1492,14 +1493,13 @@ static const struct {
 	  "57edf4a22be3c955ac49da2e2107b67a" }
 };
 
-START_TEST(md5_gives_the_digests_of_the_rfc)
+TEST_EACH(md5_gives_the_digests_of_the_rfc, COUNT(md5_suite))
 {
 	ck_assert_str_eq(hex_md5(md5_suite[_i].text,
 	    strlen(md5_suite[_i].text), 1000), md5_suite[_i].digest);
 }
-END_TEST
 
-START_TEST(md5_does_not_depend_on_how_it_is_fed)
+TEST(md5_does_not_depend_on_how_it_is_fed)
 {
 	unsigned char data[201], digests[201 * 16];
 	char whole[33];
@@ -1520,7 +1520,6 @@ START_TEST(md5_does_not_depend_on_how_it_is_fed)
 	ck_assert_str_eq(hex_md5(digests, sizeof(digests), 1000),
 	    "2e3ec01a4d26bb2493e8ccdb451b81c2");
 }
-END_TEST
 
 /* ---- The scan: what is known by heart ---- */
 
@@ -1572,7 +1571,7 @@ static const struct {
 	  "02153e6e568182b4" }
 };
 
-START_TEST(unique_ids_are_those_of_popa3d)
+TEST(unique_ids_are_those_of_popa3d)
 {
 	char uid[UID_OCTETS];
 	int i;
@@ -1590,7 +1589,6 @@ START_TEST(unique_ids_are_those_of_popa3d)
 		ck_assert_str_eq(uid, popa3d_ids[i].uid);
 	}
 }
-END_TEST
 
 /*
  * Pairs of messages with neither Received nor Message-ID: have they one id?
@@ -1614,7 +1612,8 @@ static const struct {
 	{ 0, "Delivered-To: a\n\nx\n", "Delivered-To: a\nDate: b\n\nx\n" }
 };
 
-START_TEST(mail_without_received_is_told_apart_by_all_that_stays)
+TEST_EACH(mail_without_received_is_told_apart_by_all_that_stays,
+    COUNT(plain_mail))
 {
 	char one[UID_OCTETS], two[UID_OCTETS];
 
@@ -1633,7 +1632,6 @@ START_TEST(mail_without_received_is_told_apart_by_all_that_stays)
 	ck_assert_msg((strcmp(one, two) == 0) == plain_mail[_i].same,
 	    "%s and %s", one, two);
 }
-END_TEST
 
 #define FOLDER_DATA							\
 	"From MAILER-DAEMON Thu Jan  1 00:00:00 2020\n"			\
@@ -1711,7 +1709,7 @@ static const struct shape {
 	    1, { NULL } }
 };
 
-START_TEST(messages_begin_and_end_where_they_should)
+TEST_EACH(messages_begin_and_end_where_they_should, COUNT(shapes))
 {
 	const struct shape *s = &shapes[_i];
 	enum mbox_result r;
@@ -1731,10 +1729,9 @@ START_TEST(messages_begin_and_end_where_they_should)
 			expect_message((size_t)i, s->sent[i]);
 	CHECK(count_strangers() == 0, "something is left in the directory");
 }
-END_TEST
 
 /* Wherever it lies: a body's end, and the messages with either "From " line. */
-START_TEST(an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr)
+TEST_EACH(an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr, 16)
 {
 	static const struct {
 		const char *end;
@@ -1762,10 +1759,9 @@ START_TEST(an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr)
 		    "%lu messages", (unsigned long)box.n);
 	}
 }
-END_TEST
 
 /* By every bit of the hash, and of the body if that is asked for. */
-START_TEST(an_index_is_sorted_and_leaves_what_is_equal_in_order)
+TEST_EACH(an_index_is_sorted_and_leaves_what_is_equal_in_order, 2)
 {
 	enum { N = 3 * (64 + 32) };
 	static struct message msg[N];
@@ -1788,9 +1784,8 @@ START_TEST(an_index_is_sorted_and_leaves_what_is_equal_in_order)
 	}
 	free(index);
 }
-END_TEST
 
-START_TEST(repeated_ids_are_numbered_in_mailbox_order)
+TEST(repeated_ids_are_numbered_in_mailbox_order)
 {
 	static const char *const ends[] = { "", "", "-2", "", "-3", "-2" };
 	char uid[UID_OCTETS], first[2][UID_OCTETS];
@@ -1818,10 +1813,9 @@ START_TEST(repeated_ids_are_numbered_in_mailbox_order)
 			    first["010001"[i] - '0'], 16), 0);
 	}
 }
-END_TEST
 
 /* What begins is shown up to the limit; what lies beyond is kept. */
-START_TEST(mail_beyond_the_limit_is_kept_for_later)
+TEST(mail_beyond_the_limit_is_kept_for_later)
 {
 	static const char small[] = "From x Jan 1:00\n\n";
 	char uid[UID_OCTETS], want[UID_OCTETS];
@@ -1848,10 +1842,9 @@ START_TEST(mail_beyond_the_limit_is_kept_for_later)
 	ck_assert_int_eq((long)box.n, MESSAGES_MAX);
 	ck_assert_int_eq(box.more, 0);
 }
-END_TEST
 
 /* A hundred million octets without a line end, in a file with a hole. */
-START_TEST(a_line_of_100_million_octets_needs_no_memory)
+TEST(a_line_of_100_million_octets_needs_no_memory)
 {
 	static const off_t hole = 100000000;
 	const char *end = "\nend\n";
@@ -1879,13 +1872,12 @@ START_TEST(a_line_of_100_million_octets_needs_no_memory)
 	ck_assert_int_eq((int)ends, 4);
 	ck_assert_int_lt((long)hook.asked, 65536);
 }
-END_TEST
 
 /*
  * The same where the line is a header's or the first of all: lines as long as
  * the buffer or as a piece, and a little shorter and longer.
  */
-START_TEST(a_long_line_may_stand_anywhere)
+TEST_EACH(a_long_line_may_stand_anywhere, 10)
 {
 	static const char *const heads[] = {
 		"From ", "From x\nSubject: ", "From x\nReceived: ",
@@ -1905,9 +1897,8 @@ START_TEST(a_long_line_may_stand_anywhere)
 		expect_agreement();
 	}
 }
-END_TEST
 
-START_TEST(a_mailbox_is_read_once_and_in_large_blocks)
+TEST(a_mailbox_is_read_once_and_in_large_blocks)
 {
 	put_text(&file, FROM_LINE "\n");
 	while (file.len < 20 * MBOX_BUFFER)
@@ -1917,10 +1908,9 @@ START_TEST(a_mailbox_is_read_once_and_in_large_blocks)
 	ck_assert_int_eq((int)box.n, 1);
 	ck_assert_int_le((int)hook.n[C_PREAD], 22);
 }
-END_TEST
 
 /* But the last one, at the end of the file. */
-START_TEST(reads_end_where_a_page_does)
+TEST_EACH(reads_end_where_a_page_does, MBOX_BUFFER > 8192)
 {
 	while (file.len < 20 * MBOX_BUFFER)
 		put_text(&file, FROM_LINE "Subject: it\n\nwhat fits\n\n");
@@ -1931,7 +1921,6 @@ START_TEST(reads_end_where_a_page_does)
 	ck_assert_int_le((int)hook.n[C_PREAD], 22);
 	ck_assert_int_eq((int)hook.uneven, 1);
 }
-END_TEST
 
 /* ---- Opening ---- */
 
@@ -1993,7 +1982,9 @@ static const struct {
 	{ write_mbox, 1 }, { make_long_name, 0 }, { make_device, 0 }
 };
 
-START_TEST(what_is_not_the_users_own_regular_file_is_refused)
+CASE("open", 600, setup, teardown);
+
+TEST_EACH(what_is_not_the_users_own_regular_file_is_refused, COUNT(refused))
 {
 	put_text(&file, FROM_LINE "\n");
 	refused[_i].make();
@@ -2002,18 +1993,16 @@ START_TEST(what_is_not_the_users_own_regular_file_is_refused)
 	ck_assert_str_ne(box.why, "");
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 }
-END_TEST
 
-START_TEST(an_unreadable_mailbox_is_refused)
+TEST_IF(an_unreadable_mailbox_is_refused, NOT_ROOT, 1)
 {
 	write_text(FROM_LINE "\n");
 	ck_assert_int_eq(chmod(path, 0), 0);
 	if (getuid() != 0)
 		ck_assert_int_eq(mbox_open(&box, path, getuid()), MBOX_PERM);
 }
-END_TEST
 
-START_TEST(a_missing_mailbox_is_an_empty_maildrop)
+TEST(a_missing_mailbox_is_an_empty_maildrop)
 {
 	ck_assert_int_eq(mbox_open(&box, path, getuid()), MBOX_OK);
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
@@ -2022,10 +2011,9 @@ START_TEST(a_missing_mailbox_is_an_empty_maildrop)
 	ck_assert_int_eq(exists("mbox"), 0);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 /* A wrong -m, or a disk that is not there, must not look like no mail. */
-START_TEST(a_missing_directory_is_no_empty_maildrop)
+TEST_EACH(a_missing_directory_is_no_empty_maildrop, 10)
 {
 	static const char *const forms[] = { "none/mbox", "./none/mbox",
 	    "none/none/mbox", "link/mbox", "none/" };
@@ -2041,9 +2029,8 @@ START_TEST(a_missing_directory_is_no_empty_maildrop)
 	ck_assert_int_eq(lstat("link", &st), 0);
 	ck_assert_int_eq(unlink("link"), 0);
 }
-END_TEST
 
-START_TEST(a_mailbox_is_opened_by_any_form_of_path)
+TEST_EACH(a_mailbox_is_opened_by_any_form_of_path, 3)
 {
 	static const char *const forms[] = { "mbox", "./mbox", "" };
 	char form[PATH_MAX + 300];
@@ -2057,7 +2044,6 @@ START_TEST(a_mailbox_is_opened_by_any_form_of_path)
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_eq((int)box.n, 1);
 }
-END_TEST
 
 static const struct {
 	int error;
@@ -2072,7 +2058,7 @@ static const struct {
 	{ ENOTCONN, MBOX_TEMP }, { EMFILE, MBOX_TEMP }
 };
 
-START_TEST(trouble_at_opening_is_told_from_refusal)
+TEST_EACH(trouble_at_opening_is_told_from_refusal, COUNT(open_errors))
 {
 	write_text(FROM_LINE "\n");
 	hook.call = C_OPEN;
@@ -2081,7 +2067,6 @@ START_TEST(trouble_at_opening_is_told_from_refusal)
 	ck_assert_int_eq(mbox_open(&box, path, getuid()),
 	    open_errors[_i].result);
 }
-END_TEST
 
 /* ---- The dotlock ---- */
 
@@ -2156,7 +2141,9 @@ static const struct {
 	{ 77, "", "77\n" }		/* gethostname fails */
 };
 
-START_TEST(a_dotlock_names_its_owner_so_that_others_can_read_it)
+CASE("dotlock", 600, setup, teardown);
+
+TEST_EACH(a_dotlock_names_its_owner_so_that_others_can_read_it, COUNT(owners))
 {
 	struct stat st;
 
@@ -2175,9 +2162,8 @@ START_TEST(a_dotlock_names_its_owner_so_that_others_can_read_it)
 	ck_assert_int_eq((int)count_strangers(), 0);
 	ck_assert_int_eq(box.dot.fd, -1);
 }
-END_TEST
 
-START_TEST(a_full_disk_is_no_reason_not_to_lock)
+TEST_EACH(a_full_disk_is_no_reason_not_to_lock, 2)
 {
 	static const int errors[] = { ENOSPC, EDQUOT };
 
@@ -2190,7 +2176,6 @@ START_TEST(a_full_disk_is_no_reason_not_to_lock)
 	dotlock_step(&box.dot, DOT_UNLOCK);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 /* Where nobody can tell whether a disk is shared, a bare pid says nothing. */
 #if defined(__linux__)
@@ -2234,7 +2219,8 @@ put_foreign_lock(const char *text, char *out, size_t size)
 	put_lock(out);
 }
 
-START_TEST(only_the_lock_of_a_dead_process_of_this_host_is_taken_away)
+TEST_EACH(only_the_lock_of_a_dead_process_of_this_host_is_taken_away,
+    COUNT(foreign))
 {
 	char text[600];
 
@@ -2254,10 +2240,9 @@ START_TEST(only_the_lock_of_a_dead_process_of_this_host_is_taken_away)
 	CHECK(exists("mbox.lock") == !foreign[_i].stolen,
 	    "a lock stays, or does not");
 }
-END_TEST
 
 /* kill(2) says EPERM of a process of somebody else: it lives. */
-START_TEST(the_lock_of_a_process_that_may_not_be_signalled_is_respected)
+TEST(the_lock_of_a_process_that_may_not_be_signalled_is_respected)
 {
 	char text[600];
 
@@ -2272,12 +2257,11 @@ START_TEST(the_lock_of_a_process_that_may_not_be_signalled_is_respected)
 	ck_assert_int_ge((int)hook.n[C_KILL], 1);
 	expect_lock(text);
 }
-END_TEST
 
 /* procmail writes 0. Not even kill(2) is to decide about these. */
 static const char *const nobodys[] = { "0", "0\n", "0:%h", "1", "1:%h" };
 
-START_TEST(pids_0_and_1_are_nobody_who_can_be_dead)
+TEST_EACH(pids_0_and_1_are_nobody_who_can_be_dead, COUNT(nobodys))
 {
 	char text[600];
 
@@ -2291,11 +2275,10 @@ START_TEST(pids_0_and_1_are_nobody_who_can_be_dead)
 	ck_assert_int_eq(take(), DOT_BUSY);
 	expect_lock(text);
 }
-END_TEST
 
 #if defined(__linux__)
 /* On NFS the pid may be another host's. */
-START_TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
+TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
 {
 	char text[600];
 
@@ -2308,7 +2291,6 @@ START_TEST(a_pid_without_host_means_nothing_on_a_shared_disk)
 	put_foreign_lock("%d:%h", text, sizeof(text));
 	ck_assert_int_eq(take(), DOT_LOCK);
 }
-END_TEST
 #endif
 
 /* One that names no process, or one of another host; and one that lives. */
@@ -2322,7 +2304,7 @@ static const struct {
 	{ "%l", BARE_PID ? ALIVE_SECONDS : STALE_SECONDS }
 };
 
-START_TEST(a_lock_nobody_touched_for_long_is_taken_away)
+TEST_EACH(a_lock_nobody_touched_for_long_is_taken_away, COUNT(old_locks))
 {
 	char text[600];
 
@@ -2335,10 +2317,9 @@ START_TEST(a_lock_nobody_touched_for_long_is_taken_away)
 	ck_assert_int_eq(take(), DOT_LOCK);
 	ck_assert_int_eq((int)count_strangers(), 1);
 }
-END_TEST
 
 /* It may be unreadable: then its age counts alone. */
-START_TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
+TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
 {
 	open_for_dotlock();
 	put_lock("0");
@@ -2351,10 +2332,9 @@ START_TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
 	ck_assert_int_eq(take(), DOT_LOCK);
 	ck_assert_int_eq((int)count_strangers(), 1);
 }
-END_TEST
 
 /* link(2) and chmod(2) move ctime alone; mtime can be set to anything. */
-START_TEST(a_lock_is_as_young_as_the_younger_of_its_times)
+TEST(a_lock_is_as_young_as_the_younger_of_its_times)
 {
 	struct timespec t[2];
 	char text[600];
@@ -2367,7 +2347,6 @@ START_TEST(a_lock_is_as_young_as_the_younger_of_its_times)
 	ck_assert_int_eq(take(), DOT_BUSY);
 	expect_lock(text);
 }
-END_TEST
 
 static void
 lock_is_touched(enum call c)
@@ -2423,7 +2402,7 @@ lock_goes_and_comes(enum call c)
 	}
 }
 
-START_TEST(a_new_lock_stays_that_came_after_a_stale_one)
+TEST(a_new_lock_stays_that_came_after_a_stale_one)
 {
 	open_for_dotlock();
 	put_lock("0");
@@ -2434,10 +2413,10 @@ START_TEST(a_new_lock_stays_that_came_after_a_stale_one)
 	ck_assert_int_eq((int)hook.n[C_RENAME], 0);
 	expect_lock("new");
 }
-END_TEST
 
 /* c-client takes away a lock that was renewed after it had looked. */
-START_TEST(a_stale_lock_that_is_renewed_at_the_last_moment_stays)
+TEST_EACH(a_stale_lock_that_is_renewed_at_the_last_moment_stays,
+    2 * COUNT(renewals))
 {
 	char text[600];
 
@@ -2458,9 +2437,8 @@ START_TEST(a_stale_lock_that_is_renewed_at_the_last_moment_stays)
 	ck_assert_int_eq(take(), DOT_BUSY);
 	expect_lock(renewals[i].then);
 }
-END_TEST
 
-START_TEST(a_lock_that_is_no_regular_file_is_respected)
+TEST_EACH(a_lock_that_is_no_regular_file_is_respected, 4)
 {
 	struct stat before, after;
 
@@ -2480,7 +2458,6 @@ START_TEST(a_lock_that_is_no_regular_file_is_respected)
 	ck_assert(before.st_ino == after.st_ino);
 	ck_assert_int_eq((int)count_strangers(), 1);
 }
-END_TEST
 
 /* The file for the lock cannot be made. */
 static const struct {
@@ -2495,7 +2472,7 @@ static const struct {
 	{ EACCES, "0", DOT_BUSY }, { EACCES, "%d:%h", DOT_NONE }
 };
 
-START_TEST(where_no_dotlock_can_be_made_the_answer_says_so)
+TEST_EACH(where_no_dotlock_can_be_made_the_answer_says_so, COUNT(no_dotlock))
 {
 	char text[600];
 
@@ -2513,9 +2490,8 @@ START_TEST(where_no_dotlock_can_be_made_the_answer_says_so)
 	ck_assert_int_eq(box.dot.fd, -1);
 	ck_assert_int_eq(exists("mbox.lock"), no_dotlock[_i].lock != NULL);
 }
-END_TEST
 
-START_TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
+TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
 {
 	write_text(FROM_LINE "\n");
 	open_box();
@@ -2538,9 +2514,8 @@ START_TEST(a_directory_that_forbids_dotlocks_leaves_the_kernels)
 	ck_assert_int_eq(chmod(dir, 0700), 0);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
-START_TEST(a_file_system_without_links_leaves_the_kernels_locks)
+TEST(a_file_system_without_links_leaves_the_kernels_locks)
 {
 	open_for_dotlock();
 	hook.call = C_LINK;
@@ -2550,10 +2525,9 @@ START_TEST(a_file_system_without_links_leaves_the_kernels_locks)
 	ck_assert_int_eq(take(), DOT_NONE);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 /* Over NFS the answer to link(2) can be lost. */
-START_TEST(a_link_that_was_made_counts_whatever_link_says)
+TEST_EACH(a_link_that_was_made_counts_whatever_link_says, 2)
 {
 	static const int errors[] = { EEXIST, EIO };
 
@@ -2564,13 +2538,12 @@ START_TEST(a_link_that_was_made_counts_whatever_link_says)
 	dotlock_step(&box.dot, DOT_UNLOCK);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 /*
  * Over NFS and FUSE a file that is open and loses its name gets another, so that
  * the lock has two links for as long as it is held.
  */
-START_TEST(a_lock_is_ours_however_many_links_it_has)
+TEST(a_lock_is_ours_however_many_links_it_has)
 {
 	open_for_dotlock();
 	hook.silly = 1;
@@ -2580,10 +2553,9 @@ START_TEST(a_lock_is_ours_however_many_links_it_has)
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
 	ck_assert(!exists("mbox.lock"));
 }
-END_TEST
 
 /* Nobody knows then whether the mailbox is gone. */
-START_TEST(a_look_at_the_mailbox_that_fails_is_trouble_that_passes)
+TEST_EACH(a_look_at_the_mailbox_that_fails_is_trouble_that_passes, 3)
 {
 	static const int errors[] = { EIO, ESTALE, EACCES };
 
@@ -2595,10 +2567,9 @@ START_TEST(a_look_at_the_mailbox_that_fails_is_trouble_that_passes)
 	ck_assert(!exists("mbox.lock"));
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
 }
-END_TEST
 
 /* Who has it, for the log, if it is a process of this host. */
-START_TEST(a_busy_lock_tells_its_holder)
+TEST(a_busy_lock_tells_its_holder)
 {
 	char text[600];
 
@@ -2610,7 +2581,6 @@ START_TEST(a_busy_lock_tells_its_holder)
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
 	ck_assert_int_eq((int)box.dot.holder, 0);
 }
-END_TEST
 
 /* What another program can do to the mailbox while we have it open. */
 static void
@@ -2644,7 +2614,7 @@ static void (*const displacements[])(void) = {
 	mailbox_is_moved
 };
 
-START_TEST(a_mailbox_whose_name_leads_elsewhere_is_gone)
+TEST_EACH(a_mailbox_whose_name_leads_elsewhere_is_gone, COUNT(displacements))
 {
 	open_for_dotlock();
 	displacements[_i]();
@@ -2652,7 +2622,6 @@ START_TEST(a_mailbox_whose_name_leads_elsewhere_is_gone)
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 	ck_assert_int_eq(box.dot.fd, -1);
 }
-END_TEST
 
 static void
 displace_at_link(enum call c)
@@ -2663,7 +2632,8 @@ displace_at_link(enum call c)
 	}
 }
 
-START_TEST(a_mailbox_that_is_replaced_while_we_lock_is_gone)
+TEST_EACH(a_mailbox_that_is_replaced_while_we_lock_is_gone,
+    COUNT(displacements))
 {
 	open_for_dotlock();
 	displace = displacements[_i];
@@ -2672,10 +2642,10 @@ START_TEST(a_mailbox_that_is_replaced_while_we_lock_is_gone)
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 	ck_assert_int_eq(box.dot.fd, -1);
 }
-END_TEST
 
 /* Without a dotlock too the name must lead to what we have open. */
-START_TEST(a_mailbox_is_gone_where_no_dotlock_can_be_made_too)
+TEST_EACH(a_mailbox_is_gone_where_no_dotlock_can_be_made_too,
+    COUNT(displacements))
 {
 	open_for_dotlock();
 	displacements[_i]();
@@ -2685,9 +2655,8 @@ START_TEST(a_mailbox_is_gone_where_no_dotlock_can_be_made_too)
 	hook.error = EACCES;
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_GONE);
 }
-END_TEST
 
-START_TEST(a_lock_that_is_no_longer_ours_is_left_alone)
+TEST(a_lock_that_is_no_longer_ours_is_left_alone)
 {
 	open_for_dotlock();
 	ck_assert_int_eq(take(), DOT_LOCK);
@@ -2700,9 +2669,8 @@ START_TEST(a_lock_that_is_no_longer_ours_is_left_alone)
 	expect_lock("theirs");
 	ck_assert_int_eq(box.dot.fd, -1);
 }
-END_TEST
 
-START_TEST(unlock_without_a_lock_touches_nothing)
+TEST(unlock_without_a_lock_touches_nothing)
 {
 	open_for_dotlock();
 	put_lock("theirs");
@@ -2712,9 +2680,8 @@ START_TEST(unlock_without_a_lock_touches_nothing)
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
 	expect_lock("theirs");
 }
-END_TEST
 
-START_TEST(touch_makes_the_lock_young_again)
+TEST(touch_makes_the_lock_young_again)
 {
 	struct timespec t[2];
 	struct stat st;
@@ -2730,7 +2697,6 @@ START_TEST(touch_makes_the_lock_young_again)
 	dotlock_step(&box.dot, DOT_UNLOCK);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 static void
 time_passes(enum call c)
@@ -2747,7 +2713,7 @@ much_time_passes(enum call c)
 }
 
 /* As of a sparse file of terabytes: the locks are not held for hours. */
-START_TEST(a_scan_that_no_client_waits_for_ends)
+TEST(a_scan_that_no_client_waits_for_ends)
 {
 	put_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
@@ -2759,7 +2725,6 @@ START_TEST(a_scan_that_no_client_waits_for_ends)
 	ck_assert_int_le((int)hook.n[C_PREAD], 9);
 	ck_assert_int_eq(box.locked, 0);
 }
-END_TEST
 
 static int64_t pass_ns;
 
@@ -2771,7 +2736,7 @@ it_takes_so_long(enum call c)
 }
 
 /* The block that is begun in time is read. */
-START_TEST(a_scan_has_its_time_to_the_millisecond)
+TEST_EACH(a_scan_has_its_time_to_the_millisecond, 2)
 {
 	put_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 3 * MBOX_BUFFER);
@@ -2783,9 +2748,8 @@ START_TEST(a_scan_has_its_time_to_the_millisecond)
 	ck_assert_int_eq(mbox_load(&box), _i == 0 ? MBOX_OK : MBOX_TEMP);
 	ck_assert_int_eq((int)hook.n[C_PREAD], _i == 0 ? 4 : 1);
 }
-END_TEST
 
-START_TEST(a_lock_that_is_held_for_long_is_touched_in_between)
+TEST(a_lock_that_is_held_for_long_is_touched_in_between)
 {
 	put_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
@@ -2795,7 +2759,6 @@ START_TEST(a_lock_that_is_held_for_long_is_touched_in_between)
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_ge((int)hook.n[C_FUTIMENS], 9);
 }
-END_TEST
 
 static void
 time_passes_in_update(enum call c)
@@ -2805,7 +2768,7 @@ time_passes_in_update(enum call c)
 }
 
 /* A message that is copied, and then moved. */
-START_TEST(a_lock_is_touched_in_a_long_update)
+TEST(a_lock_is_touched_in_a_long_update)
 {
 	put_text(&file, FROM_LINE "\n\n" FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
@@ -2819,7 +2782,6 @@ START_TEST(a_lock_is_touched_in_a_long_update)
 	ck_assert_int_ge((int)hook.n[C_PWRITE], 20);
 	ck_assert_int_ge((int)hook.n[C_FUTIMENS], 18);
 }
-END_TEST
 
 /* ---- All locks ---- */
 
@@ -2845,7 +2807,9 @@ see_what_is_held(enum call c)
 	}
 }
 
-START_TEST(all_locks_are_held_for_scan_and_update_and_not_in_between)
+CASE("locks", 600, setup, teardown);
+
+TEST(all_locks_are_held_for_scan_and_update_and_not_in_between)
 {
 	write_text(FROM_LINE "\n" FROM_LINE "\n" FROM_LINE "\nx\n");
 	open_box();
@@ -2865,7 +2829,6 @@ START_TEST(all_locks_are_held_for_scan_and_update_and_not_in_between)
 	ck_assert(others_can_lock("dfk"));
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 static void
 see_pause(enum call c)
@@ -2892,7 +2855,7 @@ expect_busy(enum mbox_result (*call)(struct mbox *))
 }
 
 /* For 30 seconds, and never with the dotlock held, which others wait for. */
-START_TEST(a_kernel_lock_of_others_is_waited_for)
+TEST_EACH(a_kernel_lock_of_others_is_waited_for, COUNT(kernel_locks) - 1)
 {
 	pid_t pid;
 
@@ -2916,7 +2879,6 @@ START_TEST(a_kernel_lock_of_others_is_waited_for)
 	ck_assert_int_eq((int)count_strangers(), 0);
 	ck_assert(others_can_lock("dfk"));
 }
-END_TEST
 
 static void
 see_no_pause_with_kernel_lock(enum call c)
@@ -2928,7 +2890,7 @@ see_no_pause_with_kernel_lock(enum call c)
 	    "waiting with a kernel lock held");
 }
 
-START_TEST(a_dotlock_of_others_is_waited_for)
+TEST(a_dotlock_of_others_is_waited_for)
 {
 	char text[600];
 
@@ -2948,7 +2910,6 @@ START_TEST(a_dotlock_of_others_is_waited_for)
 	expect_lock(text);
 	expect_file(FROM_LINE "\n");
 }
-END_TEST
 
 static void
 release_later(enum call c)
@@ -2959,7 +2920,7 @@ release_later(enum call c)
 	hook.before = NULL;
 }
 
-START_TEST(a_lock_that_is_released_in_time_is_got)
+TEST(a_lock_that_is_released_in_time_is_got)
 {
 	char text[600];
 
@@ -2970,7 +2931,6 @@ START_TEST(a_lock_that_is_released_in_time_is_got)
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_eq(pauses, 20);
 }
-END_TEST
 
 static void
 lose_lock_before_lockf(enum call c)
@@ -2980,7 +2940,7 @@ lose_lock_before_lockf(enum call c)
 }
 
 /* What the log says of it is not what the way back met. */
-START_TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
+TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
 {
 	enum mbox_result r;
 	int error;
@@ -2999,7 +2959,6 @@ START_TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
 	ck_assert_int_eq((int)hook.n[C_SLEEP], 0);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 static void
 see_signals_blocked(enum call c)
@@ -3019,7 +2978,7 @@ see_signals_blocked(enum call c)
 		    signals[i]);
 }
 
-START_TEST(signals_wait_while_locks_are_held)
+TEST(signals_wait_while_locks_are_held)
 {
 	sigset_t set, after;
 
@@ -3040,7 +2999,6 @@ START_TEST(signals_wait_while_locks_are_held)
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 }
-END_TEST
 
 /* What the keeper says, and what the session makes of it. */
 static const struct {
@@ -3072,7 +3030,7 @@ keeper_says(int fd, char what, pid_t holder)
 	ck_assert_int_eq((int)write(fd, &a, sizeof(a)), (int)sizeof(a));
 }
 
-START_TEST(the_keeper_is_asked_in_single_octets)
+TEST_EACH(the_keeper_is_asked_in_single_octets, COUNT(keepers))
 {
 	char asked[9] = "";
 	int pair[2];
@@ -3093,10 +3051,9 @@ START_TEST(the_keeper_is_asked_in_single_octets)
 	ck_assert_str_eq(asked, "lu");
 	close(pair[1]);
 }
-END_TEST
 
 /* Its user has stopped it: a late answer is none to a later question. */
-START_TEST(a_keeper_that_does_not_answer_is_not_asked_again)
+TEST(a_keeper_that_does_not_answer_is_not_asked_again)
 {
 	struct timeval soon = { 0, 100000 };
 	char asked[9] = "";
@@ -3112,7 +3069,6 @@ START_TEST(a_keeper_that_does_not_answer_is_not_asked_again)
 	ck_assert_int_eq((int)read(pair[1], asked, 8), 0);
 	close(pair[1]);
 }
-END_TEST
 
 /* ---- Other programs between our steps ---- */
 
@@ -3223,7 +3179,9 @@ expect_removal(const struct change *c)
 	expect_file(c->final);
 }
 
-START_TEST(a_session_goes_on_with_what_is_still_there)
+CASE("change", 600, setup, teardown);
+
+TEST_EACH(a_session_goes_on_with_what_is_still_there, COUNT(changes))
 {
 	const struct change *c = &changes[_i];
 	struct bytes was[4], got = { NULL, 0, 0 };
@@ -3252,24 +3210,22 @@ START_TEST(a_session_goes_on_with_what_is_still_there)
 	expect_removal(c);
 	free(got.p);
 }
-END_TEST
 
 /* The change comes when nothing but QUIT is left to do. */
-START_TEST(update_removes_only_what_was_named_and_is_still_there)
+TEST_EACH(update_removes_only_what_was_named_and_is_still_there, COUNT(changes))
 {
 	load_and_mark(&changes[_i]);
 	write_text(changes[_i].after);
 	expect_removal(&changes[_i]);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
-END_TEST
 
 /*
  * Where time stamps are coarse, a change right after the scan leaves no trace.
  * UPDATE does not rely on them then.
  */
 /* A nap is under all locks: it is only for files changed this very moment. */
-START_TEST(a_scan_waits_for_the_clock_behind_a_change_just_made)
+TEST(a_scan_waits_for_the_clock_behind_a_change_just_made)
 {
 	write_text(FROM_LINE "\n");
 	hook.mtim.tv_nsec = 1;
@@ -3287,7 +3243,6 @@ START_TEST(a_scan_waits_for_the_clock_behind_a_change_just_made)
 	ck_assert_int_eq((int)hook.slept, 0);
 	ck_assert_int_eq(box.young, 0);
 }
-END_TEST
 
 static const struct {
 	int age;		/* ms */
@@ -3301,7 +3256,7 @@ static const struct {
 	{ 2500, 0, 0 }
 };
 
-START_TEST(a_file_is_young_for_two_seconds)
+TEST_EACH(a_file_is_young_for_two_seconds, COUNT(ages))
 {
 	int ms = 500 - ages[_i].age, sec = 0;
 
@@ -3315,9 +3270,8 @@ START_TEST(a_file_is_young_for_two_seconds)
 	ck_assert_int_eq((int)hook.slept, ages[_i].nap);
 	ck_assert_int_eq(box.young, ages[_i].young);
 }
-END_TEST
 
-START_TEST(a_change_without_a_trace_is_seen_at_update)
+TEST(a_change_without_a_trace_is_seen_at_update)
 {
 	hook.frozen = time(NULL);
 	hook.mtim.tv_nsec = 1;	/* not in whole seconds */
@@ -3327,7 +3281,6 @@ START_TEST(a_change_without_a_trace_is_seen_at_update)
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	expect_file(MSG("c") MSG("d"));
 }
-END_TEST
 
 /* What alone can tell of a change. */
 static const struct {
@@ -3340,7 +3293,7 @@ static const struct {
 	{ { 0, 0 }, { 0, 0 }, "\n" }
 };
 
-START_TEST(any_trace_of_a_change_is_enough)
+TEST_EACH(any_trace_of_a_change_is_enough, COUNT(traces))
 {
 	hook.frozen = time(NULL) - 1000;
 	load_text(MSG("a"));
@@ -3353,10 +3306,9 @@ START_TEST(any_trace_of_a_change_is_enough)
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	expect_file(traces[_i].after);
 }
-END_TEST
 
 /* Busy is not gone: the client may ask again. */
-START_TEST(a_changed_mailbox_that_stays_locked_is_busy)
+TEST(a_changed_mailbox_that_stays_locked_is_busy)
 {
 	pid_t pid;
 
@@ -3372,9 +3324,8 @@ START_TEST(a_changed_mailbox_that_stays_locked_is_busy)
 	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
 	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_GONE);
 }
-END_TEST
 
-START_TEST(a_mailbox_that_is_none_any_more_is_left_as_it_is)
+TEST(a_mailbox_that_is_none_any_more_is_left_as_it_is)
 {
 	load_text(MSG("a") MSG("b"));
 	box.msg[0].deleted = 1;
@@ -3385,9 +3336,9 @@ START_TEST(a_mailbox_that_is_none_any_more_is_left_as_it_is)
 	write_text(MSG("a") MSG("b"));
 	ck_assert_int_eq(mbox_seek(&box, 1), MBOX_OK);
 }
-END_TEST
 
-START_TEST(after_the_mailbox_was_replaced_nothing_is_written)
+TEST_EACH(after_the_mailbox_was_replaced_nothing_is_written,
+    COUNT(displacements))
 {
 	load_text(MSG("a") MSG("b"));
 	box.msg[0].deleted = 1;
@@ -3397,9 +3348,8 @@ START_TEST(after_the_mailbox_was_replaced_nothing_is_written)
 		expect_file(MSG("a") MSG("b"));
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 }
-END_TEST
 
-START_TEST(after_the_mailbox_was_replaced_all_is_gone)
+TEST_EACH(after_the_mailbox_was_replaced_all_is_gone, COUNT(displacements))
 {
 	write_text(MSG("a") MSG("b"));
 	make_old("mbox", 100);
@@ -3416,10 +3366,9 @@ START_TEST(after_the_mailbox_was_replaced_all_is_gone)
 		expect_file(MSG("a") MSG("b"));
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 }
-END_TEST
 
 /* And is there again, without a trace of a change, when QUIT looks. */
-START_TEST(a_mailbox_that_was_away_for_a_while_is_not_rewritten)
+TEST(a_mailbox_that_was_away_for_a_while_is_not_rewritten)
 {
 	hook.frozen = time(NULL) - 1000;
 	load_text(MSG("a") MSG("b"));
@@ -3433,10 +3382,9 @@ START_TEST(a_mailbox_that_was_away_for_a_while_is_not_rewritten)
 	ck_assert_int_eq((int)box.removed, 0);
 	expect_file(MSG("a") MSG("b"));
 }
-END_TEST
 
 /* One that was removed by others, and its like that came since. */
-START_TEST(a_twin_of_what_others_removed_is_not_taken_for_it)
+TEST(a_twin_of_what_others_removed_is_not_taken_for_it)
 {
 	load_text(MSG("a") MSG("t"));
 	box.msg[1].deleted = 1;
@@ -3447,10 +3395,9 @@ START_TEST(a_twin_of_what_others_removed_is_not_taken_for_it)
 	ck_assert_str_eq(box.why, "a deleted message was not found again");
 	expect_file(MSG("a") MSG("t"));
 }
-END_TEST
 
 /* Two sessions: each deletes what it named. */
-START_TEST(two_sessions_delete_what_each_of_them_named)
+TEST(two_sessions_delete_what_each_of_them_named)
 {
 	static struct mbox second;
 
@@ -3467,7 +3414,6 @@ START_TEST(two_sessions_delete_what_each_of_them_named)
 	expect_file(MSG("b"));
 	mbox_close(&second);
 }
-END_TEST
 
 /* What happens to a mailbox of three while the second one is being read. */
 static const struct {
@@ -3494,7 +3440,7 @@ put_large(struct bytes *b)
 	put_text(b, "\n");
 }
 
-START_TEST(a_message_that_moves_while_it_is_read_breaks_off)
+TEST_EACH(a_message_that_moves_while_it_is_read_breaks_off, COUNT(in_between))
 {
 	struct bytes whole = { NULL, 0, 0 }, got = { NULL, 0, 0 };
 	struct piece piece;
@@ -3526,7 +3472,6 @@ START_TEST(a_message_that_moves_while_it_is_read_breaks_off)
 	free(got.p);
 	free(whole.p);
 }
-END_TEST
 
 /* The read that is under way when it happens must not count. */
 static void
@@ -3541,7 +3486,7 @@ rewrite_before_pread(enum call c)
 	write_mbox();
 }
 
-START_TEST(no_octet_of_a_changed_file_is_taken_for_the_message)
+TEST_EACH(no_octet_of_a_changed_file_is_taken_for_the_message, 3)
 {
 	struct bytes got = { NULL, 0, 0 };
 	size_t i;
@@ -3558,9 +3503,8 @@ START_TEST(no_octet_of_a_changed_file_is_taken_for_the_message)
 		CHECK(got.p[i] != 'y', "another message's octets");
 	free(got.p);
 }
-END_TEST
 
-START_TEST(a_read_that_fails_breaks_off)
+TEST_EACH(a_read_that_fails_breaks_off, 2)
 {
 	static const int errors[] = { EIO, ESTALE };
 	struct bytes got = { NULL, 0, 0 };
@@ -3576,10 +3520,9 @@ START_TEST(a_read_that_fails_breaks_off)
 	CHECK(read_message(0, &got, UINT_MAX) == 1, "not read again");
 	free(got.p);
 }
-END_TEST
 
 /* Before anything is said of the message. */
-START_TEST(a_read_that_fails_at_once_is_trouble_that_passes)
+TEST(a_read_that_fails_at_once_is_trouble_that_passes)
 {
 	put_large(&file);
 	write_mbox();
@@ -3592,7 +3535,6 @@ START_TEST(a_read_that_fails_at_once_is_trouble_that_passes)
 	ck_assert_str_eq(box.why, "message cannot be read");
 	ck_assert_int_eq(mbox_seek(&box, 0), MBOX_OK);
 }
-END_TEST
 
 /* ---- The index ---- */
 
@@ -3690,7 +3632,9 @@ count_reads(void)
 	return hook.n[C_PREAD] - before;
 }
 
-START_TEST(an_index_spares_reading_what_was_there_at_the_last_login)
+CASE("index", 600, setup, teardown);
+
+TEST(an_index_spares_reading_what_was_there_at_the_last_login)
 {
 	unsigned all, i;
 
@@ -3709,9 +3653,8 @@ START_TEST(an_index_spares_reading_what_was_there_at_the_last_login)
 	ck_assert_int_eq((int)count_reads(), 3);
 	expect_right();
 }
-END_TEST
 
-START_TEST(an_index_of_a_young_file_is_not_written)
+TEST(an_index_of_a_young_file_is_not_written)
 {
 	struct bytes index = { NULL, 0, 0 };
 
@@ -3727,7 +3670,6 @@ START_TEST(an_index_of_a_young_file_is_not_written)
 	    (int)sizeof(struct message));
 	free(index.p);
 }
-END_TEST
 
 /* What happens to a mailbox between two logins. */
 static void
@@ -3783,7 +3725,7 @@ change_at_random(void)
 	}
 }
 
-START_TEST(with_an_index_all_is_as_without)
+TEST(with_an_index_all_is_as_without)
 {
 	unsigned long r, rounds = count_rounds(600);
 	struct naive_list l;
@@ -3812,13 +3754,12 @@ START_TEST(with_an_index_all_is_as_without)
 		}
 	}
 }
-END_TEST
 
 /*
  * A reader that rewrites the middle without another length, and mail behind it:
  * what is sent is right, and so is the list then.
  */
-START_TEST(no_message_is_sent_by_an_old_list)
+TEST(no_message_is_sent_by_an_old_list)
 {
 	static struct bytes got;
 	struct naive_list l;
@@ -3859,7 +3800,6 @@ START_TEST(no_message_is_sent_by_an_old_list)
 		free_naive(&l);
 	}
 }
-END_TEST
 
 /* The sum of an index that was changed, made right again. */
 static void
@@ -3883,7 +3823,7 @@ write_index(const struct bytes *index)
 }
 
 /* Every octet of it, cut anywhere, and with more behind it. */
-START_TEST(an_index_that_is_not_as_it_was_written_counts_as_none)
+TEST_EACH(an_index_that_is_not_as_it_was_written_counts_as_none, 2)
 {
 	struct bytes index = { NULL, 0, 0 }, bad = { NULL, 0, 0 };
 	static const unsigned char flips[] = { 1, 0x80, 0xff };
@@ -3920,10 +3860,9 @@ START_TEST(an_index_that_is_not_as_it_was_written_counts_as_none)
 	free(index.p);
 	free(bad.p);
 }
-END_TEST
 
 /* With a sum that is right: no octet is read or sent that is not the file's. */
-START_TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
+TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
 {
 	struct bytes index = { NULL, 0, 0 }, bad = { NULL, 0, 0 };
 	static const unsigned char flips[] = { 1, 8, 0x7f, 0x80, 0xff };
@@ -3958,10 +3897,9 @@ START_TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
 	free(bad.p);
 	free(got.p);
 }
-END_TEST
 
 /* The first two messages have changed places in an index that looks right. */
-START_TEST(what_is_deleted_is_never_found_by_an_index)
+TEST_EACH(what_is_deleted_is_never_found_by_an_index, 2)
 {
 	struct bytes index = { NULL, 0, 0 }, after = { NULL, 0, 0 };
 	struct message msg[2];
@@ -3992,10 +3930,9 @@ START_TEST(what_is_deleted_is_never_found_by_an_index)
 	free(index.p);
 	free(after.p);
 }
-END_TEST
 
 /* The kill is as sudden: what should have followed is not written either. */
-START_TEST(an_index_that_is_half_written_counts_as_the_old_one_or_none)
+TEST(an_index_that_is_half_written_counts_as_the_old_one_or_none)
 {
 	static const int sizes[] = { 1, 2, 4, 7 };	/* messages, was 4 */
 	unsigned call, error;
@@ -4022,7 +3959,6 @@ START_TEST(an_index_that_is_half_written_counts_as_the_old_one_or_none)
 				expect_right();
 			}
 }
-END_TEST
 
 static void
 make_index_link(void)
@@ -4081,7 +4017,7 @@ static void (*const no_index[])(void) = {
 	make_index_fifo, make_index_text, make_index_foreign, make_index_nowhere
 };
 
-START_TEST(what_is_not_the_users_own_index_is_left_alone)
+TEST_EACH(what_is_not_the_users_own_index_is_left_alone, COUNT(no_index))
 {
 	struct stat was, is;
 	int there;
@@ -4104,9 +4040,8 @@ START_TEST(what_is_not_the_users_own_index_is_left_alone)
 		ck_assert(was.st_size == is.st_size);
 	}
 }
-END_TEST
 
-START_TEST(a_mailbox_is_never_its_own_index)
+TEST(a_mailbox_is_never_its_own_index)
 {
 	file.len = 0;
 	write_mbox();
@@ -4117,10 +4052,9 @@ START_TEST(a_mailbox_is_never_its_own_index)
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	expect_file("");
 }
-END_TEST
 
 /* Another width of numbers, or another form of the list. */
-START_TEST(an_index_of_another_layout_is_written_anew)
+TEST_EACH(an_index_of_another_layout_is_written_anew, 10)
 {
 	struct bytes index = { NULL, 0, 0 }, again = { NULL, 0, 0 };
 
@@ -4137,9 +4071,8 @@ START_TEST(an_index_of_another_layout_is_written_anew)
 	free(index.p);
 	free(again.p);
 }
-END_TEST
 
-START_TEST(two_sessions_share_an_index)
+TEST(two_sessions_share_an_index)
 {
 	static struct mbox other;
 	struct bytes after = { NULL, 0, 0 };
@@ -4167,9 +4100,8 @@ START_TEST(two_sessions_share_an_index)
 	expect_right();
 	free(after.p);
 }
-END_TEST
 
-START_TEST(folder_data_stays_hidden_with_an_index)
+TEST(folder_data_stays_hidden_with_an_index)
 {
 	int n;
 
@@ -4185,7 +4117,6 @@ START_TEST(folder_data_stays_hidden_with_an_index)
 		put_new_mail(n, 2);
 	}
 }
-END_TEST
 
 /* ---- The same at random, against a model ---- */
 
@@ -4359,7 +4290,9 @@ is_any_named_left(void)
 	return 0;
 }
 
-START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
+CASE("change", 600, setup, teardown);
+
+TEST_EACH(a_session_among_others_loses_nothing_and_deletes_what_it_named, 2)
 {
 	unsigned long r, rounds = count_rounds(2000);
 	struct bytes after = { NULL, 0, 0 };
@@ -4404,7 +4337,6 @@ START_TEST(a_session_among_others_loses_nothing_and_deletes_what_it_named)
 	}
 	free(after.p);
 }
-END_TEST
 
 /* ---- UPDATE ---- */
 
@@ -4428,7 +4360,9 @@ remove_naively(struct bytes *b, const struct naive_list *l)
 	free(was.p);
 }
 
-START_TEST(update_does_what_the_naive_way_does)
+CASE("update", 600, setup, teardown);
+
+TEST(update_does_what_the_naive_way_does)
 {
 	unsigned long r, rounds = count_rounds(2000);
 	struct bytes after = { NULL, 0, 0 };
@@ -4465,7 +4399,6 @@ START_TEST(update_does_what_the_naive_way_does)
 	}
 	free(after.p);
 }
-END_TEST
 
 /* A mailbox to be updated: octets of each message, and which are deleted. */
 static const struct plan {
@@ -4673,7 +4606,7 @@ fail_each_in_turn(int c, int error, int lasting)
 	}
 }
 
-START_TEST(whatever_fails_during_update_nothing_is_lost)
+TEST_EACH(whatever_fails_during_update_nothing_is_lost, COUNT(plans))
 {
 	int c, e, lasting;
 
@@ -4690,10 +4623,9 @@ START_TEST(whatever_fails_during_update_nothing_is_lost)
 				fail_each_in_turn(c, update_errors[e], lasting);
 			}
 }
-END_TEST
 
 /* A copy that cannot be written leaves the file as it was. */
-START_TEST(a_failed_copy_is_cut_off_again)
+TEST_EACH(a_failed_copy_is_cut_off_again, 6)
 {
 	struct bytes after = { NULL, 0, 0 };
 
@@ -4707,10 +4639,9 @@ START_TEST(a_failed_copy_is_cut_off_again)
 	ck_assert(is_equal_bytes(&after, &original));
 	free(after.p);
 }
-END_TEST
 
 /* Then nobody knows where the copies are: no room is not the reason. */
-START_TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
+TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
 {
 	prepare(0);
 	load_plan();
@@ -4723,7 +4654,6 @@ START_TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
 	ck_assert_int_eq((int)hook.n[C_FTRUNCATE], 1);
 	expect_nothing_lost(MBOX_TEMP);
 }
-END_TEST
 
 static void
 cut_off_one(enum call c)
@@ -4735,7 +4665,7 @@ cut_off_one(enum call c)
 		    truncate(path, st.st_size - 1) == 0);
 }
 
-START_TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
+TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
 {
 	prepare(0);
 	load_plan();
@@ -4744,10 +4674,9 @@ START_TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
 	ck_assert_int_eq(errno, EIO);
 	ck_assert_int_eq((int)hook.n[C_FTRUNCATE], 0);
 }
-END_TEST
 
 /* The file may grow so and so far: a full disk, or a quota. */
-START_TEST(on_a_full_disk_people_can_delete)
+TEST_EACH(on_a_full_disk_people_can_delete, COUNT(plans))
 {
 	static const int errors[] = { ENOSPC, EDQUOT };
 	off_t room, most;
@@ -4767,10 +4696,9 @@ START_TEST(on_a_full_disk_people_can_delete)
 	}
 	CHECK(!box.no_copy, "there was room for copies");
 }
-END_TEST
 
 /* Some file systems find no room only when they must write. */
-START_TEST(a_disk_that_turns_out_to_be_full_at_fsync_is_full)
+TEST_EACH(a_disk_that_turns_out_to_be_full_at_fsync_is_full, 2)
 {
 	static const int errors[] = { ENOSPC, EDQUOT };
 
@@ -4783,10 +4711,9 @@ START_TEST(a_disk_that_turns_out_to_be_full_at_fsync_is_full)
 	read_file(path, &file);
 	ck_assert(is_equal_bytes(&file, &expected));
 }
-END_TEST
 
 /* EFBIG is a limit, which may hold for octets in the file already, too. */
-START_TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
+TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
 {
 	struct bytes after = { NULL, 0, 0 };
 
@@ -4800,9 +4727,8 @@ START_TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
 	ck_assert(is_equal_bytes(&after, &original));
 	free(after.p);
 }
-END_TEST
 
-START_TEST(going_without_a_copy_is_reported)
+TEST(going_without_a_copy_is_reported)
 {
 	prepare(8);
 	load_plan();
@@ -4814,7 +4740,6 @@ START_TEST(going_without_a_copy_is_reported)
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	ck_assert_int_eq(box.no_copy, 0);
 }
-END_TEST
 
 /*
  * What a crash can leave. Since the last fsync each sector may hold any of the
@@ -4875,7 +4800,7 @@ see_crashes(enum call c)
 }
 
 /* With room for copies no crash costs a message; without, at most one. */
-START_TEST(a_crash_at_any_moment_loses_no_message)
+TEST_EACH(a_crash_at_any_moment_loses_no_message, COUNT(plans))
 {
 	int rounds, full;
 
@@ -4896,7 +4821,6 @@ START_TEST(a_crash_at_any_moment_loses_no_message)
 		CHECK(n_versions == 1, "what was answered is not on disk");
 	}
 }
-END_TEST
 
 static unsigned turn;
 static const char theirs[] =
@@ -4951,7 +4875,7 @@ append_during_update(off_t room)
 }
 
 /* With room for copies, and where a copy fails at the same time. */
-START_TEST(mail_that_comes_without_a_lock_is_carried_along)
+TEST_EACH(mail_that_comes_without_a_lock_is_carried_along, COUNT(plans))
 {
 	off_t room[2];
 	int i;
@@ -4965,7 +4889,6 @@ START_TEST(mail_that_comes_without_a_lock_is_carried_along)
 			    "plan %d, call %u, room for %lld", _i, turn + 1,
 			    (long long)room[i]);
 }
-END_TEST
 
 /*
  * Before the call whose turn it is we are stopped, or the host is asleep, for so
@@ -4986,7 +4909,7 @@ lose_lock_in_turn(enum call c)
 }
 
 /* Then it stops: what is there is whole, theirs too, and nothing is cut off. */
-START_TEST(an_update_stops_when_its_lock_is_lost)
+TEST_EACH(an_update_stops_when_its_lock_is_lost, COUNT(plans))
 {
 	static struct bytes after;
 	enum mbox_result r;
@@ -5011,7 +4934,6 @@ START_TEST(an_update_stops_when_its_lock_is_lost)
 		    "theirs is lost");
 	}
 }
-END_TEST
 
 static unsigned writes_before;
 
@@ -5029,7 +4951,7 @@ lose_lock_in_a_window(enum call c)
  * One window can take minutes. It is left where it is, as it stands somewhere
  * else, too; but not where it does not, for want of room.
  */
-START_TEST(a_window_is_not_written_on_when_the_lock_is_lost)
+TEST_EACH(a_window_is_not_written_on_when_the_lock_is_lost, 2)
 {
 	struct bytes kept = { NULL, 0, 0 };
 	enum mbox_result r;
@@ -5072,16 +4994,14 @@ START_TEST(a_window_is_not_written_on_when_the_lock_is_lost)
 	ck_assert_uint_le(hook.n[C_FUTIMENS], 3 + 6 * (unsigned)_i);
 	free(kept.p);
 }
-END_TEST
 
-START_TEST(update_without_deletions_does_nothing_at_all)
+TEST(update_without_deletions_does_nothing_at_all)
 {
 	load_text(MSG("a") MSG("b"));
 	hook.total = 0;
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	ck_assert_int_eq((int)hook.total, 0);
 }
-END_TEST
 
 /* ---- Whatever fails ---- */
 
@@ -5096,7 +5016,7 @@ static const struct {
 };
 
 /* Either the list is right, or there is none; and no lock stays. */
-START_TEST(a_failed_load_leaves_neither_list_nor_lock)
+TEST_EACH(a_failed_load_leaves_neither_list_nor_lock, COUNT(load_failures))
 {
 	struct naive_list l;
 	enum mbox_result r;
@@ -5129,9 +5049,8 @@ START_TEST(a_failed_load_leaves_neither_list_nor_lock)
 	CHECK(r == MBOX_OK, "without a failure too");
 	free_naive(&l);
 }
-END_TEST
 
-START_TEST(without_memory_a_changed_mailbox_is_matched_later)
+TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
 {
 	static const enum call calls[] = { C_MALLOC, C_REALLOC };
 	unsigned i, done = 0;
@@ -5169,9 +5088,8 @@ START_TEST(without_memory_a_changed_mailbox_is_matched_later)
 	put_octets(&file, '\0', 1);
 	expect_file((char *)file.p);
 }
-END_TEST
 
-START_TEST(without_memory_there_is_no_unique_id)
+TEST(without_memory_there_is_no_unique_id)
 {
 	char uid[UID_OCTETS];
 
@@ -5183,253 +5101,14 @@ START_TEST(without_memory_there_is_no_unique_id)
 	ck_assert_int_eq(mbox_uid(&box, 1, uid), 0);
 	ck_assert_str_eq(uid + 16, "-2");
 }
-END_TEST
 
 /* ---- All of them ---- */
-
-static TCase *
-add_case(Suite *s, const char *name)
-{
-	TCase *t = tcase_create(name);
-
-	/* slow machines, sanitizers, valgrind */
-	tcase_set_timeout(t, 600);
-	tcase_add_checked_fixture(t, setup, teardown);
-	suite_add_tcase(s, t);
-	return t;
-}
-
-static void
-add_scan(Suite *s)
-{
-	TCase *t = add_case(s, "md5 and scan");
-
-	tcase_add_loop_test(t, md5_gives_the_digests_of_the_rfc, 0,
-	    COUNT(md5_suite));
-	tcase_add_test(t, md5_does_not_depend_on_how_it_is_fed);
-	tcase_add_test(t, unique_ids_are_those_of_popa3d);
-	tcase_add_loop_test(t,
-	    mail_without_received_is_told_apart_by_all_that_stays, 0,
-	    COUNT(plain_mail));
-	tcase_add_loop_test(t, messages_begin_and_end_where_they_should, 0,
-	    COUNT(shapes));
-	tcase_add_loop_test(t,
-	    an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr,
-	    0, 16);
-	tcase_add_loop_test(t,
-	    an_index_is_sorted_and_leaves_what_is_equal_in_order, 0, 2);
-	tcase_add_test(t, repeated_ids_are_numbered_in_mailbox_order);
-	tcase_add_test(t,
-	    random_mailboxes_are_scanned_and_read_as_the_naive_way_does);
-	tcase_add_loop_test(t,
-	    what_lies_across_a_block_border_is_seen_all_the_same, 0, 3);
-	tcase_add_loop_test(t, a_long_line_may_stand_anywhere, 0, 10);
-	tcase_add_test(t, a_line_of_100_million_octets_needs_no_memory);
-	tcase_add_test(t, a_mailbox_is_read_once_and_in_large_blocks);
-	if (MBOX_BUFFER > 8192)
-		tcase_add_test(t, reads_end_where_a_page_does);
-	tcase_add_test(t, mail_beyond_the_limit_is_kept_for_later);
-}
-
-static void
-add_open(Suite *s)
-{
-	TCase *t = add_case(s, "open");
-
-	tcase_add_loop_test(t,
-	    what_is_not_the_users_own_regular_file_is_refused, 0,
-	    COUNT(refused));
-	if (getuid() == 0)
-		printf("skipped, as root may read all: "
-		    "an_unreadable_mailbox_is_refused\n");
-	else
-		tcase_add_test(t, an_unreadable_mailbox_is_refused);
-	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
-	tcase_add_loop_test(t, a_missing_directory_is_no_empty_maildrop, 0, 10);
-	tcase_add_loop_test(t, a_mailbox_is_opened_by_any_form_of_path, 0, 3);
-	tcase_add_loop_test(t, trouble_at_opening_is_told_from_refusal, 0,
-	    COUNT(open_errors));
-}
-
-static void
-add_index(Suite *s)
-{
-	TCase *t = add_case(s, "index");
-
-	tcase_add_test(t,
-	    an_index_spares_reading_what_was_there_at_the_last_login);
-	tcase_add_test(t, an_index_of_a_young_file_is_not_written);
-	tcase_add_test(t, with_an_index_all_is_as_without);
-	tcase_add_test(t, no_message_is_sent_by_an_old_list);
-	tcase_add_loop_test(t,
-	    an_index_that_is_not_as_it_was_written_counts_as_none, 0, 2);
-	tcase_add_test(t,
-	    an_index_that_somebody_made_harms_no_more_than_its_reader);
-	tcase_add_loop_test(t, what_is_deleted_is_never_found_by_an_index, 0,
-	    2);
-	tcase_add_test(t,
-	    an_index_that_is_half_written_counts_as_the_old_one_or_none);
-	tcase_add_loop_test(t, what_is_not_the_users_own_index_is_left_alone, 0,
-	    COUNT(no_index));
-	tcase_add_test(t, a_mailbox_is_never_its_own_index);
-	tcase_add_loop_test(t, an_index_of_another_layout_is_written_anew, 0,
-	    10);
-	tcase_add_test(t, two_sessions_share_an_index);
-	tcase_add_test(t, folder_data_stays_hidden_with_an_index);
-}
-
-static void
-add_dotlock(Suite *s)
-{
-	TCase *t = add_case(s, "dotlock");
-
-	tcase_add_loop_test(t,
-	    a_dotlock_names_its_owner_so_that_others_can_read_it, 0,
-	    COUNT(owners));
-	tcase_add_loop_test(t, a_full_disk_is_no_reason_not_to_lock, 0, 2);
-	tcase_add_loop_test(t,
-	    only_the_lock_of_a_dead_process_of_this_host_is_taken_away, 0,
-	    COUNT(foreign));
-	tcase_add_test(t,
-	    the_lock_of_a_process_that_may_not_be_signalled_is_respected);
-	tcase_add_loop_test(t, pids_0_and_1_are_nobody_who_can_be_dead, 0,
-	    COUNT(nobodys));
-#if defined(__linux__)
-	tcase_add_test(t, a_pid_without_host_means_nothing_on_a_shared_disk);
-#endif
-	tcase_add_loop_test(t,
-	    a_lock_nobody_touched_for_long_is_taken_away, 0,
-	    COUNT(old_locks));
-	tcase_add_test(t, a_lock_is_as_young_as_the_younger_of_its_times);
-	tcase_add_loop_test(t,
-	    a_stale_lock_that_is_renewed_at_the_last_moment_stays, 0,
-	    2 * COUNT(renewals));
-	tcase_add_loop_test(t, a_lock_that_is_no_regular_file_is_respected, 0,
-	    4);
-	tcase_add_loop_test(t, where_no_dotlock_can_be_made_the_answer_says_so,
-	    0, COUNT(no_dotlock));
-	tcase_add_test(t, a_directory_that_forbids_dotlocks_leaves_the_kernels);
-	tcase_add_test(t, a_file_system_without_links_leaves_the_kernels_locks);
-	tcase_add_loop_test(t, a_link_that_was_made_counts_whatever_link_says,
-	    0, 2);
-	tcase_add_loop_test(t, a_mailbox_whose_name_leads_elsewhere_is_gone, 0,
-	    COUNT(displacements));
-	tcase_add_loop_test(t, a_mailbox_that_is_replaced_while_we_lock_is_gone,
-	    0, COUNT(displacements));
-	tcase_add_loop_test(t,
-	    a_mailbox_is_gone_where_no_dotlock_can_be_made_too, 0,
-	    COUNT(displacements));
-	tcase_add_test(t, a_lock_that_is_no_longer_ours_is_left_alone);
-	tcase_add_test(t, a_lock_that_cannot_be_read_is_judged_by_its_age);
-	tcase_add_test(t, a_new_lock_stays_that_came_after_a_stale_one);
-	tcase_add_test(t, a_lock_is_ours_however_many_links_it_has);
-	tcase_add_loop_test(t,
-	    a_look_at_the_mailbox_that_fails_is_trouble_that_passes, 0, 3);
-	tcase_add_test(t, a_busy_lock_tells_its_holder);
-	tcase_add_test(t, unlock_without_a_lock_touches_nothing);
-	tcase_add_test(t, touch_makes_the_lock_young_again);
-	tcase_add_test(t, a_scan_that_no_client_waits_for_ends);
-	tcase_add_loop_test(t, a_scan_has_its_time_to_the_millisecond, 0, 2);
-	tcase_add_test(t, a_lock_that_is_held_for_long_is_touched_in_between);
-	tcase_add_test(t, a_lock_is_touched_in_a_long_update);
-}
-
-static void
-add_locks(Suite *s)
-{
-	TCase *t = add_case(s, "locks");
-
-	tcase_add_test(t,
-	    all_locks_are_held_for_scan_and_update_and_not_in_between);
-	tcase_add_loop_test(t, a_kernel_lock_of_others_is_waited_for, 0,
-	    COUNT(kernel_locks) - 1);
-	tcase_add_test(t, a_dotlock_of_others_is_waited_for);
-	tcase_add_test(t, a_lock_that_is_released_in_time_is_got);
-	tcase_add_test(t, a_kernel_lock_that_fails_is_no_busy_mailbox);
-	tcase_add_test(t, signals_wait_while_locks_are_held);
-	tcase_add_loop_test(t, the_keeper_is_asked_in_single_octets, 0,
-	    COUNT(keepers));
-	tcase_add_test(t, a_keeper_that_does_not_answer_is_not_asked_again);
-}
-
-static void
-add_change(Suite *s)
-{
-	TCase *t = add_case(s, "change");
-
-	tcase_add_loop_test(t, a_session_goes_on_with_what_is_still_there, 0,
-	    COUNT(changes));
-	tcase_add_loop_test(t,
-	    update_removes_only_what_was_named_and_is_still_there, 0,
-	    COUNT(changes));
-	tcase_add_test(t,
-	    a_scan_waits_for_the_clock_behind_a_change_just_made);
-	tcase_add_loop_test(t, a_file_is_young_for_two_seconds, 0, COUNT(ages));
-	tcase_add_test(t, a_change_without_a_trace_is_seen_at_update);
-	tcase_add_loop_test(t, any_trace_of_a_change_is_enough, 0,
-	    COUNT(traces));
-	tcase_add_test(t, a_changed_mailbox_that_stays_locked_is_busy);
-	tcase_add_test(t, a_mailbox_that_is_none_any_more_is_left_as_it_is);
-	tcase_add_loop_test(t,
-	    after_the_mailbox_was_replaced_nothing_is_written, 0,
-	    COUNT(displacements));
-	tcase_add_loop_test(t, after_the_mailbox_was_replaced_all_is_gone, 0,
-	    COUNT(displacements));
-	tcase_add_test(t, a_mailbox_that_was_away_for_a_while_is_not_rewritten);
-	tcase_add_test(t, a_twin_of_what_others_removed_is_not_taken_for_it);
-	tcase_add_test(t, two_sessions_delete_what_each_of_them_named);
-	tcase_add_loop_test(t, a_message_that_moves_while_it_is_read_breaks_off,
-	    0, COUNT(in_between));
-	tcase_add_loop_test(t,
-	    no_octet_of_a_changed_file_is_taken_for_the_message, 0, 3);
-	tcase_add_loop_test(t, a_read_that_fails_breaks_off, 0, 2);
-	tcase_add_test(t, a_read_that_fails_at_once_is_trouble_that_passes);
-	tcase_add_loop_test(t,
-	    a_session_among_others_loses_nothing_and_deletes_what_it_named, 0,
-	    2);
-}
-
-static void
-add_update(Suite *s)
-{
-	TCase *t = add_case(s, "update");
-
-	tcase_add_test(t, update_does_what_the_naive_way_does);
-	tcase_add_loop_test(t, whatever_fails_during_update_nothing_is_lost, 0,
-	    COUNT(plans));
-	tcase_add_test(t, a_copy_that_cannot_be_cut_off_ends_the_update);
-	tcase_add_test(t,
-	    a_file_that_somebody_makes_shorter_is_moved_no_further);
-	tcase_add_loop_test(t, a_failed_copy_is_cut_off_again, 0, 6);
-	tcase_add_loop_test(t, on_a_full_disk_people_can_delete, 0,
-	    COUNT(plans));
-	tcase_add_loop_test(t,
-	    a_disk_that_turns_out_to_be_full_at_fsync_is_full, 0, 2);
-	tcase_add_test(t, a_limit_for_files_is_no_reason_to_go_without_a_copy);
-	tcase_add_test(t, going_without_a_copy_is_reported);
-	tcase_add_loop_test(t, a_crash_at_any_moment_loses_no_message, 0,
-	    COUNT(plans));
-	tcase_add_loop_test(t, mail_that_comes_without_a_lock_is_carried_along,
-	    0, COUNT(plans));
-	tcase_add_loop_test(t, a_window_is_not_written_on_when_the_lock_is_lost,
-	    0, 2);
-	tcase_add_loop_test(t, an_update_stops_when_its_lock_is_lost,
-	    0, COUNT(plans));
-	tcase_add_test(t, update_without_deletions_does_nothing_at_all);
-	tcase_add_loop_test(t, a_failed_load_leaves_neither_list_nor_lock, 0,
-	    COUNT(load_failures));
-	tcase_add_loop_test(t,
-	    without_memory_a_changed_mailbox_is_matched_later, 0, 2);
-	tcase_add_test(t, without_memory_there_is_no_unique_id);
-}
 
 int
 main(void)
 {
 	const char *tmp = getenv("TMPDIR");
 	char name[PATH_MAX - 32];
-	Suite *s = suite_create("mailbox");
-	SRunner *runner;
 	int failed;
 
 	snprintf(name, sizeof(name), "%s/pop3d-mailbox.XXXXXX",
@@ -5438,20 +5117,10 @@ main(void)
 		perror(name);
 		return 1;
 	}
-	add_scan(s);
-	add_open(s);
-	add_index(s);
-	add_dotlock(s);
-	add_locks(s);
-	add_change(s);
-	add_update(s);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	failed = run_suite("mailbox", NULL);
 	chmod(dir, 0700);
 	empty_directory();
 	if (chdir("/") == -1 || rmdir(dir) == -1)
 		perror(dir);
-	return failed != 0;
+	return failed;
 }

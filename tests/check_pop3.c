@@ -62,6 +62,7 @@ int pop3_main(int, char **);
 #include <poll.h>
 
 #include <check.h>
+#include "suite.h"
 
 #define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -106,13 +107,6 @@ must(int condition, const char *what)
 {
 	if (!condition)
 		complain("%s: %s", what, strerror(errno));
-}
-
-static void
-skip(const char *test, const char *why)
-{
-	printf("skipped: %s: %s\n", test, why);
-	fflush(stdout);
 }
 
 static long
@@ -864,17 +858,20 @@ static struct job jobs[200];
 static size_t n_jobs;
 
 static void
-start_job(const char *name, void (*run)(const void *), const void *arg)
+add_job(const char *name, void (*run)(const void *), const void *arg)
 {
-	struct job *j = &jobs[n_jobs++];
+	must(n_jobs < COUNT(jobs), "jobs");
+	jobs[n_jobs++] = (struct job){ name, run, arg, -1 };
+}
+
+static void
+start_job(struct job *j)
+{
 	int p[2];
 
-	must(n_jobs < COUNT(jobs) && pipe(p) == 0, "job");
+	must(pipe(p) == 0, "pipe");
 	keep_to_ourselves(p[0]);
 	keep_to_ourselves(p[1]);
-	j->name = name;
-	j->run = run;
-	j->arg = arg;
 	j->fd = p[0];
 	fflush(NULL);
 	switch (fork()) {
@@ -884,10 +881,19 @@ start_job(const char *name, void (*run)(const void *), const void *arg)
 	case 0:
 		alarm(100);
 		job_out = p[1];
-		run(arg);
+		j->run(j->arg);
 		_exit(write(job_out, "ok", 2) != 2);
 	}
 	close(p[1]);
+}
+
+static void
+start_jobs(void)
+{
+	size_t i;
+
+	for (i = 0; i < n_jobs; i++)
+		start_job(&jobs[i]);
 }
 
 /* Wait for a background test to end; fails if that did. */
@@ -913,11 +919,15 @@ collect(const char *name)
 
 #define BACKGROUND(name)						\
 static void name##_job(const void *);					\
-START_TEST(name)							\
+__attribute__((constructor)) static void				\
+name##_is_a_job(void)							\
+{									\
+	add_job(#name, name##_job, NULL);				\
+}									\
+TEST_IN(name, "background", ANYBODY, 1)					\
 {									\
 	collect(#name);							\
 }									\
-END_TEST								\
 static void								\
 name##_job(const void *unused)
 
@@ -1030,7 +1040,9 @@ static const struct {
 	{ "\xb2", '\0', 100, 0, 0 }
 };
 
-START_TEST(numbers_are_digits_and_never_wrap)
+CASE("statics", 30, NULL, NULL);
+
+TEST_EACH(numbers_are_digits_and_never_wrap, COUNT(numbers))
 {
 	size_t n = 0, i = (size_t)_i;
 	const char *p = numbers[i].text;
@@ -1042,7 +1054,6 @@ START_TEST(numbers_are_digits_and_never_wrap)
 	if (numbers[i].good)
 		ck_assert_uint_eq(n, numbers[i].n);
 }
-END_TEST
 
 /* The alphabet, the length, the padding and the bits behind the last octet. */
 static const struct {
@@ -1080,7 +1091,7 @@ static const struct {
 	{ "Zm9*", -1, NULL }
 };
 
-START_TEST(base64_is_strict)
+TEST_EACH(base64_is_strict, COUNT(base64))
 {
 	size_t i = (size_t)_i;
 	char text[64];
@@ -1092,7 +1103,6 @@ START_TEST(base64_is_strict)
 	if (n > 0)
 		ck_assert_mem_eq(text, base64[i].octets, (size_t)n);
 }
-END_TEST
 
 static const struct {
 	const char *name, *value, *ip;
@@ -1161,7 +1171,7 @@ find_client_on(int fd)
 	return trusted;
 }
 
-START_TEST(the_client_is_found_in_the_environment)
+TEST_EACH(the_client_is_found_in_the_environment, 2 * COUNT(addresses))
 {
 	size_t i = (size_t)_i / 2;
 	int pair[2];
@@ -1179,9 +1189,8 @@ START_TEST(the_client_is_found_in_the_environment)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
-START_TEST(the_first_variable_with_an_address_counts)
+TEST(the_first_variable_with_an_address_counts)
 {
 	int pair[2];
 
@@ -1215,9 +1224,8 @@ START_TEST(the_first_variable_with_an_address_counts)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
-START_TEST(an_address_in_the_environment_is_not_mixed_with_another)
+TEST(an_address_in_the_environment_is_not_mixed_with_another)
 {
 	static const char *const hostile[] = { "::ffff:2001:db8::192.0.2.7",
 	    "::ffff:::ffff:192.0.2.7", "::ffff:192.0.2.7.1", "::ffff:.",
@@ -1237,10 +1245,9 @@ START_TEST(an_address_in_the_environment_is_not_mixed_with_another)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /* A socket without a peer, or a closed descriptor: nobody is to be trusted. */
-START_TEST(a_client_that_cannot_be_known_is_not_local)
+TEST(a_client_that_cannot_be_known_is_not_local)
 {
 	int s = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -1249,7 +1256,6 @@ START_TEST(a_client_that_cannot_be_known_is_not_local)
 	ck_assert_int_eq(find_client_on(s), 0);
 	close(s);
 }
-END_TEST
 
 /* ---- Transcripts ---- */
 
@@ -1525,9 +1531,9 @@ compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Start all transcripts, as background tests: failed logins take seconds. */
+/* All transcripts are background tests: failed logins take seconds. */
 static void
-start_transcripts(void)
+add_transcripts(void)
 {
 	const char *dir = getenv("POP3D_SESSIONS");
 	const struct dirent *e;
@@ -1548,20 +1554,19 @@ start_transcripts(void)
 	closedir(d);
 	qsort(transcripts, n_transcripts, sizeof(*transcripts), compare_names);
 	for (i = 0; i < n_transcripts; i++)
-		start_job(transcripts[i], play_transcript, transcripts[i]);
+		add_job(transcripts[i], play_transcript, transcripts[i]);
 }
 
-START_TEST(there_are_transcripts)
+TEST_IN(there_are_transcripts, "background", ANYBODY, 1)
 {
 	ck_assert_uint_gt(n_transcripts, 10);
 }
-END_TEST
 
-START_TEST(a_session_goes_as_it_is_written)
+TEST_IN(a_session_goes_as_it_is_written, "background", ANYBODY,
+    COUNT(transcripts))
 {
 	collect(transcripts[_i]);
 }
-END_TEST
 
 /* ---- Every command, in every state, with every shape of argument ---- */
 
@@ -1724,19 +1729,21 @@ send_shapes(const char *command, int in_transaction)
 	}
 }
 
-START_TEST(every_command_gets_one_status_line_in_transaction)
+CASE("commands", 60, NULL, NULL);
+
+TEST_EACH(every_command_gets_one_status_line_in_transaction,
+    COUNT(commands_sent))
 {
 	send_shapes(commands_sent[_i], 1);
 }
-END_TEST
 
-START_TEST(every_command_gets_one_status_line_in_authorization)
+TEST_EACH(every_command_gets_one_status_line_in_authorization,
+    COUNT(commands_sent))
 {
 	/* APOP's failures take their time: below */
 	if (strcmp(commands_sent[_i], "APOP") != 0)
 		send_shapes(commands_sent[_i], 0);
 }
-END_TEST
 
 BACKGROUND(every_apop_gets_one_status_line)
 {
@@ -1792,7 +1799,7 @@ check_bad_lines(struct peer *p)
 	free(text);
 }
 
-START_TEST(a_line_over_the_buffer_is_not_executed)
+TEST(a_line_over_the_buffer_is_not_executed)
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "three");
@@ -1802,9 +1809,8 @@ START_TEST(a_line_over_the_buffer_is_not_executed)
 	quit(&p);
 	check_sample(dir, "three", 0);
 }
-END_TEST
 
-START_TEST(a_line_over_the_buffer_ends_an_auth_under_way)
+TEST(a_line_over_the_buffer_ends_an_auth_under_way)
 {
 	static const char *const lines[] = { "\0", "AGFsaWNlAHNlY3JldA==\0" };
 	const char *dir = make_dir();
@@ -1826,7 +1832,6 @@ START_TEST(a_line_over_the_buffer_ends_an_auth_under_way)
 	ask(&p, "AGFsaWNlAHNlY3JldA==", "+OK *");
 	quit(&p);
 }
-END_TEST
 
 /* ---- Pipelining ---- */
 
@@ -1928,13 +1933,12 @@ send_split(const struct pipelined *c, int in_transaction)
 	check_sample(dir, "three", in_transaction ? 1 : 0);
 }
 
-START_TEST(commands_may_be_split_anywhere)
+TEST_EACH(commands_may_be_split_anywhere, 2)
 {
 	send_split(_i == 0 ? &in_pipe : &in_login, _i == 0);
 }
-END_TEST
 
-START_TEST(commands_may_come_octet_by_octet)
+TEST_EACH(commands_may_come_octet_by_octet, 2)
 {
 	const struct pipelined *c = _i == 0 ? &in_pipe : &in_login;
 	const char *dir = make_dir();
@@ -1951,10 +1955,9 @@ START_TEST(commands_may_come_octet_by_octet)
 	expect_all(&p, c->answers, "octets", 0);
 	finish(&p);
 }
-END_TEST
 
 /* More commands than any buffer holds, and answers that are read late. */
-START_TEST(no_answer_is_lost_in_a_long_pipeline)
+TEST(no_answer_is_lost_in_a_long_pipeline)
 {
 	enum { ROUNDS = 3000 };
 	static const char round[] = "RETR 2\r\nNOOP\r\nLIST 3\r\nNONSENSE\r\n";
@@ -1982,10 +1985,9 @@ START_TEST(no_answer_is_lost_in_a_long_pipeline)
 	ck_assert_int_eq(wait_for(writer, PATIENCE), 0);
 	quit(&p);
 }
-END_TEST
 
 /* Superservers leave descriptors in any state; ssh gives two pipes. */
-START_TEST(two_pipes_serve_as_well_as_a_socket)
+TEST(two_pipes_serve_as_well_as_a_socket)
 {
 	const struct bytes *want = &find_sample("large")->sent[1];
 	const char *dir = make_dir();
@@ -2024,7 +2026,6 @@ START_TEST(two_pipes_serve_as_well_as_a_socket)
 	close(to[0]);
 	close(to[1]);
 }
-END_TEST
 
 /* ---- Retrieval ---- */
 
@@ -2136,7 +2137,9 @@ check_retrieval(const char *dir, const struct bytes *sent, size_t n)
 	quit(&p);
 }
 
-START_TEST(messages_are_sent_as_they_are_written_down)
+CASE("mail", 60, NULL, NULL);
+
+TEST_EACH(messages_are_sent_as_they_are_written_down, COUNT(samples))
 {
 	const struct sample *s = &samples[_i];
 	const char *dir = make_dir();
@@ -2145,10 +2148,9 @@ START_TEST(messages_are_sent_as_they_are_written_down)
 	check_retrieval(dir, s->sent, count_parts(s));
 	check_sample(dir, s->name, 0);
 }
-END_TEST
 
 /* Without each message alone, and without each but that. */
-START_TEST(what_is_deleted_is_gone_and_nothing_else)
+TEST_EACH(what_is_deleted_is_gone_and_nothing_else, 2 * COUNT(samples))
 {
 	const struct sample *s = &samples[_i / 2];
 	const char *dir = make_dir();
@@ -2170,10 +2172,9 @@ START_TEST(what_is_deleted_is_gone_and_nothing_else)
 		check_sample(dir, s->name, without);
 	}
 }
-END_TEST
 
 /* Somebody else removes a message: it is gone, the others are not. */
-START_TEST(mail_that_another_program_removed_is_no_message)
+TEST(mail_that_another_program_removed_is_no_message)
 {
 	const char *dir = make_dir();
 	struct bytes rest = mailbox_of(find_sample("three"), 2), got;
@@ -2190,10 +2191,9 @@ START_TEST(mail_that_another_program_removed_is_no_message)
 	check_sample(dir, "three", 6);
 	free_bytes(&rest);
 }
-END_TEST
 
 /* A client must not take the beginning of one and the end of another for it. */
-START_TEST(mail_that_moves_under_retr_ends_the_connection)
+TEST(mail_that_moves_under_retr_ends_the_connection)
 {
 	const char *dir = make_dir();
 	struct bytes rest = mailbox_of(find_sample("large"), 1);
@@ -2210,10 +2210,9 @@ START_TEST(mail_that_moves_under_retr_ends_the_connection)
 	check_sample(dir, "large", 1);
 	free_bytes(&rest);
 }
-END_TEST
 
 /* A limit may forbid what UPDATE must write: then it writes nothing. */
-START_TEST(a_limit_for_files_costs_no_mail)
+TEST_EACH(a_limit_for_files_costs_no_mail, 3)
 {
 	const char *dir = make_dir();
 	struct bytes all = mailbox_of(find_sample("large"), 0);
@@ -2234,9 +2233,8 @@ START_TEST(a_limit_for_files_costs_no_mail)
 	check_sample(dir, "large", 0);
 	free_bytes(&all);
 }
-END_TEST
 
-START_TEST(a_missing_mailbox_is_an_empty_maildrop)
+TEST(a_missing_mailbox_is_an_empty_maildrop)
 {
 	struct peer p = start(make_dir(), "-p -m mbox");
 
@@ -2249,10 +2247,9 @@ START_TEST(a_missing_mailbox_is_an_empty_maildrop)
 	ask(&p, "RETR 1", "-ERR *");
 	quit(&p);
 }
-END_TEST
 
 /* The second session has it from the index, and deletes what the first shows. */
-START_TEST(what_i_names_remembers_the_mailbox)
+TEST(what_i_names_remembers_the_mailbox)
 {
 	const char *dir = make_dir();
 	char name[PATH_MAX], options[PATH_MAX + 32];
@@ -2283,7 +2280,6 @@ START_TEST(what_i_names_remembers_the_mailbox)
 	}
 	check_sample(dir, "three", 1);
 }
-END_TEST
 
 /* ---- Timers ---- */
 
@@ -2456,7 +2452,8 @@ static const char *const last_words[] = { "", "QUI", "QUIT", "QUIT\r",
 	"QUIT x\r\n", "DELE 2\r\n", "RSET\r\nDELE 3\r\n" };
 
 /* RFC 1939, section 6: without QUIT nothing is removed. */
-START_TEST(a_client_that_goes_without_quit_removes_nothing)
+TEST_EACH(a_client_that_goes_without_quit_removes_nothing,
+    2 * COUNT(last_words))
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "large");
@@ -2472,10 +2469,9 @@ START_TEST(a_client_that_goes_without_quit_removes_nothing)
 	finish(&p);
 	check_sample(dir, "large", 0);
 }
-END_TEST
 
 /* In the middle of a message, with more commands behind it. */
-START_TEST(a_client_that_goes_within_retr_removes_nothing)
+TEST_EACH(a_client_that_goes_within_retr_removes_nothing, 2)
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "large");
@@ -2487,9 +2483,8 @@ START_TEST(a_client_that_goes_within_retr_removes_nothing)
 	finish(&p);
 	check_sample(dir, "large", 0);
 }
-END_TEST
 
-START_TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
+TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "large");
@@ -2499,11 +2494,10 @@ START_TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
 	finish(&p);
 	check_sample(dir, "large", 2);
 }
-END_TEST
 
 static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGKILL, SIGQUIT };
 
-START_TEST(a_signal_removes_nothing)
+TEST_EACH(a_signal_removes_nothing, COUNT(deadly))
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "three");
@@ -2514,7 +2508,6 @@ START_TEST(a_signal_removes_nothing)
 	finish(&p);
 	check_sample(dir, "three", 0);
 }
-END_TEST
 
 /* ---- Mailboxes that are none ---- */
 
@@ -2596,7 +2589,7 @@ check_refusal(struct peer *p)
 	check_leaving(p, line);
 }
 
-START_TEST(what_is_no_mailbox_is_refused_and_left_alone)
+TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 {
 	const char *dir = make_dir(), *name = make_bad(dir, (enum bad)_i / 2);
 	struct stat before, after;
@@ -2628,7 +2621,6 @@ START_TEST(what_is_no_mailbox_is_refused_and_left_alone)
 	ck_assert_int_eq(before.st_mtime, after.st_mtime);
 	ck_assert_uint_eq(before.st_mode, after.st_mode);
 }
-END_TEST
 
 /* ---- Locks that others hold ---- */
 
@@ -2981,7 +2973,9 @@ check_capa(struct peer *p, const char *want)
 static const char *const loopbacks[] = { "127.0.0.1", "127.3.2.1", "::1",
 	"::ffff:127.0.0.1" };
 
-START_TEST(s_lets_loopback_in)
+CASE("start", 60, NULL, NULL);
+
+TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 {
 	const char *dir = make_dir(), *at = loopbacks[_i];
 	struct peer p;
@@ -3001,9 +2995,8 @@ START_TEST(s_lets_loopback_in)
 	ask(&p, "STAT", "+OK 3 203");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(s_lets_a_unix_socket_in)
+TEST(s_lets_a_unix_socket_in)
 {
 	struct peer p = start_login(make_dir(), "three", "-s");
 
@@ -3012,7 +3005,6 @@ START_TEST(s_lets_a_unix_socket_in)
 	ask(&p, "PASS secret", "+OK *");
 	quit(&p);
 }
-END_TEST
 
 /* An IPv4 address of this host's that is no loopback. */
 static int
@@ -3045,7 +3037,9 @@ static const struct {
 	{ "::ffff:127.0.0.1", "127.0.0.1" }
 };
 
-START_TEST(the_peer_of_a_connection_is_the_client)
+CASE("statics", 30, NULL, NULL);
+
+TEST_EACH(the_peer_of_a_connection_is_the_client, COUNT(peers))
 {
 	int pair[2], own = strchr(peers[_i].at, ':') == NULL;
 
@@ -3062,10 +3056,9 @@ START_TEST(the_peer_of_a_connection_is_the_client)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /* Whom -s lets in must not depend on what an earlier call left in errno. */
-START_TEST(an_old_errno_does_not_make_a_client_local)
+TEST(an_old_errno_does_not_make_a_client_local)
 {
 	char own[INET_ADDRSTRLEN];
 	int pair[2];
@@ -3082,13 +3075,12 @@ START_TEST(an_old_errno_does_not_make_a_client_local)
 	close(pair[0]);
 	close(pair[1]);
 }
-END_TEST
 
 /*
  * The final dot of a message goes into room that reply leaves for it. With that
  * room in use and the next answer at hand, what is there must go out first.
  */
-START_TEST(an_answer_behind_a_full_buffer_flushes_it)
+TEST(an_answer_behind_a_full_buffer_flushes_it)
 {
 	size_t over, most = sizeof(unit.out);
 	int null = open("/dev/null", O_WRONLY), out = dup(1);
@@ -3106,10 +3098,9 @@ START_TEST(an_answer_behind_a_full_buffer_flushes_it)
 	close(null);
 	close(out);
 }
-END_TEST
 
 /* 512 octets, CRLF and all: RFC 1939, section 3. */
-START_TEST(a_status_line_is_cut_off_where_it_may_not_go_on)
+TEST(a_status_line_is_cut_off_where_it_may_not_go_on)
 {
 	size_t len;
 
@@ -3121,7 +3112,6 @@ START_TEST(a_status_line_is_cut_off_where_it_may_not_go_on)
 		ck_assert_mem_eq(unit.out + unit.out_len - 2, "\r\n", 2);
 	}
 }
-END_TEST
 
 /* A session with a mailbox of so many messages, one octet each. */
 static void
@@ -3187,7 +3177,7 @@ static const struct {
 	    "top=1, retr=2, del=0, left=1, time=7\n" }
 };
 
-START_TEST(quit_tells_client_and_log_what_became_of_the_mail)
+TEST_EACH(quit_tells_client_and_log_what_became_of_the_mail, COUNT(ends))
 {
 	begin_unit(3);
 	unit.mbox.msg[0].deleted = unit.mbox.msg[2].deleted = 1;
@@ -3204,7 +3194,6 @@ START_TEST(quit_tells_client_and_log_what_became_of_the_mail)
 	ck_assert_int_eq(unit.done, 1);
 	check_unit(ends[_i].out, ends[_i].log);
 }
-END_TEST
 
 static const struct {
 	enum mbox_result entered, loaded;
@@ -3225,7 +3214,7 @@ static const struct {
 	    "served\r\n+OK bye\r\n", "because" OF_ALICE }
 };
 
-START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
+TEST_EACH(a_login_tells_client_and_log_what_the_mailbox_is, COUNT(begins))
 {
 	static const char quit[] = "QUIT\r\n";
 	int out = dup(1);
@@ -3258,7 +3247,6 @@ START_TEST(a_login_tells_client_and_log_what_the_mailbox_is)
 	close(pipes[0]);
 	close(pipes[1]);
 }
-END_TEST
 
 /* For all of AUTHORIZATION: 120, or the idle time if that is less. */
 static const struct {
@@ -3266,7 +3254,7 @@ static const struct {
 	unsigned seconds;
 } limits[] = { { "1000", 120 }, { "121", 120 }, { "119", 119 }, { "2", 2 } };
 
-START_TEST(a_login_has_two_minutes_at_most)
+TEST_EACH(a_login_has_two_minutes_at_most, COUNT(limits))
 {
 	static const char quit[] = "QUIT\r\n";
 	char name[] = "pop3d", option[] = "-t", idle[10];
@@ -3293,7 +3281,6 @@ START_TEST(a_login_has_two_minutes_at_most)
 	close(null);
 	close(out);
 }
-END_TEST
 
 static const struct {
 	size_t lines;
@@ -3307,7 +3294,7 @@ static const struct {
 };
 
 /* However few octets are read at a time; what is counted is not stuffed. */
-START_TEST(mail_is_sent_and_counted_up_to_the_line_that_is_wanted)
+TEST_EACH(mail_is_sent_and_counted_up_to_the_line_that_is_wanted, COUNT(parts))
 {
 	char want[256];
 	int most = parts[_i].lines == ALL_LINES;
@@ -3330,10 +3317,9 @@ START_TEST(mail_is_sent_and_counted_up_to_the_line_that_is_wanted)
 		ck_assert_uint_eq((size_t)unit.top, most ? 0 : octets);
 	}
 }
-END_TEST
 
 /* An octet may become two. The last one that has no room flushes the others. */
-START_TEST(mail_has_room_for_what_is_put_in)
+TEST_EACH(mail_has_room_for_what_is_put_in, 2)
 {
 	static const char *const kinds[] = { "\n", ".\n" };
 	enum { HALF = 10000 };
@@ -3363,10 +3349,9 @@ START_TEST(mail_has_room_for_what_is_put_in)
 	close(null);
 	close(out);
 }
-END_TEST
 
 /* As of a file that changed without a trace: no client may take it for mail. */
-START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
+TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 {
 	char got[256];
 	int pipes[2], status;
@@ -3396,10 +3381,9 @@ START_TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 	ck_assert_int_eq(strncmp(got, "+OK 1", 5), 0);
 	close(pipes[0]);
 }
-END_TEST
 
 /* Where no call closes all at once, too. */
-START_TEST(each_descriptor_is_closed_where_they_cannot_be_all_at_once)
+TEST_EACH(each_descriptor_is_closed_where_they_cannot_be_all_at_once, 2)
 {
 	int status;
 	pid_t pid;
@@ -3418,10 +3402,9 @@ START_TEST(each_descriptor_is_closed_where_they_cannot_be_all_at_once)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 }
-END_TEST
 
 /* That was moved to the front, and wiped there alone. */
-START_TEST(no_half_of_a_password_stays_in_the_buffer)
+TEST(no_half_of_a_password_stays_in_the_buffer)
 {
 	static const char head[] = "USER alice\r\nPASS 0123456789se",
 	    tail[] = "cret\r\n";
@@ -3449,7 +3432,6 @@ START_TEST(no_half_of_a_password_stays_in_the_buffer)
 	close(pipes[0]);
 	close(pipes[1]);
 }
-END_TEST
 
 static int log_to = 1;
 
@@ -3505,7 +3487,7 @@ static const struct {
 	    "retr=32791, time=7\n" }
 };
 
-START_TEST(a_client_that_is_lost_is_logged_with_what_was_sent)
+TEST_EACH(a_client_that_is_lost_is_logged_with_what_was_sent, COUNT(losses))
 {
 	char got[1000];
 	int in[2], out[2], log[2], status;
@@ -3539,10 +3521,9 @@ START_TEST(a_client_that_is_lost_is_logged_with_what_was_sent)
 	close(out[1]);
 	close(log[0]);
 }
-END_TEST
 
 /* Not the name, which is not looked at; once, as a client may ask on. */
-START_TEST(a_login_that_s_refuses_is_logged_once)
+TEST(a_login_that_s_refuses_is_logged_once)
 {
 	static const char text[] = "CAPA\r\nUSER alice\r\nPASS secret\r\n"
 	    "AUTH PLAIN\r\n";
@@ -3563,10 +3544,9 @@ START_TEST(a_login_that_s_refuses_is_logged_once)
 	}
 	ck_assert_uint_eq(unit.wrong, 3);
 }
-END_TEST
 
 /* What descriptor 2 leads to is seen to before. */
-START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
+TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 {
 	char name[] = "pop3d", option[] = "-x", got[1000];
 	char *argv[] = { name, option, NULL };
@@ -3598,10 +3578,9 @@ START_TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 	logged_as = LOG_INFO;
 	close(pipes[0]);
 }
-END_TEST
 
 /* The one thing UIDL needs memory for. Nothing of a list is sent then. */
-START_TEST(uidl_without_memory_is_refused)
+TEST(uidl_without_memory_is_refused)
 {
 	begin_unit(2);
 	out_of_memory = 1;
@@ -3615,12 +3594,13 @@ START_TEST(uidl_without_memory_is_refused)
 	check_unit("-ERR [SYS/TEMP] the mailbox cannot be read now, wait and "
 	    "try again\r\n", "because: Cannot allocate memory" OF_ALICE);
 }
-END_TEST
 
 static const char tls[] = "-ERR plaintext login is refused here, use TLS";
 
+CASE("start", 60, NULL, NULL);
+
 /* Before a secret is sent, whatever the name; and not for the environment. */
-START_TEST(s_refuses_logins_from_elsewhere)
+TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 {
 	static const char *const lines[] = { "USER alice", "USER nobody",
 	    "PASS secret", "AUTH", "AUTH PLAIN", "AUTH LOGIN",
@@ -3650,9 +3630,8 @@ START_TEST(s_refuses_logins_from_elsewhere)
 		ask(&p, lines[i], tls);
 	quit(&p);
 }
-END_TEST
 
-START_TEST(without_s_logins_come_from_anywhere)
+TEST(without_s_logins_come_from_anywhere)
 {
 	const char *dir = make_dir();
 	char own[INET_ADDRSTRLEN];
@@ -3673,10 +3652,9 @@ START_TEST(without_s_logins_come_from_anywhere)
 	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "+OK *");
 	quit(&p);
 }
-END_TEST
 
 /* Nagle and a delayed ACK would make that 40 ms a message. */
-START_TEST(messages_are_not_held_back_by_tcp)
+TEST(messages_are_not_held_back_by_tcp)
 {
 	enum { ROUNDS = 50 };
 	const char *dir = make_dir();
@@ -3705,7 +3683,6 @@ START_TEST(messages_are_not_held_back_by_tcp)
 	    took);
 	quit(&p);
 }
-END_TEST
 
 /* ---- Start ---- */
 
@@ -3746,21 +3723,20 @@ static const char *const wrong_options[] = { "-x", "-p -x", "-t", "-m", "-f",
 	"-p -t 1 -t" };
 
 /* A person's mistake: said on a terminal and in the log, never to a client. */
-START_TEST(wrong_options_say_nothing_and_exit_with_2)
+TEST_EACH(wrong_options_say_nothing_and_exit_with_2, COUNT(wrong_options))
 {
 	char said[2000];
 
 	ck_assert_int_eq(run_once(make_dir(), wrong_options[_i], 0, said), 2);
 	ck_assert_str_eq(said, "");
 }
-END_TEST
 
 static const char *const misfits[] = { "", "-m mbox", "-a -p -m mbox",
 	"-a -m mbox", "-p -m %x", "-p -m mbox%", "-f users -m %x",
 	"-f users -m a%", "-f users -m mbox", "-f users -m ~/mbox", "-s",
 	"-p -m mbox -i %x" };
 
-START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
+TEST_EACH(what_cannot_be_set_up_is_one_err_and_exit_1, COUNT(misfits))
 {
 	const char *dir = make_dir();
 	char said[2000];
@@ -3773,12 +3749,11 @@ START_TEST(what_cannot_be_set_up_is_one_err_and_exit_1)
 	ck_assert_ptr_null(strstr(said, "wait"));
 	ck_assert_ptr_null(strstr(said, "lock"));
 }
-END_TEST
 
 /*
  * As a person tries it; then without the capability for chroot, for setuid.
  */
-START_TEST(roots_answers_to_a_file_are_in_it_or_say_why_not)
+TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 {
 #if defined(__linux__)
 	static const unsigned long missing[] = { 0, 18, 7 };
@@ -3808,9 +3783,8 @@ START_TEST(roots_answers_to_a_file_are_in_it_or_say_why_not)
 	free(said);
 #endif
 }
-END_TEST
 
-START_TEST(a_pipe_is_not_for_root)
+TEST(a_pipe_is_not_for_root)
 {
 	const char *dir = make_dir();
 	char said[2000];
@@ -3824,16 +3798,14 @@ START_TEST(a_pipe_is_not_for_root)
 	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
 	check_sample(dir, "three", 0);
 }
-END_TEST
 
-START_TEST(the_version_is_told)
+TEST(the_version_is_told)
 {
 	char said[2000];
 
 	ck_assert_int_eq(run_once(make_dir(), "-V", 0, said), 0);
 	ck_assert_str_eq(said, "pop3d " VERSION "\n");
 }
-END_TEST
 
 /* A -f file that was opened to others lets nobody in, and is nobody's fault. */
 BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
@@ -3857,7 +3829,9 @@ BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
 
 /* ---- What other servers shipped ---- */
 
-START_TEST(quit_is_answered_by_exactly_one_line)
+CASE("commands", 60, NULL, NULL);
+
+TEST(quit_is_answered_by_exactly_one_line)
 {
 	const char *dir = make_dir();
 	struct peer p;
@@ -3877,9 +3851,8 @@ START_TEST(quit_is_answered_by_exactly_one_line)
 	finish(&p);
 	check_sample(dir, "three", 1);
 }
-END_TEST
 
-START_TEST(no_answer_begins_with_plus_err)
+TEST(no_answer_begins_with_plus_err)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 
@@ -3892,9 +3865,8 @@ START_TEST(no_answer_begins_with_plus_err)
 	ask(&p, "LAST", "-ERR *");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(dele_of_a_deleted_message_is_refused)
+TEST(dele_of_a_deleted_message_is_refused)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 
@@ -3909,9 +3881,8 @@ START_TEST(dele_of_a_deleted_message_is_refused)
 	ask(&p, "RSET", "+OK *");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(stat_does_not_count_deleted_mail)
+TEST(stat_does_not_count_deleted_mail)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 
@@ -3926,9 +3897,8 @@ START_TEST(stat_does_not_count_deleted_mail)
 	ask(&p, "STAT", "+OK 3 203");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(numbers_stay_after_dele)
+TEST(numbers_stay_after_dele)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 	struct bytes list;
@@ -3943,9 +3913,8 @@ START_TEST(numbers_stay_after_dele)
 	ask(&p, "RSET", "+OK *");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(digits_with_letters_behind_them_are_no_number)
+TEST(digits_with_letters_behind_them_are_no_number)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 
@@ -3957,9 +3926,8 @@ START_TEST(digits_with_letters_behind_them_are_no_number)
 	ask(&p, "STAT", "+OK 3 *");
 	quit(&p);
 }
-END_TEST
 
-START_TEST(numbers_beyond_any_integer_are_no_message)
+TEST(numbers_beyond_any_integer_are_no_message)
 {
 	static const char *const numbers_sent[] = { "0", "4", "257", "65537",
 	    "4294967296", "4294967297", "18446744073709551617",
@@ -3980,10 +3948,11 @@ START_TEST(numbers_beyond_any_integer_are_no_message)
 	ask(&p, "STAT", "+OK 3 *");
 	quit(&p);
 }
-END_TEST
+
+CASE("mail", 60, NULL, NULL);
 
 /* CR CR LF from a CRLF mailbox; one octet short at an unterminated end. */
-START_TEST(list_counts_what_is_sent_of_crlf_and_unterminated_mail)
+TEST_EACH(list_counts_what_is_sent_of_crlf_and_unterminated_mail, 4)
 {
 	static const char *const names[] = { "crlf", "unterminated",
 	    "unterminated-cr", "header-unterminated" };
@@ -4004,10 +3973,11 @@ START_TEST(list_counts_what_is_sent_of_crlf_and_unterminated_mail)
 	check_same(&got, &s->sent[n - 1], n);
 	quit(&p);
 }
-END_TEST
+
+CASE("commands", 60, NULL, NULL);
 
 /* However high: a directory that a superserver has open leads out of a chroot. */
-START_TEST(descriptors_that_are_left_open_are_closed)
+TEST(descriptors_that_are_left_open_are_closed)
 {
 	const char *dir = make_dir();
 	struct pollfd end;
@@ -4026,9 +3996,8 @@ START_TEST(descriptors_that_are_left_open_are_closed)
 	quit(&p);
 	close(pair[0]);
 }
-END_TEST
 
-START_TEST(error_texts_do_not_go_to_the_client)
+TEST(error_texts_do_not_go_to_the_client)
 {
 	const char *dir = make_dir();
 	int pair[2], err[2], fds[3];
@@ -4051,10 +4020,9 @@ START_TEST(error_texts_do_not_go_to_the_client)
 	ck_assert_int_eq(read(err[0], &c, 1), 0);
 	close(err[0]);
 }
-END_TEST
 
 /* 20 wrong commands end a login, right ones between them or not. */
-START_TEST(twenty_wrong_commands_end_a_login)
+TEST(twenty_wrong_commands_end_a_login)
 {
 	struct peer p = start_login(make_dir(), "three", "");
 	int i;
@@ -4067,10 +4035,9 @@ START_TEST(twenty_wrong_commands_end_a_login)
 	expect_end(&p);
 	finish(&p);
 }
-END_TEST
 
 /* Nor do right ones go on for ever. */
-START_TEST(a_hundred_commands_end_a_login)
+TEST_EACH(a_hundred_commands_end_a_login, 2)
 {
 	struct peer p = start_login(make_dir(), "three", "");
 	int i;
@@ -4089,10 +4056,9 @@ START_TEST(a_hundred_commands_end_a_login)
 	expect_end(&p);
 	finish(&p);
 }
-END_TEST
 
 /* Mail::Box wants two numbers and one dot, as in RFC 1939's example. */
-START_TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
+TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
 {
 	char last[200] = "", line[200];
 	const char *dir;
@@ -4117,9 +4083,8 @@ START_TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
 		quit(&p);
 	}
 }
-END_TEST
 
-START_TEST(wrong_commands_do_not_end_a_session)
+TEST(wrong_commands_do_not_end_a_session)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
 	int i;
@@ -4128,7 +4093,6 @@ START_TEST(wrong_commands_do_not_end_a_session)
 		ask(&p, i % 2 ? "NONSENSE" : "RETR 0", "-ERR *");
 	quit(&p);
 }
-END_TEST
 
 /* ---- Real mailboxes: MBOX_DIR ---- */
 
@@ -4340,7 +4304,9 @@ check_real_mailbox(const char *path)
 	free(f.text);
 }
 
-START_TEST(real_mailboxes_are_served_and_kept)
+CASE("mail", 60, NULL, NULL);
+
+TEST(real_mailboxes_are_served_and_kept)
 {
 	const char *dir = getenv("MBOX_DIR");
 	const struct dirent *e;
@@ -4364,176 +4330,16 @@ START_TEST(real_mailboxes_are_served_and_kept)
 	closedir(d);
 	ck_assert_uint_gt(n, 0);
 }
-END_TEST
 
 /* ---- main ---- */
 
-#define JOBS(X)								\
-	X(a_mailbox_that_stays_locked_is_in_use)			\
-	X(quit_on_a_mailbox_that_stays_locked_removes_nothing)		\
-	X(quit_is_answered_after_the_update)				\
-	X(a_client_without_a_mailbox_must_leave_in_time)		\
-	X(a_client_without_a_mailbox_has_twenty_commands)		\
-	X(three_failures_take_nine_seconds_and_end_the_connection)	\
-	X(a_wrong_password_is_answered_as_an_unknown_name_is)		\
-	X(an_unknown_name_is_answered_as_a_wrong_password_is)		\
-	X(a_hostile_name_is_answered_as_a_wrong_password_is)		\
-	X(what_was_refused_last_is_refused_again_at_no_cost)		\
-	X(what_is_not_the_very_same_is_another_attempt)			\
-	X(every_apop_gets_one_status_line)				\
-	X(an_idle_login_ends_by_itself)					\
-	X(an_idle_session_ends_and_removes_nothing)			\
-	X(single_octets_do_not_prolong_a_login)				\
-	X(single_octets_do_not_prolong_a_session)			\
-	X(commands_do_not_prolong_a_login)				\
-	X(commands_prolong_a_session)					\
-	X(a_client_that_stops_reading_is_given_up)			\
-	X(a_client_that_reads_slowly_is_served)				\
-	X(a_file_that_others_can_read_lets_nobody_in)
+CASE("background", 120, NULL, NULL);
 
-static void
-add_unit_tests(Suite *suite)
+static int
+is_no_transcript(const struct test *t, int i)
 {
-	TCase *t = tcase_create("statics");
-
-	tcase_add_loop_test(t, numbers_are_digits_and_never_wrap, 0,
-	    COUNT(numbers));
-	tcase_add_loop_test(t, base64_is_strict, 0, COUNT(base64));
-	tcase_add_loop_test(t, the_client_is_found_in_the_environment, 0,
-	    2 * COUNT(addresses));
-	tcase_add_test(t, the_first_variable_with_an_address_counts);
-	tcase_add_test(t,
-	    an_address_in_the_environment_is_not_mixed_with_another);
-	tcase_add_test(t, a_client_that_cannot_be_known_is_not_local);
-	tcase_add_loop_test(t, the_peer_of_a_connection_is_the_client, 0,
-	    COUNT(peers));
-	tcase_add_test(t, an_old_errno_does_not_make_a_client_local);
-	tcase_add_test(t, an_answer_behind_a_full_buffer_flushes_it);
-	tcase_add_test(t, a_status_line_is_cut_off_where_it_may_not_go_on);
-	tcase_add_loop_test(t, quit_tells_client_and_log_what_became_of_the_mail,
-	    0, COUNT(ends));
-	tcase_add_loop_test(t, a_login_tells_client_and_log_what_the_mailbox_is,
-	    0, COUNT(begins));
-	tcase_add_loop_test(t, a_login_has_two_minutes_at_most, 0,
-	    COUNT(limits));
-	tcase_add_test(t, uidl_without_memory_is_refused);
-	tcase_add_loop_test(t,
-	    a_client_that_is_lost_is_logged_with_what_was_sent, 0,
-	    COUNT(losses));
-	tcase_add_test(t, a_login_that_s_refuses_is_logged_once);
-	tcase_add_loop_test(t,
-	    each_descriptor_is_closed_where_they_cannot_be_all_at_once, 0, 2);
-	tcase_add_test(t, no_half_of_a_password_stays_in_the_buffer);
-	tcase_add_test(t, a_wrong_option_is_told_to_descriptor_2_and_the_log);
-	tcase_add_loop_test(t,
-	    mail_is_sent_and_counted_up_to_the_line_that_is_wanted, 0,
-	    COUNT(parts));
-	tcase_add_loop_test(t, mail_has_room_for_what_is_put_in, 0, 2);
-	tcase_add_test(t, mail_that_does_not_add_up_to_its_size_breaks_off);
-	suite_add_tcase(suite, t);
-}
-
-static void
-add_command_tests(Suite *suite)
-{
-	TCase *t = tcase_create("commands");
-
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t,
-	    every_command_gets_one_status_line_in_transaction, 0,
-	    COUNT(commands_sent));
-	tcase_add_loop_test(t,
-	    every_command_gets_one_status_line_in_authorization, 0,
-	    COUNT(commands_sent));
-	tcase_add_test(t, a_line_over_the_buffer_is_not_executed);
-	tcase_add_test(t, a_line_over_the_buffer_ends_an_auth_under_way);
-	tcase_add_loop_test(t, commands_may_be_split_anywhere, 0, 2);
-	tcase_add_loop_test(t, commands_may_come_octet_by_octet, 0, 2);
-	tcase_add_test(t, no_answer_is_lost_in_a_long_pipeline);
-	tcase_add_test(t, two_pipes_serve_as_well_as_a_socket);
-	tcase_add_test(t, quit_is_answered_by_exactly_one_line);
-	tcase_add_test(t, no_answer_begins_with_plus_err);
-	tcase_add_test(t, dele_of_a_deleted_message_is_refused);
-	tcase_add_test(t, stat_does_not_count_deleted_mail);
-	tcase_add_test(t, numbers_stay_after_dele);
-	tcase_add_test(t, digits_with_letters_behind_them_are_no_number);
-	tcase_add_test(t, numbers_beyond_any_integer_are_no_message);
-	tcase_add_test(t, descriptors_that_are_left_open_are_closed);
-	tcase_add_test(t, error_texts_do_not_go_to_the_client);
-	tcase_add_test(t, twenty_wrong_commands_end_a_login);
-	tcase_add_loop_test(t, a_hundred_commands_end_a_login, 0, 2);
-	tcase_add_test(t,
-	    an_apop_challenge_is_two_numbers_and_no_other_is_the_same);
-	tcase_add_test(t, wrong_commands_do_not_end_a_session);
-	suite_add_tcase(suite, t);
-}
-
-static void
-add_mail_tests(Suite *suite)
-{
-	TCase *t = tcase_create("mail");
-
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, messages_are_sent_as_they_are_written_down, 0,
-	    COUNT(samples));
-	tcase_add_loop_test(t, what_is_deleted_is_gone_and_nothing_else, 0,
-	    2 * COUNT(samples));
-	tcase_add_test(t, mail_that_another_program_removed_is_no_message);
-	tcase_add_test(t, mail_that_moves_under_retr_ends_the_connection);
-	tcase_add_loop_test(t, a_limit_for_files_costs_no_mail, 0, 3);
-	tcase_add_test(t, a_missing_mailbox_is_an_empty_maildrop);
-	tcase_add_test(t, what_i_names_remembers_the_mailbox);
-	tcase_add_loop_test(t,
-	    list_counts_what_is_sent_of_crlf_and_unterminated_mail, 0, 4);
-	tcase_add_loop_test(t, a_client_that_goes_without_quit_removes_nothing,
-	    0, 2 * COUNT(last_words));
-	tcase_add_loop_test(t, a_client_that_goes_within_retr_removes_nothing,
-	    0, 2);
-	tcase_add_test(t,
-	    a_client_that_goes_after_quit_does_not_stop_the_update);
-	tcase_add_loop_test(t, a_signal_removes_nothing, 0, COUNT(deadly));
-	tcase_add_loop_test(t, what_is_no_mailbox_is_refused_and_left_alone, 0,
-	    2 * BAD_COUNT);
-	tcase_add_test(t, real_mailboxes_are_served_and_kept);
-	suite_add_tcase(suite, t);
-}
-
-static void
-add_start_tests(Suite *suite)
-{
-	TCase *t = tcase_create("start");
-
-	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, s_lets_loopback_in, 0, COUNT(loopbacks));
-	tcase_add_test(t, s_lets_a_unix_socket_in);
-	tcase_add_loop_test(t, s_refuses_logins_from_elsewhere, 0, 2);
-	tcase_add_test(t, without_s_logins_come_from_anywhere);
-	tcase_add_test(t, messages_are_not_held_back_by_tcp);
-	tcase_add_loop_test(t, wrong_options_say_nothing_and_exit_with_2, 0,
-	    COUNT(wrong_options));
-	tcase_add_loop_test(t, what_cannot_be_set_up_is_one_err_and_exit_1, 0,
-	    COUNT(misfits));
-	tcase_add_loop_test(t, roots_answers_to_a_file_are_in_it_or_say_why_not,
-	    0, 3);
-	tcase_add_test(t, a_pipe_is_not_for_root);
-	tcase_add_test(t, the_version_is_told);
-	suite_add_tcase(suite, t);
-}
-
-static void
-add_collected_tests(Suite *suite)
-{
-	TCase *t = tcase_create("background");
-
-	tcase_set_timeout(t, 120);
-	tcase_add_test(t, there_are_transcripts);
-	if (n_transcripts > 0)
-		tcase_add_loop_test(t, a_session_goes_as_it_is_written, 0,
-		    (int)n_transcripts);
-#define ADD(name)	tcase_add_test(t, name);
-	JOBS(ADD)
-#undef ADD
-	suite_add_tcase(suite, t);
+	return t->test == a_session_goes_as_it_is_written &&
+	    (size_t)i >= n_transcripts;
 }
 
 /* Find the program, and put it where it can be run from. */
@@ -4563,30 +4369,6 @@ set_up(void)
 	return chmod(program, 0755) == 0 && chmod(top, 0711) == 0 ? 0 : -1;
 }
 
-static int
-run_suite(void)
-{
-	Suite *suite = suite_create("pop3");
-	SRunner *runner;
-	int failed;
-
-	make_samples();
-#define START(name)	start_job(#name, name##_job, NULL);
-	JOBS(START)
-#undef START
-	start_transcripts();
-	add_unit_tests(suite);
-	add_command_tests(suite);
-	add_mail_tests(suite);
-	add_start_tests(suite);
-	add_collected_tests(suite);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed == 0 ? 0 : 1;
-}
-
 /* The tests run in a child, so that the files go whatever becomes of it. */
 int
 main(void)
@@ -4600,8 +4382,12 @@ main(void)
 	signal(SIGPIPE, SIG_IGN);
 	if (set_up() == -1)
 		return 1;
-	if ((pid = fork()) == 0)
-		exit(run_suite());
+	if ((pid = fork()) == 0) {
+		make_samples();
+		add_transcripts();
+		start_jobs();
+		exit(run_suite("pop3", is_no_transcript));
+	}
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);

@@ -17,6 +17,7 @@
 #include <stdarg.h>
 
 #include <check.h>
+#include "suite.h"
 
 #include "../pop3.h"
 
@@ -86,18 +87,19 @@ pledge(const char *promises, const char *more)
 #endif
 #include "../auth.c"
 
+CASE("stand-ins", 30, NULL, NULL);
+
 #if defined(SYSTEM_SUN)
-START_TEST(illumos_keeps_a_confined_process_from_making_others)
+TEST(illumos_keeps_a_confined_process_from_making_others)
 {
 	descriptors.rlim_cur = 1;
 	confine(SESSION_PROCESS);
 	ck_assert_str_eq(gone, "fork exec info net ");
 	ck_assert_int_eq((int)descriptors.rlim_cur, 0);
 }
-END_TEST
 #else
 /* getpwnam shows a star there. */
-START_TEST(openbsd_is_asked_for_the_hash_by_the_call_that_tells_it)
+TEST(openbsd_is_asked_for_the_hash_by_the_call_that_tells_it)
 {
 	static struct auth a;
 	static struct claim c;
@@ -106,10 +108,9 @@ START_TEST(openbsd_is_asked_for_the_hash_by_the_call_that_tells_it)
 	ck_assert_str_eq(c.hash, "$2b$x");
 	ck_assert_ptr_null(c.why);
 }
-END_TEST
 
 /* There getpwent shows a star, too: an unknown name costs what bcrypt does. */
-START_TEST(openbsd_has_a_hash_of_its_own_kind_for_who_has_none)
+TEST(openbsd_has_a_hash_of_its_own_kind_for_who_has_none)
 {
 	static struct auth a;
 	static struct claim c;
@@ -121,9 +122,8 @@ START_TEST(openbsd_has_a_hash_of_its_own_kind_for_who_has_none)
 	ck_assert_int_eq(strncmp(got, "$2b$10$", 7), 0);
 	ck_assert_uint_eq(strlen(got), 60);
 }
-END_TEST
 
-START_TEST(an_account_of_the_bsds_ends_at_its_time)
+TEST(an_account_of_the_bsds_ends_at_its_time)
 {
 	static struct auth a;
 	static struct claim c;
@@ -136,9 +136,8 @@ START_TEST(an_account_of_the_bsds_ends_at_its_time)
 	ck_assert_ptr_nonnull(c.why);
 	ck_assert_str_eq(c.why, "expired");
 }
-END_TEST
 
-START_TEST(openbsd_is_promised_no_more_than_mail_needs)
+TEST(openbsd_is_promised_no_more_than_mail_needs)
 {
 	descriptors.rlim_cur = forks.rlim_cur = 1;
 	confine(SESSION_PROCESS);
@@ -146,31 +145,10 @@ START_TEST(openbsd_is_promised_no_more_than_mail_needs)
 	ck_assert_int_eq((int)descriptors.rlim_cur, 0);
 	ck_assert_int_eq((int)forks.rlim_cur, 0);
 }
-END_TEST
 #endif
 
 int
 main(void)
 {
-	Suite *s = suite_create("systems");
-	TCase *t = tcase_create("stand-ins");
-	SRunner *r;
-	int failed;
-
-#if defined(SYSTEM_SUN)
-	tcase_add_test(t, illumos_keeps_a_confined_process_from_making_others);
-#else
-	tcase_add_test(t,
-	    openbsd_is_asked_for_the_hash_by_the_call_that_tells_it);
-	tcase_add_test(t,
-	    openbsd_has_a_hash_of_its_own_kind_for_who_has_none);
-	tcase_add_test(t, an_account_of_the_bsds_ends_at_its_time);
-	tcase_add_test(t, openbsd_is_promised_no_more_than_mail_needs);
-#endif
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_NORMAL);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed > 0;
+	return run_suite("systems", NULL);
 }
