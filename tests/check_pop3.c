@@ -63,11 +63,9 @@ int pop3_main(int, char **);
 
 #include <check.h>
 #include "suite.h"
-
-#define COUNT(a)	(sizeof(a) / sizeof((a)[0]))
+#include "peer.h"
 
 enum {
-	PATIENCE = 20000,	/* ms for an answer that needs no waiting */
 	SLACK = 6000,		/* ms a timer may be late on a busy machine */
 	UNPRIVILEGED = 54321	/* what root becomes */
 };
@@ -78,63 +76,15 @@ struct bytes {
 };
 #define B(s)	{ s, sizeof(s) - 1 }
 
-static char top[PATH_MAX];	/* all directories of the tests are in it */
-static char program[2 * PATH_MAX];
 static uid_t user;		/* whom the program runs as */
-static int job_out = -1;	/* in a background test: where it reports to */
-
-/* ---- Failing ---- */
-
-/* Fail the test: as Check does, or through the background test's pipe. */
-static void
-complain(const char *format, ...)
-{
-	char text[2000];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof(text), format, ap);
-	va_end(ap);
-	if (job_out == -1)
-		ck_abort_msg("%s", text);
-	if (write(job_out, text, strlen(text)) == -1)
-		_exit(2);
-	_exit(1);
-}
 
 static void
-must(int condition, const char *what)
+check_took(long long begun, long least, const char *what)
 {
-	if (!condition)
-		complain("%s: %s", what, strerror(errno));
-}
-
-static long
-milliseconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void
-pause_for(long ms)
-{
-	struct timespec t;
-
-	t.tv_sec = ms / 1000;
-	t.tv_nsec = ms % 1000 * 1000000;
-	nanosleep(&t, NULL);
-}
-
-static void
-check_took(long begun, long least, const char *what)
-{
-	long took = milliseconds() - begun;
+	long long took = now_ms() - begun;
 
 	if (took < least || took > least + SLACK)
-		complain("%s took %ld ms, wanted about %ld", what, took, least);
+		complain("%s took %lld ms, wanted about %ld", what, took, least);
 }
 
 /* ---- Files ---- */
@@ -152,9 +102,9 @@ in_dir(const char *dir, const char *name)
 static const char *
 make_dir(void)
 {
-	static char dir[sizeof(top) + 16];
+	static char dir[sizeof(scratch) + 16];
 
-	snprintf(dir, sizeof(dir), "%s/XXXXXX", top);
+	snprintf(dir, sizeof(dir), "%s/XXXXXX", scratch);
 	must(mkdtemp(dir) != NULL, "mkdtemp");
 	if (getuid() == 0)
 		must(chown(dir, user, (gid_t)user) == 0, "chown");
@@ -226,25 +176,6 @@ check_dir(const char *dir)
 		    strspn(e->d_name, ".") != strlen(e->d_name))
 			complain("left behind: %s", e->d_name);
 	closedir(d);
-}
-
-static void
-remove_tree(const char *path)
-{
-	char inner[2 * PATH_MAX];
-	const struct dirent *e;
-	DIR *d;
-
-	if (unlink(path) == 0 || (d = opendir(path)) == NULL)
-		return;
-	while ((e = readdir(d)) != NULL) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(inner, sizeof(inner), "%s/%s", path, e->d_name);
-		remove_tree(inner);
-	}
-	closedir(d);
-	rmdir(path);
 }
 
 /* ---- Mailboxes, with what must be sent of them, written by hand ---- */
@@ -517,25 +448,6 @@ check_sample(const char *dir, const char *name, unsigned without)
 
 /* ---- The program, and a client of it ---- */
 
-struct peer {
-	pid_t pid;
-	int fd;			/* both ways */
-	char *got;		/* what came and is not taken: pos to len */
-	size_t pos, len, room;
-	size_t line_len;	/* of the line that was taken last */
-	char last[80];		/* the command, for messages */
-};
-
-static void
-become_user(void)
-{
-	gid_t gid = (gid_t)user;
-
-	if (getuid() == 0 && (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
-	    setuid(user) == -1))
-		_exit(126);
-}
-
 /*
  * Run the program in dir. args are separated by spaces; @ in front of one
  * stands for dir. fds: its 0, 1, 2.
@@ -570,20 +482,14 @@ run_program(const char *dir, const char *args, const int fds[3], int as_root)
 	if (chdir(dir) == -1)
 		_exit(124);
 	if (!as_root)
-		become_user();
+		become(user);
 	execv(program, argv);
 	_exit(127);
 }
 
-static void
-keep_to_ourselves(int fd)
-{
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-}
-
 /* A client whose connection is ours, the program's end being fd. */
 static struct peer
-start_on(const char *dir, const char *args, int ours, int theirs)
+start_in(const char *dir, const char *args, int ours, int theirs)
 {
 	struct peer p;
 	int fds[3];
@@ -605,138 +511,7 @@ start(const char *dir, const char *args)
 	int pair[2];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
-	return start_on(dir, args, pair[0], pair[1]);
-}
-
-/*
- * poll for one event, in ms. If the program hangs again and again, later tests
- * do not wait for it as long: a file counts how often it did.
- */
-static int
-wait_until(int fd, short events, int patience)
-{
-	char path[sizeof(top) + 16];
-	struct pollfd p;
-	struct stat st;
-	int late;
-
-	snprintf(path, sizeof(path), "%s/late", top);
-	if (patience == PATIENCE && stat(path, &st) == 0 && st.st_size > 5)
-		patience = 1000;
-	p.fd = fd;
-	p.events = events;
-	if (poll(&p, 1, patience) == 1)
-		return 1;
-	late = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (late != -1 && write(late, "x", 1) == 1)
-		close(late);
-	return 0;
-}
-
-static void
-send_bytes(struct peer *p, const char *data, size_t len)
-{
-	ssize_t n;
-
-	snprintf(p->last, sizeof(p->last), "%.*s", (int)(len < 70 ? len : 70),
-	    data);
-	for (; len > 0; data += n, len -= (size_t)n) {
-		if (!wait_until(p->fd, POLLOUT, PATIENCE))
-			complain("the server does not read: %s", p->last);
-		if ((n = write(p->fd, data, len)) <= 0)
-			complain("cannot send %s: %s", p->last,
-			    strerror(errno));
-	}
-}
-
-static void
-send_text(struct peer *p, const char *text)
-{
-	send_bytes(p, text, strlen(text));
-}
-
-/* Read more: 1, or 0 at the end of the connection. */
-static int
-receive(struct peer *p, int patience)
-{
-	ssize_t n;
-
-	if (p->pos == p->len)
-		p->pos = p->len = 0;
-	if (p->room - p->len < 65536) {
-		p->room = p->room * 2 + 131072;
-		p->got = realloc(p->got, p->room);
-		must(p->got != NULL, "realloc");
-	}
-	if (!wait_until(p->fd, POLLIN, patience))
-		complain("no answer after %d ms: %s", patience, p->last);
-	n = read(p->fd, p->got + p->len, p->room - p->len);
-	if (n > 0)
-		p->len += (size_t)n;
-	return n > 0;
-}
-
-/*
- * Take a line, without its CRLF, which must be one. The string is valid until
- * the next line is taken.
- */
-static char *
-take_line_in(struct peer *p, int patience)
-{
-	size_t seen = 0;
-	char *lf, *line;
-
-	while ((lf = p->len == p->pos ? NULL : memchr(p->got + p->pos + seen,
-	    '\n', p->len - p->pos - seen)) == NULL) {
-		seen = p->len - p->pos;
-		if (!receive(p, patience))
-			complain("the connection ended: %s", p->last);
-	}
-	line = p->got + p->pos;
-	p->line_len = (size_t)(lf - line);
-	p->pos += p->line_len + 1;
-	if (p->line_len == 0 || lf[-1] != '\r')
-		complain("a line that does not end in CRLF: %.100s", line);
-	line[--p->line_len] = '\0';
-	return line;
-}
-
-static char *
-take_line(struct peer *p)
-{
-	return take_line_in(p, PATIENCE);
-}
-
-/* Whether text is as the pattern says: * at its end stands for anything. */
-static int
-is_like(const char *text, const char *pattern)
-{
-	size_t len = strlen(pattern);
-
-	if (len > 0 && pattern[len - 1] == '*')
-		return strncmp(text, pattern, len - 1) == 0;
-	return strcmp(text, pattern) == 0;
-}
-
-static void
-expect(struct peer *p, const char *pattern)
-{
-	const char *line = take_line(p);
-
-	if (!is_like(line, pattern))
-		complain("after \"%s\": got \"%.200s\", wanted \"%s\"", p->last,
-		    line, pattern);
-}
-
-/* One command and the line that answers it. */
-static void
-ask(struct peer *p, const char *command, const char *pattern)
-{
-	char line[2048];
-
-	snprintf(line, sizeof(line), "%s\r\n", command);
-	send_text(p, line);
-	expect(p, pattern);
+	return start_in(dir, args, pair[0], pair[1]);
 }
 
 /*
@@ -763,55 +538,6 @@ take_lines(struct peer *p)
 			add_bytes(all, line, p->line_len);
 		add_bytes(all, "\r\n", 2);
 	}
-}
-
-static void
-expect_end(struct peer *p)
-{
-	if (p->pos < p->len || receive(p, PATIENCE))
-		complain("after \"%s\": wanted the end, got \"%.200s\"",
-		    p->last, p->got + p->pos);
-}
-
-/* Wait for the program's end, for at most so long; its exit status. */
-static int
-wait_for(pid_t pid, long patience)
-{
-	long end = milliseconds() + patience;
-	int status;
-	pid_t r;
-
-	while ((r = waitpid(pid, &status, WNOHANG)) == 0) {
-		if (milliseconds() > end) {
-			kill(pid, SIGKILL);
-			waitpid(pid, &status, 0);
-			complain("the server does not end");
-		}
-		pause_for(5);
-	}
-	must(r == pid, "waitpid");
-	return WIFEXITED(status) ? WEXITSTATUS(status) :
-	    128 + WTERMSIG(status);
-}
-
-/* Close the connection, and see the program end. */
-static int
-finish(struct peer *p)
-{
-	close(p->fd);
-	free(p->got);
-	p->got = NULL;
-	return wait_for(p->pid, PATIENCE);
-}
-
-/* The end that a session should have: one line, and nothing behind it. */
-static void
-quit(struct peer *p)
-{
-	ask(p, "QUIT", "+OK *");
-	expect_end(p);
-	if (finish(p) != 0)
-		complain("exit status after QUIT");
 }
 
 /* A session with -p on a sample, behind its greeting. */
@@ -858,10 +584,10 @@ static struct job jobs[200];
 static size_t n_jobs;
 
 static void
-add_job(const char *name, void (*run)(const void *), const void *arg)
+add_job(const char *name, void (*job)(const void *), const void *arg)
 {
 	must(n_jobs < COUNT(jobs), "jobs");
-	jobs[n_jobs++] = (struct job){ name, run, arg, -1 };
+	jobs[n_jobs++] = (struct job){ name, job, arg, -1 };
 }
 
 static void
@@ -1284,7 +1010,7 @@ struct transcript {
 	const char *dir;
 	struct peer peer;
 	int running;
-	long begun;
+	long long begun;
 };
 
 static void
@@ -1387,7 +1113,7 @@ begin_session(struct transcript *t)
 	if (t->users[0] != '\0')
 		write_file(t->dir, "users", t->users, strlen(t->users));
 	t->peer = start(t->dir, t->options);
-	t->begun = milliseconds();
+	t->begun = now_ms();
 	t->greeting[0] = '\0';
 	t->running = 1;
 }
@@ -1685,11 +1411,11 @@ send_shape(struct peer *p, const char *command, size_t shape,
 	int good;
 
 	snprintf(line, sizeof(line), "%s%s\r\n", command, shapes[shape]);
-	send_text(p, line);
+	say(p, "%s", line);
 	if (!in_transaction && strcmp(command, "AUTH PLAIN") == 0 &&
 	    kind_of(shapes[shape]) == NONE) {
 		expect(p, "+ ");
-		send_text(p, "*\r\n");
+		say(p, "*\r\n");
 	}
 	snprintf(line, sizeof(line), "%s", take_line(p));
 	good = check_status(p, line);
@@ -1758,7 +1484,7 @@ check_bad_line(struct peer *p, const char *text, size_t len, const char *what)
 	const char *line;
 
 	send_bytes(p, text, len);
-	send_text(p, "\r\n");
+	say(p, "\r\n");
 	snprintf(p->last, sizeof(p->last), "%s", what);
 	line = take_line(p);
 	if (check_status(p, line))
@@ -1903,10 +1629,10 @@ let_read(const struct peer *p)
 
 	for (i = 0; i < 200 && ioctl(p->fd, TIOCOUTQ, &left) == 0 &&
 	    left > 0; i++)
-		pause_for(1);
+		sleep_ms(1);
 #else
 	(void)p;
-	pause_for(2);
+	sleep_ms(2);
 #endif
 }
 
@@ -1974,7 +1700,7 @@ TEST(no_answer_is_lost_in_a_long_pipeline)
 				_exit(1);
 		_exit(0);
 	}
-	pause_for(100);
+	sleep_ms(100);
 	for (i = 0; i < ROUNDS; i++) {
 		expect(&p, "+OK 65 octets");
 		ck_assert_uint_eq(take_lines(&p).len, 65);
@@ -2013,7 +1739,7 @@ TEST(two_pipes_serve_as_well_as_a_socket)
 	snprintf(line, sizeof(line), "+OK %lu octets",
 	    (unsigned long)want->len);
 	expect(&p, line);
-	pause_for(50);
+	sleep_ms(50);
 	got = take_lines(&p);
 	ck_assert_uint_eq(got.len, want->len);
 	ck_assert_int_eq(memcmp(got.p, want->p, want->len), 0);
@@ -2063,7 +1789,7 @@ ask_number(struct peer *p, const char *command, size_t number,
 
 	snprintf(line, sizeof(line), "%s %lu%s\r\n", command,
 	    (unsigned long)number, more);
-	send_text(p, line);
+	say(p, "%s", line);
 }
 
 /* RETR, and TOP in three lengths, of a message that must be sent so. */
@@ -2199,7 +1925,7 @@ TEST(mail_that_moves_under_retr_ends_the_connection)
 	struct bytes rest = mailbox_of(find_sample("large"), 1);
 	struct peer p = start_pipe_session(dir, "large");
 
-	send_text(&p, "RETR 2\r\n");
+	say(&p, "RETR 2\r\n");
 	expect(&p, "+OK *");
 	write_file(dir, "mbox", rest.p, rest.len);
 	while (receive(&p, PATIENCE))
@@ -2286,7 +2012,7 @@ TEST(what_i_names_remembers_the_mailbox)
 BACKGROUND(an_idle_login_ends_by_itself)
 {
 	struct peer p = start_login(make_dir(), "three", "-t 2");
-	long begun = milliseconds();
+	long long begun = now_ms();
 
 	(void)unused;
 	expect_end(&p);
@@ -2299,14 +2025,14 @@ BACKGROUND(an_idle_session_ends_and_removes_nothing)
 {
 	const char *dir = make_dir();
 	struct peer p;
-	long begun;
+	long long begun;
 
 	(void)unused;
 	write_sample(dir, "three");
 	p = start(dir, "-p -m mbox -t 2");
 	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
-	begun = milliseconds();
+	begun = now_ms();
 	expect_end(&p);
 	check_took(begun, 900, "-t 2");
 	finish(&p);
@@ -2332,7 +2058,7 @@ send_slowly(struct peer *p, const char *text)
 BACKGROUND(single_octets_do_not_prolong_a_login)
 {
 	struct peer p = start_login(make_dir(), "three", "-t 2");
-	long begun = milliseconds();
+	long long begun = now_ms();
 
 	(void)unused;
 	send_slowly(&p, "x");
@@ -2345,14 +2071,14 @@ BACKGROUND(single_octets_do_not_prolong_a_session)
 {
 	const char *dir = make_dir();
 	struct peer p;
-	long begun;
+	long long begun;
 
 	(void)unused;
 	write_sample(dir, "three");
 	p = start(dir, "-p -m mbox -t 2");
 	expect(&p, "+OK *");
 	ask(&p, "DELE 2", "+OK *");
-	begun = milliseconds();
+	begun = now_ms();
 	send_slowly(&p, "x");
 	expect_end(&p);
 	check_took(begun, 900, "-t 2");
@@ -2364,19 +2090,19 @@ BACKGROUND(single_octets_do_not_prolong_a_session)
 BACKGROUND(commands_do_not_prolong_a_login)
 {
 	struct peer p = start_login(make_dir(), "three", "-t 2");
-	long begun = milliseconds();
+	long long begun = now_ms();
 
 	(void)unused;
 	send_slowly(&p, "\r\n");
 	while (receive(&p, PATIENCE))
-		if (milliseconds() - begun > 2000 + SLACK)
+		if (now_ms() - begun > 2000 + SLACK)
 			complain("it goes on");
 	check_took(begun, 900, "-t 2");
 	finish(&p);
 	p = start_login(make_dir(), "three", "-t 2");
-	for (begun = milliseconds(); write(p.fd, "CAPA\r\n", 6) == 6; ) {
-		pause_for(300);
-		if (milliseconds() - begun > 2000 + SLACK)
+	for (begun = now_ms(); write(p.fd, "CAPA\r\n", 6) == 6; ) {
+		sleep_ms(300);
+		if (now_ms() - begun > 2000 + SLACK)
 			complain("it goes on");
 	}
 	check_took(begun, 900, "-t 2");
@@ -2394,7 +2120,7 @@ BACKGROUND(commands_prolong_a_session)
 	p = start(dir, "-p -m mbox -t 3");
 	expect(&p, "+OK *");
 	for (i = 0; i < 6; i++) {
-		pause_for(1000);
+		sleep_ms(1000);
 		ask(&p, "NOOP", "+OK *");
 	}
 	quit(&p);
@@ -2404,15 +2130,15 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 {
 	const char *dir = make_dir();
 	struct peer p;
-	long begun;
+	long long begun;
 
 	(void)unused;
 	write_sample(dir, "large");
 	p = start(dir, "-p -m mbox -t 2");
 	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
-	send_text(&p, "RETR 2\r\n");
-	begun = milliseconds();
+	say(&p, "RETR 2\r\n");
+	begun = now_ms();
 	wait_for(p.pid, PATIENCE);
 	check_took(begun, 900, "-t 2");
 	close(p.fd);
@@ -2433,9 +2159,9 @@ BACKGROUND(a_client_that_reads_slowly_is_served)
 	write_sample(dir, "large");
 	p = start(dir, "-p -m mbox -t 2");
 	expect(&p, "+OK *");
-	send_text(&p, "RETR 2\r\n");
+	say(&p, "RETR 2\r\n");
 	for (i = 0; i < 12; i++) {
-		pause_for(300);
+		sleep_ms(300);
 		if (!receive(&p, PATIENCE))
 			complain("it ended");
 	}
@@ -2459,13 +2185,13 @@ TEST_EACH(a_client_that_goes_without_quit_removes_nothing,
 	struct peer p = start_pipe_session(dir, "large");
 
 	ask(&p, "DELE 1", "+OK *");
-	send_text(&p, last_words[_i / 2]);
+	say(&p, "%s", last_words[_i / 2]);
 	if (_i % 2) {		/* it can still hear what is said */
 		shutdown(p.fd, SHUT_WR);
 		while (receive(&p, PATIENCE))
 			;
 	} else if (last_words[_i / 2][0] != '\0')
-		pause_for(5);
+		sleep_ms(5);
 	finish(&p);
 	check_sample(dir, "large", 0);
 }
@@ -2477,7 +2203,7 @@ TEST_EACH(a_client_that_goes_within_retr_removes_nothing, 2)
 	struct peer p = start_pipe_session(dir, "large");
 
 	ask(&p, "DELE 1", "+OK *");
-	send_text(&p, _i ? "RETR 2\r\nQUIT\r\n" : "RETR 2\r\nNOOP\r\n");
+	say(&p, "%s", _i ? "RETR 2\r\nQUIT\r\n" : "RETR 2\r\nNOOP\r\n");
 	expect(&p, "+OK *");
 	receive(&p, PATIENCE);
 	finish(&p);
@@ -2490,7 +2216,7 @@ TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
 	struct peer p = start_pipe_session(dir, "large");
 
 	ask(&p, "DELE 2", "+OK *");
-	send_text(&p, "QUIT\r\n");
+	say(&p, "QUIT\r\n");
 	finish(&p);
 	check_sample(dir, "large", 2);
 }
@@ -2612,7 +2338,7 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 	if (_i % 2 == 0) {
 		expect(&p, "+OK *");
 		ask(&p, "USER alice", "+OK *");
-		send_text(&p, "PASS secret\r\n");
+		say(&p, "PASS secret\r\n");
 	}
 	check_refusal(&p);
 	lstat(in_dir(dir, name), &after);
@@ -2635,9 +2361,9 @@ write_lock(const char *dir)
 }
 
 static void
-check_in_use(struct peer *p, long begun)
+check_in_use(struct peer *p, long long begun)
 {
-	const char *line = take_line_in(p, 30000 + PATIENCE);
+	const char *line = next_line(p, 30000 + PATIENCE);
 
 	if (strncmp(line, "-ERR [IN-USE] ", 14) != 0 ||
 	    strstr(line, "wait") == NULL)
@@ -2648,7 +2374,7 @@ check_in_use(struct peer *p, long begun)
 BACKGROUND(a_mailbox_that_stays_locked_is_in_use)
 {
 	const char *dir = make_dir();
-	long begun = milliseconds();
+	long long begun = now_ms();
 	struct peer p;
 
 	(void)unused;
@@ -2666,13 +2392,13 @@ BACKGROUND(quit_on_a_mailbox_that_stays_locked_removes_nothing)
 {
 	const char *dir = make_dir();
 	struct peer p = start_pipe_session(dir, "three");
-	long begun;
+	long long begun;
 
 	(void)unused;
 	ask(&p, "DELE 1", "+OK *");
 	write_lock(dir);
-	begun = milliseconds();
-	send_text(&p, "QUIT\r\n");
+	begun = now_ms();
+	say(&p, "QUIT\r\n");
 	check_in_use(&p, begun);
 	expect_end(&p);
 	finish(&p);
@@ -2697,13 +2423,13 @@ log_in_to_text(void)
 BACKGROUND(a_client_without_a_mailbox_must_leave_in_time)
 {
 	struct peer p = log_in_to_text();
-	long begun = milliseconds();
+	long long begun = now_ms();
 	int i;
 
 	(void)unused;
 	for (i = 0; i < 7; i++) {
 		ask(&p, "USER alice", "-ERR [SYS/PERM] *");
-		pause_for(1500);
+		sleep_ms(1500);
 	}
 	expect_end(&p);
 	check_took(begun, 13900, "leaving");
@@ -2734,7 +2460,7 @@ BACKGROUND(quit_is_answered_after_the_update)
 	(void)unused;
 	ask(&p, "DELE 2", "+OK *");
 	write_lock(dir);
-	send_text(&p, "QUIT\r\n");
+	say(&p, "QUIT\r\n");
 	fd.fd = p.fd;
 	fd.events = POLLIN;
 	if (poll(&fd, 1, 1500) != 0)
@@ -2758,19 +2484,19 @@ fail_three_times(const char *name, const char *secret)
 {
 	struct peer p = start_login(make_dir(), "three", "");
 	struct bytes all = { "", 0 };
-	long begun = milliseconds(), one;
+	long long begun = now_ms(), one;
 	char line[200];
 	int i;
 
 	for (i = 0; i < 3; i++) {
 		snprintf(line, sizeof(line), "USER %s\r\n", name);
-		send_text(&p, line);
+		say(&p, "%s", line);
 		add_text(&all, take_line(&p));
-		one = milliseconds();
+		one = now_ms();
 		snprintf(line, sizeof(line), "PASS %s%d\r\n", secret, i);
-		send_text(&p, line);
+		say(&p, "%s", line);
 		add_text(&all, take_line(&p));
-		if (milliseconds() - one < 2900)
+		if (now_ms() - one < 2900)
 			complain("a failure was answered too early");
 	}
 	check_took(begun, 8900, "three failures");
@@ -2830,19 +2556,19 @@ BACKGROUND(a_hostile_name_is_answered_as_a_wrong_password_is)
 BACKGROUND(what_was_refused_last_is_refused_again_at_no_cost)
 {
 	struct peer p = start_login(make_dir(), "three", "-a");
-	long begun = milliseconds();
+	long long begun = now_ms();
 	int i;
 
 	(void)unused;
 	ask(&p, "AUTH PLAIN AGFsaWNlAHdyb25n", AGAIN);
 	check_took(begun, 2900, "the first");
-	begun = milliseconds();
+	begun = now_ms();
 	for (i = 0; i < 4; i++) {
 		ask(&p, "USER alice", "+OK *");
 		ask(&p, "PASS wrong", AGAIN);
 		ask(&p, "AUTH PLAIN YWxpY2UAYWxpY2UAd3Jvbmc=", AGAIN);
 	}
-	if (milliseconds() - begun > 2500)
+	if (now_ms() - begun > 2500)
 		complain("the same again took its time");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "+OK *");
@@ -2861,14 +2587,14 @@ BACKGROUND(what_is_not_the_very_same_is_another_attempt)
 		{ "USER Alice", "PASS wrong" }
 	};
 	struct peer p;
-	long begun;
+	long long begun;
 	int i;
 
 	(void)unused;
 	for (i = 0; i < (int)COUNT(ways); i++) {
 		if (i % 3 == 0)
 			p = start_login(make_dir(), "three", "-a");
-		begun = milliseconds();
+		begun = now_ms();
 		if (ways[i][1] != NULL)
 			ask(&p, ways[i][0], "+OK *");
 		ask(&p, ways[i][ways[i][1] != NULL], AGAIN);
@@ -2881,74 +2607,6 @@ BACKGROUND(what_is_not_the_very_same_is_another_attempt)
 }
 
 /* ---- TCP, and -s ---- */
-
-union address {
-	struct sockaddr sa;
-	struct sockaddr_in in;
-	struct sockaddr_in6 in6;
-};
-
-/* An address without a port; its length, or 0 if it is none. */
-static socklen_t
-fill_address(union address *a, const char *text)
-{
-	memset(a, 0, sizeof(*a));
-	if (inet_pton(AF_INET, text, &a->in.sin_addr) == 1) {
-		a->in.sin_family = AF_INET;
-		return sizeof(a->in);
-	}
-	if (inet_pton(AF_INET6, text, &a->in6.sin6_addr) == 1) {
-		a->in6.sin6_family = AF_INET6;
-		return sizeof(a->in6);
-	}
-	return 0;
-}
-
-/* A socket that listens there, on a port that to gets; IPv4 reaches it, too. */
-static int
-listen_at(const char *text, union address *to)
-{
-	socklen_t len = fill_address(to, text);
-	int l = socket(to->sa.sa_family, SOCK_STREAM, 0), off = 0;
-
-	if (to->sa.sa_family == AF_INET6)
-		setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
-	if (l != -1 && bind(l, &to->sa, len) == 0 && listen(l, 1) == 0 &&
-	    getsockname(l, &to->sa, &len) == 0)
-		return l;
-	close(l);
-	return -1;
-}
-
-/*
- * A connected pair over TCP, the client's end first: the listener is on
- * loopback, the client comes from the address given, or from where the system
- * likes. -1: that cannot be had.
- */
-static int
-connect_pair(int pair[2], const char *at, const char *from)
-{
-	union address to, own;
-	socklen_t len;
-	in_port_t port;
-	int l = listen_at(at, &to);
-
-	pair[1] = -1;
-	if (l == -1)
-		return -1;
-	/* a port is at the same place in both */
-	port = to.in.sin_port;
-	len = fill_address(&to, strncmp(at, "::ffff:", 7) == 0 ? at + 7 : at);
-	to.in.sin_port = port;
-	pair[0] = socket(to.sa.sa_family, SOCK_STREAM, 0);
-	if ((from == NULL || bind(pair[0], &own.sa, fill_address(&own, from))
-	    == 0) && connect(pair[0], &to.sa, len) == 0)
-		pair[1] = accept(l, NULL, NULL);
-	close(l);
-	if (pair[1] == -1)
-		close(pair[0]);
-	return pair[1] == -1 ? -1 : 0;
-}
 
 static const char capa_login[] = "TOP\r\nUIDL\r\nUSER\r\nSASL PLAIN\r\n"
     "RESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
@@ -2987,7 +2645,7 @@ TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 	}
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	p = start_on(dir, "-s -m @/mbox -f users", pair[0], pair[1]);
+	p = start_in(dir, "-s -m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "USER alice", "+OK *");
@@ -3622,7 +3280,7 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
 	setenv("TCPREMOTEIP", "127.0.0.1", 1);
-	p = start_on(dir, "-s -a -m @/mbox -f users", pair[0], pair[1]);
+	p = start_in(dir, "-s -a -m @/mbox -f users", pair[0], pair[1]);
 	clear_environment();
 	expect(&p, "+OK *");
 	check_capa(&p, capa_refused);
@@ -3646,7 +3304,7 @@ TEST(without_s_logins_come_from_anywhere)
 	}
 	write_sample(dir, "three");
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	p = start_on(dir, "-m @/mbox -f users", pair[0], pair[1]);
+	p = start_in(dir, "-m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "+OK *");
@@ -3658,7 +3316,7 @@ TEST(messages_are_not_held_back_by_tcp)
 {
 	enum { ROUNDS = 50 };
 	const char *dir = make_dir();
-	long begun, took;
+	long long begun, took;
 	struct peer p;
 	int pair[2], i, theirs, set = 0;
 	socklen_t len = sizeof(set);
@@ -3667,19 +3325,19 @@ TEST(messages_are_not_held_back_by_tcp)
 	must((theirs = dup(pair[1])) != -1, "dup");
 	keep_to_ourselves(theirs);
 	write_sample(dir, "three");
-	p = start_on(dir, "-p -m mbox", pair[0], pair[1]);
+	p = start_in(dir, "-p -m mbox", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	must(getsockopt(theirs, IPPROTO_TCP, TCP_NODELAY, &set, &len) == 0,
 	    "getsockopt");
 	ck_assert_msg(set != 0, "TCP_NODELAY is not set");
 	close(theirs);
-	begun = milliseconds();
+	begun = now_ms();
 	for (i = 0; i < ROUNDS; i++) {
 		ask(&p, "RETR 1", "+OK *");
 		take_lines(&p);
 	}
-	took = milliseconds() - begun;
-	ck_assert_msg(took < ROUNDS * 30, "%d messages took %ld ms", ROUNDS,
+	took = now_ms() - begun;
+	ck_assert_msg(took < ROUNDS * 30, "%d messages took %lld ms", ROUNDS,
 	    took);
 	quit(&p);
 }
@@ -3837,16 +3495,16 @@ TEST(quit_is_answered_by_exactly_one_line)
 	struct peer p;
 
 	p = start_login(dir, "three", "");
-	send_text(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
+	say(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT before login", 0);
 	finish(&p);
 	p = start_pipe_session(dir, "three");
-	send_text(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
+	say(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
 	finish(&p);
 	p = start_pipe_session(dir, "three");
 	ask(&p, "DELE 1", "+OK *");
-	send_text(&p, "QUIT\r\nRSET\r\n");
+	say(&p, "QUIT\r\nRSET\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
 	finish(&p);
 	check_sample(dir, "three", 1);
@@ -4342,33 +4000,6 @@ is_no_transcript(const struct test *t, int i)
 	    (size_t)i >= n_transcripts;
 }
 
-/* Find the program, and put it where it can be run from. */
-static int
-set_up(void)
-{
-	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
-	char *text;
-	size_t len;
-
-	if (pop3d == NULL)
-		pop3d = "./pop3d";
-	snprintf(top, sizeof(top), "%s/pop3d-test.XXXXXX",
-	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
-	if (mkdtemp(top) == NULL || realpath(pop3d, program) == NULL) {
-		perror(pop3d);
-		return -1;
-	}
-	user = getuid();
-	if (user != 0)
-		return 0;
-	user = UNPRIVILEGED;
-	text = read_file(program, &len);
-	write_file(top, "program", text, len);
-	free(text);
-	snprintf(program, sizeof(program), "%s/program", top);
-	return chmod(program, 0755) == 0 && chmod(top, 0711) == 0 ? 0 : -1;
-}
-
 /* The tests run in a child, so that the files go whatever becomes of it. */
 int
 main(void)
@@ -4380,8 +4011,9 @@ main(void)
 	/* nobody may look into pop3d, LeakSanitizer neither */
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
 	signal(SIGPIPE, SIG_IGN);
-	if (set_up() == -1)
+	if (make_scratch("check_pop3") == -1)
 		return 1;
+	user = getuid() == 0 ? UNPRIVILEGED : getuid();
 	if ((pid = fork()) == 0) {
 		make_samples();
 		add_transcripts();
@@ -4393,6 +4025,6 @@ main(void)
 	signal(SIGHUP, SIG_IGN);
 	while (pid != -1 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
-	remove_tree(top);
+	remove_tree(scratch);
 	return pid != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
