@@ -81,7 +81,7 @@ tests/check_mailbox tests/check_small tests/check_auth tests/check_pop3 \
 tests/check_crash tests/check_hostile tests/check_openbsd \
 tests/check_illumos: tests/suite.h
 
-tests/check_pop3: tests/peer.h
+tests/check_pop3 tests/check_auth tests/check_hostile: tests/peer.h
 
 tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	pop3.h built-with

@@ -84,7 +84,7 @@ check_took(long long begun, long least, const char *what)
 	long long took = now_ms() - begun;
 
 	if (took < least || took > least + SLACK)
-		complain("%s took %lld ms, wanted about %ld", what, took, least);
+		blame("%s took %lld ms, wanted about %ld", what, took, least);
 }
 
 /* ---- Files ---- */
@@ -156,7 +156,7 @@ check_file(const char *dir, const char *p, size_t len, const char *what)
 	for (i = 0; i < len && i < have && p[i] == q[i]; i++)
 		;
 	if (have != len || i != len)
-		complain("%s: mailbox of %lu octets, wanted %lu, differs at "
+		blame("%s: mailbox of %lu octets, wanted %lu, differs at "
 		    "%lu", what, (unsigned long)have, (unsigned long)len,
 		    (unsigned long)i);
 	free(q);
@@ -174,7 +174,7 @@ check_dir(const char *dir)
 		if (*e->d_name != '.' ? strcmp(e->d_name, "mbox") != 0 &&
 		    strcmp(e->d_name, "users") != 0 :
 		    strspn(e->d_name, ".") != strlen(e->d_name))
-			complain("left behind: %s", e->d_name);
+			blame("left behind: %s", e->d_name);
 	closedir(d);
 }
 
@@ -313,7 +313,7 @@ find_sample(const char *name)
 	for (i = 0; i < COUNT(samples); i++)
 		if (strcmp(samples[i].name, name) == 0)
 			return &samples[i];
-	complain("there is no mailbox %s", name);
+	blame("there is no mailbox %s", name);
 	return NULL;
 }
 
@@ -633,14 +633,14 @@ collect(const char *name)
 	for (i = 0; i < n_jobs && strcmp(jobs[i].name, name) != 0; i++)
 		;
 	if (i == n_jobs)
-		complain("%s was not started", name);
+		blame("%s was not started", name);
 	while (n > 0 && len < sizeof(text) - 1) {
 		n = read(jobs[i].fd, text + len, sizeof(text) - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	}
 	text[len] = '\0';
 	if (strcmp(text, "ok") != 0)
-		complain("%s: %s", name, len > 0 ? text : "it died");
+		blame("%s: %s", name, len > 0 ? text : "it died");
 }
 
 #define BACKGROUND(name)						\
@@ -1056,7 +1056,7 @@ add_unescaped(const struct transcript *t, struct bytes *out, const char **p)
 	int o = c;
 
 	if (c == '\\' && (o = unescape(p)) == -1)
-		complain("%s:%d: what is \\%c", t->path, t->line, **p);
+		blame("%s:%d: what is \\%c", t->path, t->line, **p);
 	c = (char)o;
 	add_bytes(out, &c, 1);
 }
@@ -1143,7 +1143,7 @@ hear_line(struct transcript *t, const char *text)
 
 	if (strcmp(text, "<end>") == 0) {
 		if (t->peer.pos < t->peer.len || receive(&t->peer, PATIENCE))
-			complain("%s:%d: not the end: %.200s", t->path,
+			blame("%s:%d: not the end: %.200s", t->path,
 			    t->line, t->peer.got + t->peer.pos);
 		end_session(t);
 		return;
@@ -1155,7 +1155,7 @@ hear_line(struct transcript *t, const char *text)
 	    (!prefix && t->peer.line_len != want.len) ||
 	    memcmp(line, want.p, want.len - (size_t)prefix) != 0 ||
 	    (strcmp(text, "-ERR *") == 0 && line[5] == '['))
-		complain("%s:%d: got \"%.300s\"", t->path, t->line, line);
+		blame("%s:%d: got \"%.300s\"", t->path, t->line, line);
 	free_bytes(&want);
 	if (t->greeting[0] == '\0')
 		snprintf(t->greeting, sizeof(t->greeting), "%s", line);
@@ -1222,7 +1222,7 @@ play_line(struct transcript *t, char *text)
 		else
 			hear_line(t, text + 3);
 	} else
-		complain("%s:%d: what is \"%s\"", t->path, t->line, text);
+		blame("%s:%d: what is \"%s\"", t->path, t->line, text);
 }
 
 static void
@@ -1386,7 +1386,7 @@ check_status(struct peer *p, const char *line)
 	if ((!good && strncmp(line, "-ERR ", 5) != 0) ||
 	    line[good ? 4 : 5] == '\0' || line[good ? 4 : 5] == ' ' ||
 	    p->line_len + 2 > 512)
-		complain("after \"%s\": no status line: \"%.600s\"", p->last,
+		blame("after \"%s\": no status line: \"%.600s\"", p->last,
 		    line);
 	return good;
 }
@@ -1420,7 +1420,7 @@ send_shape(struct peer *p, const char *command, size_t shape,
 	snprintf(line, sizeof(line), "%s", take_line(p));
 	good = check_status(p, line);
 	if (good != is_right(command, shape, in_transaction))
-		complain("\"%s\": %s", p->last, line);
+		blame("\"%s\": %s", p->last, line);
 	if (good && strcmp(command, "QUIT") == 0) {
 		expect_end(p);
 		return 0;
@@ -1488,7 +1488,7 @@ check_bad_line(struct peer *p, const char *text, size_t len, const char *what)
 	snprintf(p->last, sizeof(p->last), "%s", what);
 	line = take_line(p);
 	if (check_status(p, line))
-		complain("%s: %s", what, line);
+		blame("%s: %s", what, line);
 	probe(p);
 }
 
@@ -1616,7 +1616,7 @@ expect_all(struct peer *p, const char *want, const char *what, size_t at)
 	got = p->got + p->pos;
 	have = p->len - p->pos;
 	if (have != len || memcmp(got, want, len) != 0)
-		complain("%s %lu: got \"%.*s\"", what, (unsigned long)at,
+		blame("%s %lu: got \"%.*s\"", what, (unsigned long)at,
 		    (int)(have < 1500 ? have : 1500), got);
 }
 
@@ -1776,7 +1776,7 @@ check_same(const struct bytes *got, const struct bytes *want, size_t number)
 	    i++)
 		;
 	if (got->len != want->len || i < want->len)
-		complain("message %lu: %lu octets, wanted %lu; differs at %lu",
+		blame("message %lu: %lu octets, wanted %lu; differs at %lu",
 		    (unsigned long)number, (unsigned long)got->len,
 		    (unsigned long)want->len, (unsigned long)i);
 }
@@ -1846,7 +1846,7 @@ check_retrieval(const char *dir, const struct bytes *sent, size_t n)
 	ask(&p, "LIST", "+OK *");
 	list = take_lines(&p);
 	if (list.len != len || memcmp(list.p, want, len) != 0)
-		complain("LIST: %.*s", (int)list.len, list.p);
+		blame("LIST: %.*s", (int)list.len, list.p);
 	for (i = 0; i < n; i++) {
 		check_message(&p, &sent[i], i + 1);
 		snprintf(line, sizeof(line), "+OK %lu %lu",
@@ -2096,14 +2096,14 @@ BACKGROUND(commands_do_not_prolong_a_login)
 	send_slowly(&p, "\r\n");
 	while (receive(&p, PATIENCE))
 		if (now_ms() - begun > 2000 + SLACK)
-			complain("it goes on");
+			blame("it goes on");
 	check_took(begun, 900, "-t 2");
 	finish(&p);
 	p = start_login(make_dir(), "three", "-t 2");
 	for (begun = now_ms(); write(p.fd, "CAPA\r\n", 6) == 6; ) {
 		sleep_ms(300);
 		if (now_ms() - begun > 2000 + SLACK)
-			complain("it goes on");
+			blame("it goes on");
 	}
 	check_took(begun, 900, "-t 2");
 	finish(&p);
@@ -2163,7 +2163,7 @@ BACKGROUND(a_client_that_reads_slowly_is_served)
 	for (i = 0; i < 12; i++) {
 		sleep_ms(300);
 		if (!receive(&p, PATIENCE))
-			complain("it ended");
+			blame("it ended");
 	}
 	expect(&p, "+OK *");
 	got = take_lines(&p);
@@ -2311,7 +2311,7 @@ check_refusal(struct peer *p)
 
 	if (strncmp(line, "-ERR [SYS/PERM] ", 16) != 0 ||
 	    strstr(line, "wait") != NULL || strstr(line, "lock") != NULL)
-		complain("got \"%s\"", line);
+		blame("got \"%s\"", line);
 	check_leaving(p, line);
 }
 
@@ -2367,7 +2367,7 @@ check_in_use(struct peer *p, long long begun)
 
 	if (strncmp(line, "-ERR [IN-USE] ", 14) != 0 ||
 	    strstr(line, "wait") == NULL)
-		complain("got \"%s\"", line);
+		blame("got \"%s\"", line);
 	check_took(begun, 28900, "the lock");
 }
 
@@ -2464,7 +2464,7 @@ BACKGROUND(quit_is_answered_after_the_update)
 	fd.fd = p.fd;
 	fd.events = POLLIN;
 	if (poll(&fd, 1, 1500) != 0)
-		complain("QUIT was answered while the mailbox was locked");
+		blame("QUIT was answered while the mailbox was locked");
 	check_file(dir, all.p, all.len, "locked");
 	free_bytes(&all);
 	must(unlink(in_dir(dir, "mbox.lock")) == 0, "unlink");
@@ -2497,7 +2497,7 @@ fail_three_times(const char *name, const char *secret)
 		say(&p, "%s", line);
 		add_text(&all, take_line(&p));
 		if (now_ms() - one < 2900)
-			complain("a failure was answered too early");
+			blame("a failure was answered too early");
 	}
 	check_took(begun, 8900, "three failures");
 	expect_end(&p);
@@ -2512,7 +2512,7 @@ BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
 	(void)unused;
 	if (strstr(all.p, "-ERR [AUTH] ") == NULL || strstr(all.p, "wait") !=
 	    NULL || strstr(all.p, "lock") != NULL)
-		complain("got %.*s", (int)all.len, all.p);
+		blame("got %.*s", (int)all.len, all.p);
 	free_bytes(&all);
 }
 
@@ -2569,7 +2569,7 @@ BACKGROUND(what_was_refused_last_is_refused_again_at_no_cost)
 		ask(&p, "AUTH PLAIN YWxpY2UAYWxpY2UAd3Jvbmc=", AGAIN);
 	}
 	if (now_ms() - begun > 2500)
-		complain("the same again took its time");
+		blame("the same again took its time");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "+OK *");
 	quit(&p);
@@ -2625,7 +2625,7 @@ check_capa(struct peer *p, const char *want)
 	text.p = want;
 	text.len = strlen(want);
 	if (got.len != text.len || memcmp(got.p, want, got.len) != 0)
-		complain("CAPA: %.*s", (int)got.len, got.p);
+		blame("CAPA: %.*s", (int)got.len, got.p);
 }
 
 static const char *const loopbacks[] = { "127.0.0.1", "127.3.2.1", "::1",
@@ -3369,7 +3369,7 @@ run_once(const char *dir, const char *args, int as_root, char said[2000])
 		len += n;
 	said[len] = '\0';
 	if (read(err[0], &c, 1) != 0)
-		complain("%s: something went to descriptor 2", args);
+		blame("%s: something went to descriptor 2", args);
 	close(out[0]);
 	close(err[0]);
 	return status;

@@ -1,6 +1,6 @@
 /*
- * The program as a superserver starts it, and a client of it; and what the tests
- * of it need of files, time and other processes. Behind suite.h, and behind the
+ * The program as a superserver starts it, and a client of it; and what tests of
+ * it need of files, time and other processes. Behind suite.h, and behind the
  * source that is tested, whose calls may be replaced.
  */
 #include <sys/types.h>
@@ -37,18 +37,18 @@
 
 enum { PATIENCE = 20000 };	/* ms for an answer that needs no waiting */
 
-static char scratch[512];	/* where the tests' files are; removed at the end */
+static char scratch[512];	/* where all files of the tests are */
 static char program[PATH_MAX];
 static int job_out = -1;	/* in a background test: where it reports to */
 
 /* ---- Failing ---- */
 
-static inline void complain(const char *format, ...)
+static inline void blame(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
 /* Fail the test: as Check does, or through the background test's pipe. */
 static inline void
-complain(const char *format, ...)
+blame(const char *format, ...)
 {
 	char text[2000];
 	va_list ap;
@@ -67,7 +67,7 @@ static inline void
 must(int condition, const char *what)
 {
 	if (!condition)
-		complain("%s: %s", what, strerror(errno));
+		blame("%s: %s", what, strerror(errno));
 }
 
 /* ---- Time ---- */
@@ -168,8 +168,8 @@ remove_tree(const char *path)
 }
 
 /*
- * A directory for all files of the tests, and the program, which by root's tests
- * others run, too: a copy in that directory. 0, or -1 if that cannot be had.
+ * A directory for all files of the tests, and in it, if we are root, a copy of the
+ * program that others can run, too. 0, or -1 if that cannot be had.
  */
 static inline int
 make_scratch(const char *name)
@@ -228,7 +228,7 @@ wait_for(pid_t pid, long patience)
 		if (now_ms() > end) {
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
-			complain("the server does not end");
+			blame("the server does not end");
 		}
 		sleep_ms(2);
 	}
@@ -407,8 +407,8 @@ struct peer {
 };
 
 /*
- * Start it as inetd does, 0, 1 and 2 being one end of a pair; behind prepare, if
- * there is one.
+ * Start it as inetd does, 0, 1 and 2 being one end of a pair; if there is a
+ * prepare, it is called first.
  */
 static inline void
 start_on(struct peer *p, const int pair[2], void (*prepare)(void),
@@ -453,9 +453,9 @@ send_bytes(struct peer *p, const char *data, size_t len)
 	    data);
 	for (; len > 0; data += n, len -= (size_t)n) {
 		if (!wait_until(p->fd, POLLOUT, PATIENCE))
-			complain("the server does not read: %s", p->last);
+			blame("the server does not read: %s", p->last);
 		if ((n = write(p->fd, data, len)) <= 0)
-			complain("cannot send %s: %s", p->last,
+			blame("cannot send %s: %s", p->last,
 			    strerror(errno));
 	}
 }
@@ -504,7 +504,7 @@ receive(struct peer *p, int patience)
 	int r = read_more(p, patience);
 
 	if (r == -1)
-		complain("no answer after %d ms: %s", patience, p->last);
+		blame("no answer after %d ms: %s", patience, p->last);
 	return r;
 }
 
@@ -528,7 +528,7 @@ next_line(struct peer *p, int patience)
 	p->line_len = (size_t)(lf - line);
 	p->pos += p->line_len + 1;
 	if (p->line_len == 0 || lf[-1] != '\r')
-		complain("a line that does not end in CRLF: %.100s", line);
+		blame("a line that does not end in CRLF: %.100s", line);
 	line[--p->line_len] = '\0';
 	return line;
 }
@@ -539,7 +539,7 @@ take_line(struct peer *p)
 	char *line = next_line(p, PATIENCE);
 
 	if (line == NULL)
-		complain("the connection ended: %s", p->last);
+		blame("the connection ended: %s", p->last);
 	return line;
 }
 
@@ -560,7 +560,7 @@ expect(struct peer *p, const char *pattern)
 	const char *line = take_line(p);
 
 	if (!is_like(line, pattern))
-		complain("after \"%s\": got \"%.200s\", wanted \"%s\"", p->last,
+		blame("after \"%s\": got \"%.200s\", wanted \"%s\"", p->last,
 		    line, pattern);
 }
 
@@ -576,7 +576,7 @@ static inline void
 expect_end(struct peer *p)
 {
 	if (p->pos < p->len || receive(p, PATIENCE))
-		complain("after \"%s\": wanted the end, got \"%.200s\"",
+		blame("after \"%s\": wanted the end, got \"%.200s\"",
 		    p->last, p->got + p->pos);
 }
 
@@ -597,5 +597,5 @@ quit(struct peer *p)
 	ask(p, "QUIT", "+OK *");
 	expect_end(p);
 	if (finish(p) != 0)
-		complain("exit status after QUIT");
+		blame("exit status after QUIT");
 }
