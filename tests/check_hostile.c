@@ -83,19 +83,7 @@ static off_t window_octets = 16 * 1024 * 1024;
 /* After it: Check's macro fail would hide a function. */
 #include <check.h>
 #include "suite.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
-#define COUNT(table) ((int)(sizeof(table) / sizeof((table)[0])))
+#include "peer.h"
 
 static const char mail_1[] = "From a@b Mon Nov 23 10:00:00 2026\n"
     "Received: x\nSubject: one\n\ntext\n\n";
@@ -117,49 +105,11 @@ struct shared {
 };
 
 static struct shared *sh;
-static char scratch[512];	/* ours, removed in the end */
-static char program[PATH_MAX];
 /* Ids that no other run of these tests has at the same time. */
 static unsigned dialogue_id, user_id, other_id, spool_id;
 static char mail_2[4000];	/* a message longer than the first */
 
 /* ---- Small tools ---- */
-
-static long long
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000LL + t.tv_nsec / 1000000;
-}
-
-static void
-sleep_ms(long ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-
-	nanosleep(&t, NULL);
-}
-
-/* A path in the scratch directory, in one of a few buffers used in turn. */
-static char *in_base(const char *format, ...)
-    __attribute__((format(printf, 1, 2)));
-
-static char *
-in_base(const char *format, ...)
-{
-	static char room[32][PATH_MAX];
-	static unsigned next;
-	char *p = room[next++ % 32], rest[1024];
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(rest, sizeof(rest), format, ap);
-	va_end(ap);
-	snprintf(p, PATH_MAX, "%s/%s", scratch, rest);
-	return p;
-}
 
 static void
 own(const char *path, unsigned id)
@@ -169,15 +119,9 @@ own(const char *path, unsigned id)
 }
 
 static void
-make_file(const char *path, const char *text, size_t len, unsigned id)
+make_file(char *path, const char *text, size_t len, unsigned id)
 {
-	int fd;
-
-	unlink(path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	ck_assert_msg(fd != -1, "%s: %s", path, strerror(errno));
-	ck_assert(write(fd, text, len) == (ssize_t)len);
-	close(fd);
+	put_file(path, text, len, 0600);
 	own(path, id);
 }
 
@@ -193,17 +137,9 @@ make_dir(const char *path, mode_t mode, unsigned uid, unsigned gid)
 static int
 shell(const char *command)
 {
-	int status;
-	pid_t pid;
+	const char *const argv[] = { "/bin/sh", "-c", command, NULL };
 
-	fflush(stdout);
-	if ((pid = fork()) == 0) {
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-		_exit(127);
-	}
-	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
-		;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+	return run(argv);
 }
 
 /* The octets of a file; the caller's until the next call. */
@@ -246,7 +182,7 @@ keeps_mail(const char *path)
 }
 
 static void
-make_mailbox(const char *path)
+make_mailbox(char *path)
 {
 	char text[sizeof(mail_1) + sizeof(mail_2)];
 
@@ -270,41 +206,14 @@ holds(const char *dir, const char *begin)
 }
 
 static void
-become(unsigned id)
-{
-	gid_t gid = id;
-
-	if (getuid() == 0 && (setgroups(1, &gid) == -1 ||
-	    setgid(gid) == -1 || setuid(id) == -1))
-		_exit(126);
-}
-
-static void
 become_user(void)
 {
 	become(user_id);
 }
 
-/* Wait until nothing we started is left: 0 if that takes too long. */
-static int
-all_ended(long ms)
-{
-	long long end = now() + ms;
-	pid_t pid;
-
-	while (now() < end) {
-		pid = waitpid(-1, NULL, WNOHANG);
-		if (pid == -1 && errno == ECHILD)
-			return 1;
-		if (pid == 0)
-			sleep_ms(2);
-	}
-	return 0;
-}
-
 /* A process that does one thing until it is ended, with a user's ids. */
 static pid_t
-start_helper(unsigned id, void (*run)(void))
+start_helper(unsigned id, void (*act)(void))
 {
 	pid_t pid;
 
@@ -313,7 +222,7 @@ start_helper(unsigned id, void (*run)(void))
 		if (id != 0)
 			become(id);
 		for (;;)
-			run();
+			act();
 	}
 	ck_assert(pid != -1);
 	return pid;
@@ -324,42 +233,6 @@ end_helper(pid_t pid)
 {
 	ck_assert(kill(pid, SIGKILL) == 0);
 	ck_assert(waitpid(pid, NULL, 0) == pid);
-}
-
-/* A line of /proc/pid/status, from its value on. */
-static const char *
-status_of(pid_t pid, const char *name)
-{
-	static char text[8192];
-	char path[64], *p;
-	size_t len;
-
-	snprintf(path, sizeof(path), "/proc/%ld/status", (long)pid);
-	memcpy(text, contents(path, &len), sizeof(text) - 1);
-	text[len < sizeof(text) ? len : sizeof(text) - 1] = '\0';
-	if ((p = strstr(text, name)) == NULL)
-		return "";
-	p += strlen(name);
-	p[strcspn(p, "\n")] = '\0';
-	return p + strspn(p, ":\t ");
-}
-
-static int
-find_children(pid_t parent, pid_t *out, int max)
-{
-	DIR *d = opendir("/proc");
-	struct dirent *e;
-	int n = 0;
-	pid_t pid;
-
-	ck_assert_ptr_nonnull(d);
-	while ((e = readdir(d)) != NULL && n < max) {
-		pid = (pid_t)atol(e->d_name);
-		if (pid > 0 && atol(status_of(pid, "PPid")) == (long)parent)
-			out[n++] = pid;
-	}
-	closedir(d);
-	return n;
 }
 
 static int
@@ -373,61 +246,14 @@ count_fds(pid_t pid)
 
 /* ---- The real program ---- */
 
-struct client {
-	pid_t pid;		/* what the superserver would have started */
-	int fd;
-	size_t len;
-	char text[65536];	/* all answers so far */
-};
-
-static char **environment;	/* NULL: ours */
-
-static void
-start(struct client *c, void (*prepare)(void), const char *const argv[])
-{
-	char room[16][PATH_MAX], *words[17];
-	int fd[2], i;
-
-	memset(c, 0, sizeof(*c));
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	fcntl(fd[0], F_SETFD, FD_CLOEXEC);
-	for (i = 0; i < 16 && argv[i] != NULL; i++) {
-		snprintf(room[i], sizeof(room[i]), "%s", argv[i]);
-		words[i] = room[i];
-	}
-	words[i] = NULL;
-	fflush(stdout);
-	if ((c->pid = fork()) == 0) {
-		for (i = 0; i < 3; i++)
-			dup2(fd[1], i);
-		close(fd[1]);
-		if (prepare != NULL)
-			prepare();
-		if (environment != NULL)
-			execve(words[0], words, environment);
-		else
-			execv(words[0], words);
-		_exit(127);
-	}
-	close(fd[1]);
-	c->fd = fd[0];
-}
-
-static void
-say(struct client *c, const char *text)
-{
-	ck_assert(send(c->fd, text, strlen(text), MSG_NOSIGNAL) ==
-	    (ssize_t)strlen(text));
-}
-
 static int
-count_ok(const struct client *c)
+count_ok(const struct peer *c)
 {
-	const char *p = c->text;
+	const char *p = c->got;
 	int n = 0;
 
-	while ((p = strstr(p, "+OK")) != NULL) {
-		n += p == c->text || p[-1] == '\n';
+	while (p != NULL && (p = strstr(p, "+OK")) != NULL) {
+		n += p == c->got || p[-1] == '\n';
 		p++;
 	}
 	return n;
@@ -438,53 +264,39 @@ count_ok(const struct client *c)
  * ended. -1: neither in that time.
  */
 static int
-answers(struct client *c, int want, long ms)
+answers(struct peer *c, int want, long ms)
 {
-	long long end = now() + ms;
-	struct timeval t;
-	fd_set set;
-	ssize_t n;
+	long long end = now_ms() + ms;
+	int r = 1;
 
-	while (count_ok(c) < want) {
-		if (now() >= end || c->len == sizeof(c->text) - 1)
-			return -1;
-		FD_ZERO(&set);
-		FD_SET(c->fd, &set);
-		t.tv_sec = 0;
-		t.tv_usec = 20000;
-		if (select(c->fd + 1, &set, NULL, NULL, &t) != 1)
-			continue;
-		n = read(c->fd, c->text + c->len,
-		    sizeof(c->text) - 1 - c->len);
-		if (n <= 0)
-			return 0;
-		c->len += (size_t)n;
-	}
-	return 1;
+	while (count_ok(c) < want && r == 1)
+		r = now_ms() >= end ? -1 :
+		    read_more(c, (int)(end - now_ms()));
+	return r;
 }
 
 static void
-expect(struct client *c, int want)
+expect_ok(struct peer *c, int want)
 {
 	ck_assert_msg(answers(c, want, 10000) == 1, "not %d answers: %s", want,
-	    c->text);
+	    c->got);
 }
 
 static void
-expect_end(struct client *c, long ms)
+expect_no_more(struct peer *c, long ms)
 {
-	ck_assert_msg(answers(c, 1000, ms) == 0, "no end: %s", c->text);
+	ck_assert_msg(answers(c, 1000, ms) == 0, "no end: %s", c->got);
 }
 
 /* One session, all of it said at once. */
 static void
-session(struct client *c, void (*prepare)(void), const char *const argv[],
+session(struct peer *c, void (*prepare)(void), const char *const argv[],
     const char *text)
 {
-	start(c, prepare, argv);
+	start_with(c, prepare, argv);
 	if (send(c->fd, text, strlen(text), MSG_NOSIGNAL) == -1)
 		errno = 0;	/* it has ended already */
-	expect_end(c, 15000);
+	expect_no_more(c, 15000);
 	close(c->fd);
 	ck_assert_msg(all_ended(15000), "a process is left");
 }
@@ -519,7 +331,7 @@ server(const char *mailbox, const char *option, const char *value)
 static void
 begin(void)
 {
-	char text[PATH_MAX + 64], command[sizeof(scratch) + 16];
+	char text[PATH_MAX + 64], command[sizeof(scratch) + 64];
 	size_t i;
 
 	memset(sh, 0, sizeof(*sh));
@@ -528,7 +340,8 @@ begin(void)
 #endif
 	signal(SIGPIPE, SIG_IGN);
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
-	snprintf(command, sizeof(command), "rm -rf '%s'/*", scratch);
+	snprintf(command, sizeof(command), "cd '%s' && rm -rf $(ls -A | "
+	    "grep -vx pop3d)", scratch);
 	ck_assert(shell(command) == 0);
 	i = (size_t)snprintf(mail_2, sizeof(mail_2), "%s",
 	    "From a@b Mon Nov 23 10:00:01 2026\nReceived: y\n\n");
@@ -846,12 +659,12 @@ AS_ROOT(an_account_record_cannot_come_from_the_dialogue)
 /* A client may send descriptors along with his commands. */
 AS_ROOT(descriptors_that_a_client_sends_are_not_taken)
 {
-	static struct client c;
+	static struct peer c;
 	pid_t child[4];
 	int i, n, before;
 
-	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
-	expect(&c, 1);
+	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	expect_ok(&c, 1);
 	for (i = 0; i < 200 && find_children(c.pid, child, 4) < 2; i++)
 		sleep_ms(100);
 	sleep_ms(100);		/* the verifier closes what is not its own */
@@ -861,18 +674,18 @@ AS_ROOT(descriptors_that_a_client_sends_are_not_taken)
 		before += count_fds(child[i]);
 	before += count_fds(c.pid);
 	send_fd(c.fd, "USER alice\r\n");
-	expect(&c, 2);
+	expect_ok(&c, 2);
 	for (i = 0; i < n; i++)
 		before -= count_fds(child[i]);
 	ck_assert_int_eq(before, count_fds(c.pid));
 	say(&c, login);
-	expect(&c, 4);
+	expect_ok(&c, 4);
 	before = count_fds(c.pid);
 	send_fd(c.fd, "NOOP\r\n");
-	expect(&c, 5);
+	expect_ok(&c, 5);
 	ck_assert_int_eq(before, count_fds(c.pid));
 	say(&c, "QUIT\r\n");
-	expect(&c, 6);
+	expect_ok(&c, 6);
 	close(c.fd);
 	ck_assert(all_ended(5000));
 }
@@ -1081,7 +894,7 @@ puppet(struct mbox *m)
 
 /* The answer to an octet, or to none: -1. If it does not come, -1, too. */
 static int
-ask(int fd, int what)
+ask_keeper(int fd, int what)
 {
 	struct timeval t = { 3, 0 };
 	fd_set set;
@@ -1106,7 +919,7 @@ start_puppet(const char *mailbox, pid_t *pid)
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	*pid = serve(&a, fd[1], good_dialogue, puppet);
 	close(fd[1]);
-	ck_assert_int_eq(ask(fd[0], -1), '!');
+	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
 	return fd[0];
 }
 
@@ -1123,7 +936,7 @@ AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 
 	fd = start_puppet(in_base("spool/%%u"), &pid);
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
-	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
 	fflush(stdout);
 	if ((child = fork()) == 0) {
 		become(user_id);
@@ -1141,7 +954,7 @@ AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 	ck_assert_int_eq(sh->opened, 1);
 	ck_assert_str_eq(sh->got, "");
 	/* and that it was sent a signal matters to nobody */
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	close(fd);
 	ck_assert(all_ended(5000));
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
@@ -1158,7 +971,7 @@ AS_ROOT(no_octet_makes_the_keeper_do_more_than_lock)
 	make_file(in_base("spool/bob.lock"), "1", 1, other_id);
 	fd = start_puppet(in_base("spool/%%u"), &pid);
 	for (i = 0; i < 256; i++) {
-		answer = ask(fd, i);
+		answer = ask_keeper(fd, i);
 		ck_assert_msg(answer == (i == DOT_LOCK ? DOT_LOCK :
 		    i == DOT_TOUCH ? DOT_GONE : DOT_UNLOCK),
 		    "octet %d: %d", i, answer);
@@ -1182,15 +995,15 @@ AS_ROOT(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
 
 	fd = start_puppet(in_base("spool/%%u"), &pid);
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
-	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
 	before = count_fds(keeper);
 	for (i = 0; i < 3; i++)
-		ck_assert(ask(fd, DOT_LOCK) != -1);
-	ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert(ask_keeper(fd, DOT_LOCK) != -1);
+	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
 	ck_assert_int_eq(count_fds(keeper), before);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
-	ck_assert(ask(fd, DOT_LOCK) != -1);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert(ask_keeper(fd, DOT_LOCK) != -1);
 	close(fd);
 	ck_assert(all_ended(5000));
 	ck_assert_int_eq(holds(in_base("spool"), ""), 3);
@@ -1242,16 +1055,16 @@ static const struct {
  */
 AS_ROOT_EACH(no_session_leaves_a_process_to_its_superserver, COUNT(partings))
 {
-	struct client c;
+	struct peer c;
 	pid_t pid;
 	int n;
 
-	start(&c, NULL, server(in_base("spool/%%u"), "-t", "1"));
-	say(&c, partings[_i].said);
+	start_with(&c, NULL, server(in_base("spool/%%u"), "-t", "1"));
+	say(&c, "%s", partings[_i].said);
 	if (partings[_i].answers > 0)
-		expect(&c, partings[_i].answers);
+		expect_ok(&c, partings[_i].answers);
 	else
-		expect_end(&c, 10000);
+		expect_no_more(&c, 10000);
 	close(c.fd);
 	for (n = 0; (pid = waitpid(-1, NULL, 0)) != -1; n++)
 		ck_assert_msg(pid == c.pid, "process %ld was left, %d",
@@ -1285,14 +1098,14 @@ AS_ROOT(a_keeper_that_is_stopped_holds_nobody_up)
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	pid = serve(&a, fd[1], good_dialogue, impatient_session);
 	close(fd[1]);
-	ck_assert_int_eq(ask(fd[0], -1), '!');
+	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
 	ck_assert(kill(keeper, SIGSTOP) == 0);
-	ck_assert_int_eq(ask(fd[0], 'x'), '!');
+	ck_assert_int_eq(ask_keeper(fd[0], 'x'), '!');
 	ck_assert_int_eq(sh->opened, MBOX_TEMP);
 	ck_assert(kill(keeper, SIGCONT) == 0);
 	/* its late answer is not taken for one to the next question */
-	ck_assert_int_eq(ask(fd[0], 'x'), -1);
+	ck_assert_int_eq(ask_keeper(fd[0], 'x'), -1);
 	ck_assert_int_eq(sh->opened, 100 + MBOX_TEMP);
 	close(fd[0]);
 	ck_assert(all_ended(5000));
@@ -1507,11 +1320,11 @@ static int
 enter_as_agent(const struct fate *f)
 {
 	const char *lock = in_base("home/alice.lock");
-	long long end = now() + 3000;
+	long long end = now_ms() + 3000;
 	int fd;
 
 	while (f->killed == THE_SESSION && access(lock, F_OK) == 0 &&
-	    now() < end)
+	    now_ms() < end)
 		sleep_ms(2);
 	if (f->stops == THE_KEEPER || f->killed == THE_KEEPER ||
 	    f->killed == BOTH || f->held == BOTH)
@@ -1598,7 +1411,7 @@ meet_fate(const struct fate *f, int at)
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	pid = serve(&a, fd[1], good_dialogue, updating_session);
 	close(fd[1]);
-	ck_assert_int_eq(ask(fd[0], -1), '!');
+	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
 	sh->stops = f->stops;
 	sh->at = at;
@@ -1643,7 +1456,7 @@ enum thing {
 
 /* Something of the user's, or a thing only root could have put there. */
 static void
-put_thing(enum thing what, const char *path)
+put_thing(enum thing what, char *path)
 {
 	struct timeval ago[2] = { { 1000000000, 0 }, { 1000000000, 0 } };
 	int fd;
@@ -1716,8 +1529,8 @@ AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 	fd = start_puppet("%h/alice", &pid);
 	put_thing((enum thing)_i, lock);
 	if (lstat(lock, &before) == 0) {
-		ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
-		ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
+		ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
 		ck_assert(lstat(lock, &after) == 0);
 		ck_assert(before.st_ino == after.st_ino &&
 		    before.st_nlink == after.st_nlink &&
@@ -1726,7 +1539,7 @@ AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 		ck_assert(remove(lock) == 0);
 	}
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	close(fd);
 	ck_assert(all_ended(5000));
 	expect_victim_untouched();
@@ -1754,13 +1567,13 @@ AS_ROOT_EACH(names_that_the_keeper_would_use_may_be_taken, YOUNG + 1)
 	}
 	if (lstat(path, &st) == 0)	/* else no device could be made */
 		for (i = 0; i < 5; i++)
-			ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
+			ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 	for (i = 0; i < 8; i++)
 		remove(in_base("home/.pop3d.%ld.%ld", (long)pid,
 		    start_time + i));
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	close(fd);
 	ck_assert(all_ended(5000));
 	expect_victim_untouched();
@@ -1799,18 +1612,18 @@ AS_ROOT(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
 	make_file(in_base("home/letter"), "dear", 4, user_id);
 	fd = start_puppet("%h/alice", &pid);
 	helper = start_helper(user_id, swap_lock);
-	for (end = now() + 500; now() < end; ) {
-		answer = ask(fd, DOT_LOCK);
+	for (end = now_ms() + 500; now_ms() < end; ) {
+		answer = ask_keeper(fd, DOT_LOCK);
 		ck_assert_msg(answer == DOT_LOCK || answer == DOT_BUSY,
 		    "%d", answer);
 		locked += answer == DOT_LOCK;
 		busy += answer == DOT_BUSY;
-		ck_assert_int_eq(ask(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
 	}
 	end_helper(helper);
 	ck_assert(locked > 0 && busy > 0);
 	remove(in_base("home/alice.lock"));
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
 	close(fd);
 	ck_assert(all_ended(5000));
@@ -1867,7 +1680,7 @@ static void
 open_often(const char *path, const char *name, int ms)
 {
 	static struct mbox m;
-	long long end = now() + ms;
+	long long end = now_ms() + ms;
 	struct stat st, there;
 	gid_t gid = user_id;
 
@@ -1875,7 +1688,7 @@ open_often(const char *path, const char *name, int ms)
 	    seteuid(user_id) == -1)
 		_exit(2);
 	/* on a busy machine it takes longer until both have happened */
-	while (now() < end || (now() < end + 10000 &&
+	while (now_ms() < end || (now_ms() < end + 10000 &&
 	    (sh->opened == 0 || sh->refused == 0))) {
 		if (mbox_open(&m, path, user_id) != MBOX_OK)
 			sh->refused++;
@@ -1953,15 +1766,15 @@ AS_ROOT(a_link_to_the_spool_gives_the_keeper_no_group)
 	ck_assert(symlink("../spool", in_base("home/box")) == 0);
 	fd = start_puppet("%h/box/alice", &pid);
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
-	snprintf(want, sizeof(want), "%u\t%u\t%u\t%u", user_id, user_id,
+	snprintf(want, sizeof(want), "%u %u %u %u", user_id, user_id,
 	    user_id, user_id);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_NONE);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_NONE);
 	ck_assert_str_eq(status_of(keeper, "Gid"), want);
 	close(fd);
 	ck_assert(all_ended(5000));
 	/* by the way that is meant, it has it */
 	fd = start_puppet(in_base("spool/%%u"), &pid);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	close(fd);
 	ck_assert(all_ended(5000));
 }
@@ -1987,12 +1800,12 @@ hold_lease(void)
 static pid_t
 start_lease(const char *path)
 {
-	long long end = now() + 2000;
+	long long end = now_ms() + 2000;
 	pid_t pid;
 
 	snprintf(leased, sizeof(leased), "%s", path);
 	pid = start_helper(user_id, hold_lease);
-	while (!sh->opened && now() < end)
+	while (!sh->opened && now_ms() < end)
 		sleep_ms(2);
 	if (!sh->opened)
 		skip("a lease", "none can be had on this file system");
@@ -2004,16 +1817,16 @@ CASE("mailboxes and limits", 120, begin, NULL);
 /* Who opens such a file waits for 45 seconds, if he is willing to wait. */
 AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 {
-	static struct client c;
+	static struct peer c;
 	pid_t helper, pid;
 	int fd;
 
 	helper = start_lease(in_base("spool/alice"));
-	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
 	say(&c, login);
 	say(&c, "QUIT\r\n");
 	if (sh->opened)
-		expect_end(&c, 3000);
+		expect_no_more(&c, 3000);
 	close(c.fd);
 	end_helper(helper);
 	ck_assert(all_ended(5000));
@@ -2021,7 +1834,7 @@ AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 	make_file(in_base("home/alice.lock"), "1", 1, user_id);
 	helper = start_lease(in_base("home/alice.lock"));
 	fd = start_puppet("%h/alice", &pid);
-	ck_assert_int_eq(ask(fd, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
 	close(fd);
 	end_helper(helper);
 	ck_assert(all_ended(5000));
@@ -2062,14 +1875,14 @@ is_locked(const char *path)
 /* Its owner can have it scanned for hours; an administrator can end that. */
 AS_ROOT(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 {
-	static struct client c;
-	long long end = now() + 20000;
+	static struct peer c;
+	long long end = now_ms() + 20000;
 
 	if (make_endless(in_base("spool/alice")) == -1)
 		return;
-	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
 	say(&c, login);
-	while (!is_locked(in_base("spool/alice")) && now() < end)
+	while (!is_locked(in_base("spool/alice")) && now_ms() < end)
 		sleep_ms(10);
 	ck_assert_int_eq(answers(&c, 3, 500), -1);
 	ck_assert(is_locked(in_base("spool/alice")));
@@ -2084,11 +1897,11 @@ AS_ROOT(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 /* With CHECK_LONG: nobody waits for that long, so it ends by itself. */
 TEST_IN(a_scan_that_no_client_waits_for_ends, "long", PATIENT, 1)
 {
-	static struct client c;
+	static struct peer c;
 
 	if (make_endless(in_base("spool/alice")) == -1)
 		return;
-	start(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
 	say(&c, login);
 	if (answers(&c, 3, 660 * 1000L) == -1) {
 		kill(c.pid, SIGKILL);
@@ -2173,8 +1986,8 @@ TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 	const char *const argv[] = { program, "-p", "-m",
 	    in_base("home/alice"), NULL };
 	static char text[2 * LONG];
-	struct client c;
-	long long end = now() + 20000;
+	struct peer c;
+	long long end = now_ms() + 20000;
 	size_t len;
 	ssize_t n;
 	pid_t helper;
@@ -2186,8 +1999,8 @@ TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 	make_file(in_base("home/alice"), long_mail[0], strlen(long_mail[0]),
 	    user_id);
 	helper = start_helper(user_id, grow_and_shrink);
-	while ((whole < 3 || cut < 20) && now() < end) {
-		start(&c, getuid() == 0 ? become_user : NULL, argv);
+	while ((whole < 3 || cut < 20) && now_ms() < end) {
+		start_with(&c, getuid() == 0 ? become_user : NULL, argv);
 		say(&c, "RETR 1\r\n");
 		shutdown(c.fd, SHUT_WR);
 		for (len = 0; len < sizeof(text) - 1 && (n = read(c.fd,
@@ -2242,7 +2055,7 @@ expect_all_or_nothing(void (*prepare)(void), const char *const argv[],
     const char *dir, const char *text)
 {
 	char path[PATH_MAX];
-	static struct client c;
+	static struct peer c;
 	int done, killed;
 
 	snprintf(path, sizeof(path), "%s/alice", dir);
@@ -2258,7 +2071,7 @@ expect_all_or_nothing(void (*prepare)(void), const char *const argv[],
 		return;
 	}
 	ck_assert_msg(has_mail(path, !done), "limit %d of %ld: %s%s",
-	    resource, (long)limit.rlim_cur, c.text, has_mail(path, done) ?
+	    resource, (long)limit.rlim_cur, c.got, has_mail(path, done) ?
 	    "which is not true" : "mail was lost");
 	ck_assert_msg(holds(dir, "alice") == 1 && holds(dir, ".") == 2,
 	    "limit %d of %ld: a lock is left", resource,
@@ -2334,16 +2147,17 @@ set_securebits(void)
 AS_ROOT_EACH(a_process_that_would_keep_capabilities_serves_nobody, 8)
 {
 	static const char none[] = "0000000000000000";
-	static struct client c;
+	static struct peer c;
 	pid_t child[4];
 	int n;
 
 	securebits = 1UL << _i;
-	start(&c, set_securebits, server(in_base("spool/%%u"), NULL, NULL));
+	start_with(&c, set_securebits, server(in_base("spool/%%u"), NULL,
+	    NULL));
 	if (answers(&c, 1, 5000) == 1) {
 		sleep_ms(50);
 		for (n = find_children(c.pid, child, 4); n > 0; n--)
-			if (strncmp(status_of(child[n - 1], "Uid"), "0\t",
+			if (strncmp(status_of(child[n - 1], "Uid"), "0 ",
 			    2) != 0) {
 				ck_assert_str_eq(status_of(child[n - 1],
 				    "CapPrm"), none);
@@ -2351,7 +2165,7 @@ AS_ROOT_EACH(a_process_that_would_keep_capabilities_serves_nobody, 8)
 				    "CapAmb"), none);
 			}
 		say(&c, login);
-		expect(&c, 3);
+		expect_ok(&c, 3);
 		ck_assert_str_eq(status_of(c.pid, "CapPrm"), none);
 		ck_assert_str_eq(status_of(c.pid, "CapEff"), none);
 	} else	/* bits that root without its powers cannot serve with */
@@ -2375,16 +2189,18 @@ shut_signals(void)
 
 AS_ROOT(signals_that_were_shut_off_stop_no_clock)
 {
-	static struct client c[2];
-	long long begun = now();
+	static struct peer c[2];
+	long long begun = now_ms();
 
-	start(&c[0], shut_signals, server(in_base("spool/%%u"), "-t", "1"));
-	start(&c[1], shut_signals, server(in_base("spool/%%u"), "-t", "1"));
+	start_with(&c[0], shut_signals, server(in_base("spool/%%u"), "-t",
+	    "1"));
+	start_with(&c[1], shut_signals, server(in_base("spool/%%u"), "-t",
+	    "1"));
 	say(&c[1], login);
-	expect(&c[1], 3);
-	expect_end(&c[0], 4000);
-	expect_end(&c[1], 4000);
-	ck_assert_int_ge(now() - begun, 900);
+	expect_ok(&c[1], 3);
+	expect_no_more(&c[0], 4000);
+	expect_no_more(&c[1], 4000);
+	ck_assert_int_ge(now_ms() - begun, 900);
 	close(c[0].fd);
 	close(c[1].fd);
 	ck_assert(all_ended(5000));
@@ -2397,7 +2213,7 @@ AS_ROOT(signals_that_were_shut_off_stop_no_clock)
 AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 {
 	const char *argv[12];
-	static struct client c;
+	static struct peer c;
 	char target[PATH_MAX], path[64];
 	ssize_t n;
 
@@ -2405,7 +2221,7 @@ AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 	memcpy(argv, server("%h/alice", NULL, NULL), sizeof(argv));
 	argv[6] = "empty";
 	ck_assert(chdir(scratch) == 0);
-	start(&c, NULL, argv);
+	start_with(&c, NULL, argv);
 	if (answers(&c, 1, 2000) == 1)
 		say(&c, login);
 	if (answers(&c, 3, 2000) == 1) {
@@ -2519,10 +2335,10 @@ static char hostile_environment[][80] = {
 
 AS_ROOT(no_environment_changes_a_session_or_its_log)
 {
-	static struct client c;
+	static struct peer c;
 	const char *text, *p;
 	int log = make_jail("no_environment_changes_a_session_or_its_log");
-	char *all[COUNT(hostile_environment) + 2];
+	char *all[COUNT(hostile_environment) + 2], **ours = environ;
 	int lines = 0, i;
 
 	if (log == -1)
@@ -2532,9 +2348,9 @@ AS_ROOT(no_environment_changes_a_session_or_its_log)
 	memset(long_value + strlen(long_value), 'x', sizeof(long_value) - 16);
 	all[i] = long_value;
 	all[i + 1] = NULL;
-	environment = all;
+	environ = all;
 	session(&c, enter_jail, jailed(NULL, NULL), dele_quit);
-	environment = NULL;
+	environ = ours;
 	ck_assert_int_eq(count_ok(&c), 5);
 	ck_assert(has_mail(in_base("jail/spool/alice"), 0));
 	ck_assert_int_eq(holds(in_base("jail/spool"), ""), 3);
@@ -2563,14 +2379,14 @@ fill_log(void)
 /* Who cannot log waits; the mailbox is everybody's meanwhile. */
 AS_ROOT(no_lock_is_held_while_the_log_is_full)
 {
-	static struct client c;
+	static struct peer c;
 	int log = make_jail("no_lock_is_held_while_the_log_is_full");
 	int i;
 
 	if (log == -1)
 		return;
-	start(&c, enter_jail, jailed(NULL, NULL));
-	expect(&c, 1);
+	start_with(&c, enter_jail, jailed(NULL, NULL));
+	expect_ok(&c, 1);
 	fill_log();
 	say(&c, dele_quit);
 	if (answers(&c, 3, 300) == -1)
@@ -2593,13 +2409,13 @@ AS_ROOT(no_lock_is_held_while_the_log_is_full)
 
 AS_ROOT(a_full_log_does_not_hold_a_session_for_ever)
 {
-	static struct client c;
+	static struct peer c;
 	int log = make_jail("a_full_log_does_not_hold_a_session_for_ever");
 
 	if (log == -1)
 		return;
-	start(&c, enter_jail, jailed("-t", "1"));
-	expect(&c, 1);
+	start_with(&c, enter_jail, jailed("-t", "1"));
+	expect_ok(&c, 1);
 	fill_log();
 	say(&c, login);
 	if (answers(&c, 3, 5000) == -1) {
@@ -2613,16 +2429,16 @@ AS_ROOT(a_full_log_does_not_hold_a_session_for_ever)
 /* With CHECK_LONG: the verifier waits for its line, for a minute. */
 TEST_IN(a_full_log_does_not_hold_a_login_for_ever, "long", PATIENT, 1)
 {
-	static struct client c;
+	static struct peer c;
 	int log = make_jail("a_full_log_does_not_hold_a_login_for_ever");
 
 	if (log == -1)
 		return;
-	start(&c, enter_jail, jailed(NULL, NULL));
-	expect(&c, 1);
+	start_with(&c, enter_jail, jailed(NULL, NULL));
+	expect_ok(&c, 1);
 	fill_log();
 	say(&c, "USER alice\r\nPASS wrong\r\nNOOP\r\n");
-	ck_assert_msg(answers(&c, 3, 70000) != -1, "no answer: %s", c.text);
+	ck_assert_msg(answers(&c, 3, 70000) != -1, "no answer: %s", c.got);
 	close(c.fd);
 	ck_assert(all_ended(90000));
 }
@@ -2632,29 +2448,17 @@ TEST_IN(a_full_log_does_not_hold_a_login_for_ever, "long", PATIENT, 1)
 int
 main(void)
 {
-	const char *tmp = getenv("TMPDIR"), *pop3d = getenv("POP3D");
-	char path[PATH_MAX], command[PATH_MAX];
 	unsigned id = 200000 + (unsigned)getpid() % 100000 * 10;
 	int failed;
 
-	snprintf(path, sizeof(path), "%s/check_hostile.XXXXXX",
-	    tmp != NULL && *tmp != '\0' ? tmp : "/tmp");
 	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (sh == MAP_FAILED || mkdtemp(path) == NULL ||
-	    realpath(path, command) == NULL || chmod(path, 0755) == -1 ||
-	    strlen(command) >= sizeof(scratch)) {
-		perror("check_hostile");
+	if (sh == MAP_FAILED || make_scratch("check_hostile") == -1)
 		return 1;
-	}
-	memcpy(scratch, command, strlen(command) + 1);
-	if (realpath(pop3d != NULL ? pop3d : "./pop3d", program) == NULL)
-		perror("pop3d");
 	dialogue_id = id + 1;
 	user_id = getuid() == 0 ? id + 2 : getuid();
 	other_id = getuid() == 0 ? id + 3 : getuid();
 	spool_id = getuid() == 0 ? id + 4 : getgid();
 	failed = run_suite("hostile", NULL);
-	snprintf(command, sizeof(command), "rm -rf '%s'", scratch);
-	return shell(command) != 0 || failed != 0;
+	return remove_tree(scratch) != 0 || failed;
 }

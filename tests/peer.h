@@ -381,10 +381,11 @@ static inline int
 wait_until(int fd, short events, int patience)
 {
 	struct pollfd p = { fd, events, 0 };
-	const char *path = in_base("late");
+	char path[sizeof(scratch) + 8];
 	struct stat st;
 	int late;
 
+	snprintf(path, sizeof(path), "%s/late", scratch);
 	if (patience == PATIENCE && stat(path, &st) == 0 && st.st_size > 5)
 		patience = 1000;
 	if (poll(&p, 1, patience) == 1)
