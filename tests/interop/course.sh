@@ -14,6 +14,7 @@ denied= busy= ended=	# when a password is wrong, the mailbox is locked, the
 tears=			# 1: it files what it has of a message when the server
 			# ends
 secure=			# stls, tls: what it can be told to use
+cut_at=200000		# its server ends after so many octets of answers
 
 # without number ...: all messages but these.
 without()
@@ -152,16 +153,16 @@ drop_what_is_torn()
 
 delivered_again() { (again=1; delivered "$@"); }
 
-# The end comes after so many octets, in the middle of a long message.
+# The end comes in the middle of a message.
 is_cut_off()
 (
 	has_all "$1: a server that ends" python3 || exit
 	fill "$1"
-	good=$port meddle='cut 200000'
+	good=$port meddle="cut $cut_at"
 	serve || exit
 	check "$1: the server ends in the middle" polls "$ended" "$1" delete
 	check "$1: it was in the middle" logged \
-	    "DISCONNECTED, user=$1, .*=[1-9][0-9]\{5\}, .*"
+	    "DISCONNECTED, user=$1, .*=[1-9][0-9]\{$((${#cut_at} - 1))\}, .*"
 	check "$1: nothing is lost" is_untouched "$1"
 	[ -z "$tears" ] || drop_what_is_torn "$1"
 	port=$good
@@ -217,22 +218,29 @@ by_program()
 	    "$PWD/got/$1" "$PWD/$1.ids" "$security"
 }
 
-# apart mbox directory: a file for each message; the quotes in front of From
-# lines are taken off.
+# apart mbox directory fields quote: a file for each message; taken off are the
+# header fields that the client has added, and its quote in front of From lines.
 apart()
 {
 	perl -ne '
-	BEGIN { $dir = shift; $n = () = glob "$dir/*"; $last = "\n" }
+	BEGIN {
+		($dir, $fields, $quote) = splice @ARGV, 1;
+		$n = () = glob "$dir/*";
+		$last = "\n";
+	}
 	if (/^From \S+ +\w{3} \w{3} +\d/ && $last eq "\n") {
 		$n++;
 		open STDOUT, ">", "$dir/$n" or die;
 		$held = "";
+		$header = 1;
 	} else {
 		print $held;
-		($held = $_) =~ s/^>From /From /;
+		($held = $_) =~ s/^$quote(>*From )/$1/;
+		$header &&= $_ ne "\n";
+		$held = "" if $header && /^($fields):/;
 	}
 	$last = $_;
-	END { print $held }' "$2" "$1"
+	END { print $held if $held ne "\n" }' "$@"
 }
 
 # Settings: pipelining and more.
