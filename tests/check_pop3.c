@@ -2814,25 +2814,30 @@ static const struct {
 	int no_copy, error;
 	size_t removed;
 	const char *out, *log;
+	pid_t holder;
 } ends[] = {
 	{ MBOX_OK, 0, 0, 2, "+OK bye\r\n", "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=2, left=1, time=7\n" },
+	    "top=1, retr=2, del=2, left=1, time=7\n", 0 },
 	{ MBOX_OK, 1, 0, 2, "+OK bye\r\n",
 	    "mailbox was rewritten without a copy, disk full" OF_ALICE
 	    "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=2, left=1, time=7\n" },
+	    "top=1, retr=2, del=2, left=1, time=7\n", 0 },
 	{ MBOX_TEMP, 0, EIO, 0, "-ERR [SYS/TEMP] some deleted messages not "
 	    "removed, wait and try again\r\n", "because: Input/output error"
 	    OF_ALICE "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=0, left=1, time=7\n" },
+	    "top=1, retr=2, del=0, left=1, time=7\n", 0 },
 	{ MBOX_GONE, 0, EIO, 1, "-ERR [SYS/TEMP] some deleted messages not "
 	    "removed, wait and try again\r\n", "because" OF_ALICE
 	    "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=1, left=1, time=7\n" },
+	    "top=1, retr=2, del=1, left=1, time=7\n", 0 },
 	{ MBOX_BUSY, 0, EIO, 0, "-ERR [IN-USE] the mailbox is locked, wait and "
 	    "try again\r\n", "because" OF_ALICE
 	    "LOGOUT, user=alice, ip=[192.0.2.7], "
-	    "top=1, retr=2, del=0, left=1, time=7\n" }
+	    "top=1, retr=2, del=0, left=1, time=7\n", 0 },
+	{ MBOX_BUSY, 0, EIO, 0, "-ERR [IN-USE] the mailbox is locked, wait and "
+	    "try again\r\n", "because of process 4711" OF_ALICE
+	    "LOGOUT, user=alice, ip=[192.0.2.7], "
+	    "top=1, retr=2, del=0, left=1, time=7\n", 4711 }
 };
 
 TEST_EACH(quit_tells_client_and_log_what_became_of_the_mail, COUNT(ends))
@@ -2841,6 +2846,7 @@ TEST_EACH(quit_tells_client_and_log_what_became_of_the_mail, COUNT(ends))
 	unit.mbox.msg[0].deleted = unit.mbox.msg[2].deleted = 1;
 	unit.mbox.no_copy = ends[_i].no_copy;
 	unit.mbox.removed = ends[_i].removed;
+	unit.mbox.dot.holder = ends[_i].holder;
 	unit.top = 1;
 	unit.retr = 2;
 	stopped = 100000;
