@@ -185,26 +185,6 @@ is_same_file(const struct stat *a, const struct stat *b)
 }
 
 /*
- * Open a lock to read it, and take its times. -1: it cannot be read. What it is
- * is looked at first, as some files must not be opened; mode 0: there is none.
- */
-static int
-open_lock(const char *lock, struct stat *st)
-{
-	int fd = -1;
-
-	if (lstat(lock, st) == -1)
-		st->st_mode = 0;
-	else if (S_ISREG(st->st_mode)) {
-		fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-		/* it may have been removed since: there is none, then */
-		if (fd == -1 ? errno == ENOENT : fstat(fd, st) == -1)
-			st->st_mode = 0;
-	}
-	return fd;
-}
-
-/*
  * The process of this host that a lock names, as "pid" or "pid:host"; 0: none
  * that is known. A pid without a host says nothing where other hosts have the
  * same disk. Nor does 0, which is procmail's: kill(0, 0) always succeeds.
@@ -228,13 +208,35 @@ read_holder(int fd)
 }
 
 /*
+ * Open a lock to read it, and take its times and its holder. -1: it cannot be
+ * read. What it is is looked at first, as some files must not be opened; mode
+ * 0: there is none.
+ */
+static int
+open_lock(struct dotlock *d, const char *lock, struct stat *st)
+{
+	int fd = -1;
+
+	if (lstat(lock, st) == -1)
+		st->st_mode = 0;
+	else if (S_ISREG(st->st_mode)) {
+		fd = open(lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		/* it may have been removed since: there is none, then */
+		if (fd == -1 ? errno == ENOENT : fstat(fd, st) == -1)
+			st->st_mode = 0;
+	}
+	d->holder = read_holder(fd);
+	return fd;
+}
+
+/*
  * Whether a lock is nobody's. Who holds one touches it: so a process that seems
  * to be gone, but may live in another container, has some time for that. One
  * that lives may be stopped, or its host asleep, but not for ever: pids come
  * again.
  */
 static int
-is_stale(const struct dotlock *d, pid_t holder, const struct stat *st)
+is_stale(const struct dotlock *d, const struct stat *st)
 {
 	struct stat ours;
 	/* by the file system's clock, where we have a file there */
@@ -242,12 +244,9 @@ is_stale(const struct dotlock *d, pid_t holder, const struct stat *st)
 
 	/* link(2) touches ctime alone */
 	age -= st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
-	if (!S_ISREG(st->st_mode) || age < GONE_SECONDS)
-		return 0;
-	if (holder == 0)
-		return age >= STALE_SECONDS;
-	return (kill(holder, 0) == -1 && errno == ESRCH) ||
-	    age >= ALIVE_SECONDS;
+	return S_ISREG(st->st_mode) && age >= (d->holder == 0 ? STALE_SECONDS :
+	    kill(d->holder, 0) == -1 && errno == ESRCH ? GONE_SECONDS :
+	    ALIVE_SECONDS);
 }
 
 /* Whether a name leads to the file that was looked at, not touched since. */
@@ -271,10 +270,9 @@ static void
 clear_stale(struct dotlock *d, const char *lock, const char *unique)
 {
 	struct stat st;
-	int fd = open_lock(lock, &st);
+	int fd = open_lock(d, lock, &st);
 
-	d->holder = read_holder(fd);
-	if (!is_stale(d, d->holder, &st))
+	if (!is_stale(d, &st))
 		;		/* the lock stays */
 	else if (fd != -1 && is_local(fd)) {
 		if (bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(lock, &st))
@@ -342,12 +340,10 @@ without_lock(struct dotlock *d, const char *lock, int e)
 	if (e != EACCES && e != EPERM && e != EROFS && e != ENOSPC &&
 	    e != EDQUOT)
 		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
-	fd = open_lock(lock, &st);
-	d->holder = read_holder(fd);
+	fd = open_lock(d, lock, &st);
 	if (fd != -1)
 		close(fd);
-	return st.st_mode == 0 || is_stale(d, d->holder, &st) ? DOT_NONE :
-	    DOT_BUSY;
+	return st.st_mode == 0 || is_stale(d, &st) ? DOT_NONE : DOT_BUSY;
 }
 
 /* Whether the mailbox's name still leads to the file that was opened. */

@@ -85,7 +85,7 @@ prove_locks() {
 	    's/ == 0 && is_still(lock, &st))/ == 0)/'
 	notices locks ss "a lock that went while it was opened" \
 	    's/errno == ENOENT : fstat/0 : fstat/'
-	notices locks ss "a lock of any age" 's/ || age < GONE_SECONDS)/)/'
+	notices locks ss "a lock of any age" 's/ ? GONE_SECONDS :/ ? 0 :/'
 	notices locks ss "a release without a look" \
 	    's/^	if (is_ours(d, lock))$/	if (d->fd != -1)/'
 	notices locks ss "a unique file that stays" 's/^	unlink(unique);$//'
