@@ -15,7 +15,7 @@
 here=tests/interop
 groups='thunderbird sylpheed selftest fetchmail mpop getmail mutt curl libraries
 mailx dialogues superservers systems ssh tls frontends banning readme saslauthd
-fdm nmh php perl javamail pop3el movemail'
+fdm nmh php perl javamail pop3el movemail rabid'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'
