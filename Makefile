@@ -84,14 +84,15 @@ tests/check_illumos: tests/suite.h
 tests/check_pop3 tests/check_auth tests/check_hostile: tests/peer.h
 
 tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
-	pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
+	pop3.h $(FUZZ_OBJECTS) built-with
+	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(FUZZ_OBJECTS) \
+	    $(CHECK_LIBS) -lm
 
 # The same with a buffer that lines and headers do not fit into.
 tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
-	pop3.h built-with
+	pop3.h $(FUZZ_OBJECTS) built-with
 	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 -DMESSAGES_MAX=10000 \
-	    $(LINK) -o $@ tests/check_mailbox.c $(CHECK_LIBS)
+	    $(LINK) -o $@ tests/check_mailbox.c $(FUZZ_OBJECTS) $(CHECK_LIBS) -lm
 
 tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.o pop3.h \
 	built-with

@@ -412,6 +412,8 @@ hook_fstatfs(int fd, struct statfs *s)
 /* behind mailbox.c, whose fail() is a macro of Check's */
 #include <check.h>
 #include "suite.h"
+#include "fuzz/fuzz.h"		/* the mbox once more, slow and obvious */
+#undef CHECK
 
 /* ---- What the tests share ---- */
 
@@ -439,11 +441,6 @@ complain(int line, const char *fmt, ...)
 	    where[0] == '\0' ? "" : "; ", where);
 }
 
-struct bytes {
-	unsigned char *p;
-	size_t len, room;
-};
-
 static void
 reserve(struct bytes *b, size_t more)
 {
@@ -456,34 +453,11 @@ reserve(struct bytes *b, size_t more)
 }
 
 static void
-put(struct bytes *b, const void *data, size_t len)
-{
-	if (len == 0)
-		return;
-	reserve(b, len);
-	memcpy(b->p + b->len, data, len);
-	b->len += len;
-}
-
-static void
-put_text(struct bytes *b, const char *text)
-{
-	put(b, text, strlen(text));
-}
-
-static void
 put_octets(struct bytes *b, int octet, size_t n)
 {
 	reserve(b, n + 1);
 	memset(b->p + b->len, octet, n);
 	b->len += n;
-}
-
-static int
-is_equal_bytes(const struct bytes *a, const struct bytes *b)
-{
-	return a->len == b->len &&
-	    (a->len == 0 || memcmp(a->p, b->p, a->len) == 0);
 }
 
 static int
@@ -629,7 +603,7 @@ read_file(const char *name, struct bytes *b)
 	ck_assert_int_ne(fd, -1);
 	b->len = 0;
 	while ((n = read(fd, block, sizeof(block))) > 0)
-		put(b, block, (size_t)n);
+		add(b, block, (size_t)n);
 	close(fd);
 }
 
@@ -643,16 +617,8 @@ static void
 write_text(const char *text)
 {
 	file.len = 0;
-	put_text(&file, text);
+	add_text(&file, text);
 	write_mbox();
-}
-
-static int
-exists(const char *name)
-{
-	struct stat st;
-
-	return lstat(name, &st) == 0;
 }
 
 /* What is in the directory apart from the mailbox. */
@@ -717,9 +683,9 @@ read_message(size_t i, struct bytes *out, unsigned lines)
 		return -1;
 	reading = (struct reading){ .left = box.msg[i].size };
 	while (lines-- > 0 && (n = next_line(&box, &reading, &piece)) == 1) {
-		put(out, piece.p, piece.len);
+		add(out, piece.p, piece.len);
 		if (piece.eol)
-			put_text(out, "\r\n");
+			add_text(out, "\r\n");
 	}
 	return n == -1 ? -1 : 1;
 }
@@ -828,305 +794,6 @@ dead_pid(void)
 	return pid;
 }
 
-/* ---- The mbox by another way: the whole file, split into lines ---- */
-
-struct line {
-	const unsigned char *p;
-	size_t len;		/* with its end */
-	size_t text;		/* without */
-	int ended;
-};
-
-struct naive {
-	size_t offset, length, body;
-	uint64_t hash;
-	unsigned ordinal;
-	struct bytes sent;
-};
-
-struct naive_list {
-	enum mbox_result result;
-	struct naive *m;
-	size_t n;
-};
-
-static struct line *lines;
-static size_t n_lines;
-
-static void
-split_lines(const struct bytes *b)
-{
-	static size_t room;
-	size_t at = 0;
-	struct line l;
-
-	for (n_lines = 0; at < b->len; at += l.len) {
-		memset(&l, 0, sizeof(l));
-		l.p = b->p + at;
-		while (!l.ended && at + l.len < b->len)
-			l.ended = l.p[l.len++] == '\n';
-		l.text = l.len - (l.ended ? 1 : 0);
-		if (l.ended && l.text > 0 && l.p[l.text - 1] == '\r')
-			l.text--;
-		if (n_lines == room) {
-			room = room * 2 + 100;
-			lines = realloc(lines, room * sizeof(*lines));
-			if (lines == NULL)
-				abort();
-		}
-		lines[n_lines++] = l;
-	}
-}
-
-static int
-is_empty_line(const struct line *l)
-{
-	return l->ended && l->text == 0;
-}
-
-/* Whether it ends a message whose "From " line is that. */
-static int
-is_separator(const struct line *l, const struct line *from)
-{
-	return is_empty_line(l) && (l->len == 1 ||
-	    (from->ended && from->len == from->text + 2));
-}
-
-static int
-is_letter(unsigned char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/* Whether a month stands as a word, or YYYY-MM-DD, between a space and len. */
-static int
-has_date(const unsigned char *p, size_t len)
-{
-	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr", "May",
-	    "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-	size_t i, k;
-
-	for (i = 4; i + 4 <= len; i++)
-		for (k = 0; k < 12; k++)
-			if (p[i] == ' ' && memcmp(p + i + 1, months[k], 3) == 0
-			    && !is_letter(p[i + 4]))
-				return 1;
-	for (i = 4; i + 10 < len; i++) {
-		for (k = 1; k <= 10 && (k == 5 || k == 8 ? p[i + k] == '-' :
-		    p[i + k] >= '0' && p[i + k] <= '9'); k++)
-			;
-		if (p[i] == ' ' && k == 11)
-			return 1;
-	}
-	return 0;
-}
-
-/*
- * "From ", then from the 6th octet to the 1,000th " H:MM" or " HH:MM", and a
- * date in front of that.
- */
-static int
-is_naive_from(const struct line *l)
-{
-	static const char *const forms[] = { " 0:00", " 00:00" };
-	size_t i, k, f, len = l->text < 1000 ? l->text : 1000;
-
-	if (len < 5 || memcmp(l->p, "From ", 5) != 0)
-		return 0;
-	for (f = 0; f < 2; f++) {
-		for (i = 5; i + strlen(forms[f]) <= len; i++) {
-			for (k = 0; forms[f][k] != '\0'; k++)
-				if (forms[f][k] == '0' ? l->p[i + k] < '0' ||
-				    l->p[i + k] > '9' :
-				    l->p[i + k] != forms[f][k])
-					break;
-			if (forms[f][k] == '\0' && has_date(l->p, i))
-				return 1;
-		}
-	}
-	return 0;
-}
-
-/* Whether a header line has this name, in letters of any case. */
-static int
-is_named(const struct line *l, const char *name)
-{
-	size_t i, n = strlen(name);
-
-	if (l->len <= n || l->p[n] != ':')
-		return 0;
-	for (i = 0; i < n; i++)
-		if (l->p[i] != name[i] && !(name[i] >= 'a' && name[i] <= 'z' &&
-		    l->p[i] == name[i] - 'a' + 'A'))
-			return 0;
-	return 1;
-}
-
-static int
-is_one_of(const struct line *l, const char *const *names)
-{
-	for (; *names != NULL; names++)
-		if (is_named(l, *names))
-			return 1;
-	return 0;
-}
-
-static int
-is_continuation(const struct line *l)
-{
-	return l->p[0] == ' ' || l->p[0] == '\t';
-}
-
-static uint64_t
-naive_hash(const struct bytes *b)
-{
-	unsigned char d[16];
-	struct md5 md5;
-
-	md5_init(&md5);
-	md5_update(&md5, b->p == NULL ? (const unsigned char *)"" : b->p,
-	    b->len);
-	md5_final(&md5, d);
-	return (uint64_t)d[3] << 56 | (uint64_t)d[2] << 48 |
-	    (uint64_t)d[1] << 40 | (uint64_t)d[0] << 32 | (uint64_t)d[7] << 24 |
-	    (uint64_t)d[6] << 16 | (uint64_t)d[5] << 8 | d[4];
-}
-
-/* The unique-id of the message with header lines from..to. */
-static uint64_t
-naive_id(size_t from, size_t to, size_t body)
-{
-	static const char *const early[] = {
-		"received", "date", "message-id", NULL
-	}, *const unstable[] = {
-		"status", "x-status", "x-uid", "x-imap", "x-imapbase",
-		"x-keywords", "content-length", "lines", NULL
-	};
-	static struct bytes narrow, wide;
-	int received = 0, enough = 0, in_narrow = 0, in_wide = 0;
-	const struct line *l;
-	char number[30];
-
-	narrow.len = wide.len = 0;
-	put(&wide, lines[from - 1].p, lines[from - 1].len);
-	for (l = lines + from; l < lines + to; l++) {
-		if (!is_continuation(l)) {
-			in_narrow = is_named(l, "delivered-to") ||
-			    (is_named(l, "x-delivery-id") && l->p[0] == 'X') ||
-			    (is_one_of(l, early) && !received);
-			in_wide = !is_one_of(l, unstable);
-			received |= is_named(l, "received");
-			enough |= received || is_named(l, "message-id");
-		}
-		if (in_narrow)
-			put(&narrow, l->p, l->len);
-		if (in_wide)
-			put(&wide, l->p, l->len);
-	}
-	snprintf(number, sizeof(number), "%lu", (unsigned long)body);
-	put_text(&wide, number);
-	return naive_hash(enough ? &narrow : &wide);
-}
-
-/* Whether header lines from..to make UW's, Pine's or Dovecot's folder data. */
-static int
-is_folder_data(size_t from, size_t to)
-{
-	static const char subject[] =
-	    "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA";
-	int imap = 0, named = 0;
-	const struct line *l;
-	size_t i;
-
-	for (l = lines + from; l < lines + to; l++) {
-		if (is_named(l, "received"))
-			return 0;
-		imap |= is_named(l, "x-imap") || is_named(l, "x-imapbase");
-		if (!is_named(l, "subject") || !l->ended)
-			continue;
-		for (i = 8; i < l->text && l->p[i] == ' '; i++)
-			;
-		named |= l->text - i == sizeof(subject) - 1 &&
-		    memcmp(l->p + i, subject, sizeof(subject) - 1) == 0;
-	}
-	return imap && named;
-}
-
-/* The message in lines from..to, "From " line first. */
-static struct naive
-naive_message(const struct bytes *b, size_t from, size_t to)
-{
-	size_t i, header = from + 1, end = to;
-	struct naive m;
-
-	memset(&m, 0, sizeof(m));
-	m.offset = (size_t)(lines[from].p - b->p);
-	m.length = (size_t)(lines[to - 1].p + lines[to - 1].len -
-	    lines[from].p);
-	while (header < to && !is_empty_line(&lines[header]))
-		header++;
-	if (end > header + 1 && is_separator(&lines[end - 1], &lines[from]))
-		end--;
-	for (i = from + 1; i < header; i++) {
-		put(&m.sent, lines[i].p, lines[i].text);
-		put_text(&m.sent, "\r\n");
-	}
-	put_text(&m.sent, "\r\n");
-	m.body = m.sent.len;
-	for (i = header + 1; i < end; i++) {
-		put(&m.sent, lines[i].p, lines[i].text);
-		put_text(&m.sent, "\r\n");
-	}
-	m.body = m.sent.len - m.body;
-	m.hash = naive_id(from + 1, header, m.body);
-	return m;
-}
-
-static void
-free_naive(struct naive_list *l)
-{
-	while (l->n > 0)
-		free(l->m[--l->n].sent.p);
-	free(l->m);
-	l->m = NULL;
-}
-
-static void
-parse_naively(const struct bytes *b, struct naive_list *l)
-{
-	size_t i = 0, k, first, start;
-
-	memset(l, 0, sizeof(*l));
-	split_lines(b);
-	while (i < n_lines && is_empty_line(&lines[i]))
-		i++;
-	if (i == n_lines)
-		return;
-	if (lines[i].len < 5 || memcmp(lines[i].p, "From ", 5) != 0) {
-		l->result = MBOX_PERM;
-		return;
-	}
-	l->m = malloc(n_lines * sizeof(*l->m));
-	if (l->m == NULL)
-		abort();
-	for (first = start = i; start < n_lines; start = i) {
-		for (i = start + 1; i < n_lines; i++)
-			if (is_separator(&lines[i - 1], &lines[start]) &&
-			    is_naive_from(&lines[i]))
-				break;
-		l->m[l->n++] = naive_message(b, start, i);
-	}
-	for (i = first; i < n_lines && !is_empty_line(&lines[i]); i++)
-		;
-	if (is_folder_data(first + 1, i)) {
-		free(l->m[0].sent.p);
-		memmove(l->m, l->m + 1, --l->n * sizeof(*l->m));
-	}
-	for (i = 0; i < l->n; i++)
-		for (l->m[i].ordinal = 1, k = 0; k < i; k++)
-			l->m[i].ordinal += l->m[k].hash == l->m[i].hash;
-}
-
 /* ---- Random mailboxes, made of what is hard ---- */
 
 static const char *const good_from[] = {
@@ -1175,17 +842,17 @@ put_end(struct bytes *b, enum ends ends)
 	};
 
 	if (ends == WILD && rnd(4) == 0)
-		put_text(b, ANY(wild));
+		add_text(b, ANY(wild));
 	else if (ends == CRLF || (ends != LF && rnd(2) == 0))
-		put_text(b, "\r\n");
+		add_text(b, "\r\n");
 	else
-		put_text(b, "\n");
+		add_text(b, "\n");
 }
 
 static void
 put_line(struct bytes *b, const char *text, enum ends ends)
 {
-	put_text(b, text);
+	add_text(b, text);
 	if (rnd(30) == 0)
 		put_octets(b, '\0', rnd(3));
 	put_end(b, ends);
@@ -1229,7 +896,7 @@ put_header(struct bytes *b, enum ends ends, int big)
 		put_filler(b, ends);
 	put_line(b, ANY(values), ends);
 	while (rnd(4) == 0) {
-		put_text(b, rnd(2) == 0 ? " " : "\t");
+		add_text(b, rnd(2) == 0 ? " " : "\t");
 		put_line(b, ANY(values), ends);
 	}
 }
@@ -1250,7 +917,7 @@ put_folder_data(struct bytes *b, enum ends ends)
 
 	put_line(b, ANY(good_from), ends);
 	while (n-- > 0) {
-		put_text(b, ANY(variants));
+		add_text(b, ANY(variants));
 		put_end(b, ends == WILD ? MIXED : ends);
 	}
 	put_line(b, "", ends);
@@ -1262,7 +929,7 @@ put_folder_data(struct bytes *b, enum ends ends)
 static void
 put_long_from(struct bytes *b, enum ends ends)
 {
-	put_text(b, "From Dec ");
+	add_text(b, "From Dec ");
 	put_octets(b, 'a', 983 + rnd(6));
 	put_line(b, rnd(2) == 0 ? " 1:00" : " 12:34", ends);
 }
@@ -1312,7 +979,7 @@ make_random_mailbox(struct bytes *b)
 		if (at < was && rnd(6) == 0) {
 			/* the message before it once more */
 			reserve(b, was - at);
-			put(b, b->p + at, was - at);
+			add(b, b->p + at, was - at);
 		} else
 			put_message(b, ends, big);
 		at = was;
@@ -1326,44 +993,47 @@ make_random_mailbox(struct bytes *b)
 /* ---- The scan, and reading, against that ---- */
 
 static void
-expect_uid(size_t i, const struct naive *m)
+expect_uid(size_t i, const struct mail *m)
 {
-	char want[UID_OCTETS], uid[UID_OCTETS];
+	char uid[UID_OCTETS];
 
 	CHECK(mbox_uid(&box, i, uid) == 0, "no unique-id");
-	if (m->ordinal == 1)
-		snprintf(want, sizeof(want), "%016llx",
-		    (unsigned long long)m->hash);
-	else
-		snprintf(want, sizeof(want), "%016llx-%u",
-		    (unsigned long long)m->hash, m->ordinal);
-	CHECK(strcmp(uid, want) == 0, "unique-id %s, not %s", uid, want);
+	CHECK(strcmp(uid, m->id) == 0, "unique-id %s, not %s", uid, m->id);
+}
+
+static int
+has_hash(const struct message *got, const struct mail *m)
+{
+	char text[20];
+
+	snprintf(text, sizeof(text), "%016llx", (unsigned long long)got->hash);
+	return strcmp(text, m->hash) == 0;
 }
 
 static void
-expect_list(const struct naive_list *l)
+expect_list(const struct maildrop *l)
 {
 	const struct message *got;
-	const struct naive *m;
+	const struct mail *m;
 	size_t i;
 
 	CHECK(box.n == l->n, "%lu messages, not %lu", (unsigned long)box.n,
 	    (unsigned long)l->n);
 	for (i = 0; i < l->n; i++) {
 		got = &box.msg[i];
-		m = &l->m[i];
-		CHECK(got->offset == (off_t)m->offset &&
-		    got->length == (off_t)m->length,
-		    "message %lu is at %lld, %lld octets; not %lu, %lu",
+		m = &l->mail[i];
+		CHECK(got->offset == (off_t)m->start &&
+		    got->offset + got->length == (off_t)m->end,
+		    "message %lu is at %lld, %lld octets; not %lu to %lu",
 		    (unsigned long)i, (long long)got->offset,
-		    (long long)got->length, (unsigned long)m->offset,
-		    (unsigned long)m->length);
+		    (long long)got->length, (unsigned long)m->start,
+		    (unsigned long)m->end);
 		CHECK(got->size == (off_t)m->sent.len,
 		    "message %lu has size %lld, not %lu", (unsigned long)i,
 		    (long long)got->size, (unsigned long)m->sent.len);
-		CHECK(got->body == (uint32_t)m->body,
-		    "message %lu has a body of %lu, not %lu", (unsigned long)i,
-		    (unsigned long)got->body, (unsigned long)m->body);
+		CHECK(got->body == m->sent.len - m->header,
+		    "message %lu has a body of %lu", (unsigned long)i,
+		    (unsigned long)got->body);
 		expect_uid(i, m);
 		CHECK(!got->gone && !got->deleted, "marked");
 	}
@@ -1371,7 +1041,7 @@ expect_list(const struct naive_list *l)
 
 /* Read messages in any order, some not to their end. */
 static void
-expect_texts(const struct naive_list *l)
+expect_texts(const struct maildrop *l)
 {
 	static struct bytes got;
 	unsigned n = (unsigned)l->n * 2;
@@ -1383,10 +1053,10 @@ expect_texts(const struct naive_list *l)
 		whole = rnd(3) > 0;
 		CHECK(read_message(i, &got, whole ? UINT_MAX : rnd(9)) == 1,
 		    "message %lu cannot be read", (unsigned long)i);
-		CHECK(got.len <= l->m[i].sent.len && (got.len == 0 ||
-		    memcmp(got.p, l->m[i].sent.p, got.len) == 0),
+		CHECK(got.len <= l->mail[i].sent.len && (got.len == 0 ||
+		    memcmp(got.p, l->mail[i].sent.p, got.len) == 0),
 		    "message %lu reads otherwise", (unsigned long)i);
-		CHECK(!whole || got.len == l->m[i].sent.len,
+		CHECK(!whole || got.len == l->mail[i].sent.len,
 		    "message %lu is cut", (unsigned long)i);
 	}
 }
@@ -1395,17 +1065,17 @@ expect_texts(const struct naive_list *l)
 static void
 expect_agreement(void)
 {
-	struct naive_list l;
+	struct maildrop l;
 	enum mbox_result r;
 
-	parse_naively(&file, &l);
+	l = parse(file.p, file.len, SIZE_MAX);
 	write_mbox();
 	open_box();
 	r = mbox_load(&box);
-	CHECK(r == l.result, "loading gave %d, %s", r, box.why);
+	CHECK(r == (l.is_mbox ? MBOX_OK : MBOX_PERM), "loading gave %d, %s", r, box.why);
 	expect_list(&l);
 	expect_texts(&l);
-	free_naive(&l);
+	drop_maildrop(&l);
 }
 
 CASE("md5 and scan", 600, setup, teardown);
@@ -1444,10 +1114,10 @@ TEST_EACH(what_lies_across_a_block_border_is_seen_all_the_same, 3)
 		snprintf(where, sizeof(where), "shift %lu",
 		    (unsigned long)shift);
 		file.len = 0;
-		put_text(&file, "From a Jan 1:00\n");
-		put_text(&file, shift % 2 == 0 ? "Message-ID: " : "\n");
+		add_text(&file, "From a Jan 1:00\n");
+		add_text(&file, shift % 2 == 0 ? "Message-ID: " : "\n");
 		put_octets(&file, 'x', MBOX_BUFFER + 10 - shift - file.len);
-		put_text(&file, tails[_i]);
+		add_text(&file, tails[_i]);
 		if (shift % 3 != 0)
 			put_octets(&file, 'y', 1100);
 		random_state = 1 + shift;
@@ -1578,8 +1248,8 @@ TEST(unique_ids_are_those_of_popa3d)
 
 	file.len = 0;
 	for (i = 0; i < COUNT(popa3d_ids); i++) {
-		put_text(&file, FROM_LINE);
-		put_text(&file, popa3d_ids[i].text);
+		add_text(&file, FROM_LINE);
+		add_text(&file, popa3d_ids[i].text);
 	}
 	write_mbox();
 	load_box();
@@ -1618,14 +1288,14 @@ TEST_EACH(mail_without_received_is_told_apart_by_all_that_stays,
 	char one[UID_OCTETS], two[UID_OCTETS];
 
 	file.len = 0;
-	put_text(&file, FROM_LINE);
-	put_text(&file, plain_mail[_i].one);
+	add_text(&file, FROM_LINE);
+	add_text(&file, plain_mail[_i].one);
 	write_mbox();
 	load_box();
 	ck_assert_int_eq(mbox_uid(&box, 0, one), 0);
 	file.len = 0;
-	put_text(&file, FROM_LINE);
-	put_text(&file, plain_mail[_i].two);
+	add_text(&file, FROM_LINE);
+	add_text(&file, plain_mail[_i].two);
 	write_mbox();
 	load_box();
 	ck_assert_int_eq(mbox_uid(&box, 0, two), 0);
@@ -1749,11 +1419,11 @@ TEST_EACH(an_empty_line_with_cr_separates_only_behind_a_from_line_with_cr, 16)
 		snprintf(where, sizeof(where), "%lu octets",
 		    (unsigned long)len);
 		file.len = 0;
-		put_text(&file, crlf ? "From x\r\na: b\n\n" :
+		add_text(&file, crlf ? "From x\r\na: b\n\n" :
 		    "From x\na: b\r\n\r\n");
 		put_octets(&file, 'x', len);
-		put_text(&file, ends[i].end);
-		put_text(&file, FROM_LINE "c: d\n\ny\n");
+		add_text(&file, ends[i].end);
+		add_text(&file, FROM_LINE "c: d\n\ny\n");
 		expect_agreement();
 		CHECK((int)box.n == (crlf ? ends[i].crlf : ends[i].lf),
 		    "%lu messages", (unsigned long)box.n);
@@ -1794,11 +1464,11 @@ TEST(repeated_ids_are_numbered_in_mailbox_order)
 	/* a b a c a b, by their Message-ID */
 	file.len = 0;
 	for (i = 0; i < 6; i++) {
-		put_text(&file, FROM_LINE "Message-ID: ");
-		put(&file, &"abacab"[i], 1);
-		put_text(&file, "\n\n");
+		add_text(&file, FROM_LINE "Message-ID: ");
+		add(&file, &"abacab"[i], 1);
+		add_text(&file, "\n\n");
 		put_octets(&file, 'x', i + 1);
-		put_text(&file, "\n\n");
+		add_text(&file, "\n\n");
 	}
 	write_mbox();
 	load_box();
@@ -1823,7 +1493,7 @@ TEST(mail_beyond_the_limit_is_kept_for_later)
 	size_t i;
 
 	for (i = 0; i < (size_t)MESSAGES_MAX + 2; i++)
-		put(&file, small, sizeof(small) - 1);
+		add(&file, small, sizeof(small) - 1);
 	write_mbox();
 	hook.later = 10;
 	load_box();
@@ -1836,7 +1506,7 @@ TEST(mail_beyond_the_limit_is_kept_for_later)
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	read_file(path, &after);
 	file.len -= 2 * (sizeof(small) - 1);
-	ck_assert(is_equal_bytes(&file, &after));
+	ck_assert(is_same(&file, &after));
 	free(after.p);
 	load_box();
 	ck_assert_int_eq((long)box.n, MESSAGES_MAX);
@@ -1890,9 +1560,9 @@ TEST_EACH(a_long_line_may_stand_anywhere, 10)
 	    n % unit > unit - 60 ? step : unit / 5) {
 		snprintf(where, sizeof(where), "%lu octets", (unsigned long)n);
 		file.len = 0;
-		put_text(&file, heads[_i / 2]);
+		add_text(&file, heads[_i / 2]);
 		put_octets(&file, n % 2 == 0 ? 'x' : '\r', n);
-		put_text(&file, "\r\nDate: y\r\n\r\nbody\n");
+		add_text(&file, "\r\nDate: y\r\n\r\nbody\n");
 		random_state = n + 1;
 		expect_agreement();
 	}
@@ -1900,9 +1570,9 @@ TEST_EACH(a_long_line_may_stand_anywhere, 10)
 
 TEST(a_mailbox_is_read_once_and_in_large_blocks)
 {
-	put_text(&file, FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n");
 	while (file.len < 20 * MBOX_BUFFER)
-		put_text(&file, "a line of mail\nFROM\nFrom\n\n");
+		add_text(&file, "a line of mail\nFROM\nFrom\n\n");
 	write_mbox();
 	load_box();
 	ck_assert_int_eq((int)box.n, 1);
@@ -1913,8 +1583,8 @@ TEST(a_mailbox_is_read_once_and_in_large_blocks)
 TEST_EACH(reads_end_where_a_page_does, MBOX_BUFFER > 8192)
 {
 	while (file.len < 20 * MBOX_BUFFER)
-		put_text(&file, FROM_LINE "Subject: it\n\nwhat fits\n\n");
-	put_text(&file, "odd");
+		add_text(&file, FROM_LINE "Subject: it\n\nwhat fits\n\n");
+	add_text(&file, "odd");
 	write_mbox();
 	load_box();
 	ck_assert_int_ge((int)hook.n[C_PREAD], 20);
@@ -1986,7 +1656,7 @@ CASE("open", 600, setup, teardown);
 
 TEST_EACH(what_is_not_the_users_own_regular_file_is_refused, COUNT(refused))
 {
-	put_text(&file, FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n");
 	refused[_i].make();
 	ck_assert_int_eq(mbox_open(&box, path,
 	    getuid() + (uid_t)refused[_i].owner), MBOX_PERM);
@@ -2096,7 +1766,7 @@ put_lock(const char *text)
 	struct bytes b = { NULL, 0, 0 };
 	int fd = open("mbox.lock", O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
-	put_text(&b, text);
+	add_text(&b, text);
 	ck_assert_int_ne(fd, -1);
 	if (b.len > 0)
 		ck_assert_int_eq((int)write(fd, b.p, b.len), (int)b.len);
@@ -2715,7 +2385,7 @@ much_time_passes(enum call c)
 /* As of a sparse file of terabytes: the locks are not held for hours. */
 TEST(a_scan_that_no_client_waits_for_ends)
 {
-	put_text(&file, FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
 	write_mbox();
 	open_box();
@@ -2738,7 +2408,7 @@ it_takes_so_long(enum call c)
 /* The block that is begun in time is read. */
 TEST_EACH(a_scan_has_its_time_to_the_millisecond, 2)
 {
-	put_text(&file, FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 3 * MBOX_BUFFER);
 	write_mbox();
 	open_box();
@@ -2751,7 +2421,7 @@ TEST_EACH(a_scan_has_its_time_to_the_millisecond, 2)
 
 TEST(a_lock_that_is_held_for_long_is_touched_in_between)
 {
-	put_text(&file, FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
 	write_mbox();
 	open_box();
@@ -2770,7 +2440,7 @@ time_passes_in_update(enum call c)
 /* A message that is copied, and then moved. */
 TEST(a_lock_is_touched_in_a_long_update)
 {
-	put_text(&file, FROM_LINE "\n\n" FROM_LINE "\n");
+	add_text(&file, FROM_LINE "\n\n" FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
 	write_mbox();
 	load_box();
@@ -3434,10 +3104,10 @@ put_large(struct bytes *b)
 {
 	size_t n;
 
-	put_text(b, "From m@h Mon Jan  1 12:00:00 2024\nMessage-ID: m\n\n");
+	add_text(b, "From m@h Mon Jan  1 12:00:00 2024\nMessage-ID: m\n\n");
 	for (n = b->len; b->len - n < 4 * MBOX_BUFFER;)
-		put_text(b, "a line of the message that is being read\n");
-	put_text(b, "\n");
+		add_text(b, "a line of the message that is being read\n");
+	add_text(b, "\n");
 }
 
 TEST_EACH(a_message_that_moves_while_it_is_read_breaks_off, COUNT(in_between))
@@ -3446,24 +3116,24 @@ TEST_EACH(a_message_that_moves_while_it_is_read_breaks_off, COUNT(in_between))
 	struct piece piece;
 	int r;
 
-	put_text(&file, MSG("a"));
+	add_text(&file, MSG("a"));
 	put_large(&file);
-	put_text(&file, MSG("c"));
+	add_text(&file, MSG("c"));
 	write_mbox();
 	load_box();
 	CHECK(read_message(1, &whole, UINT_MAX) == 1, "not read");
 	CHECK(read_message(1, &got, 9) == 1, "not begun");
 	file.len = 0;
 	if (in_between[_i].first != NULL)
-		put_text(&file, in_between[_i].first);
+		add_text(&file, in_between[_i].first);
 	put_large(&file);
 	if (in_between[_i].third != NULL)
-		put_text(&file, in_between[_i].third);
+		add_text(&file, in_between[_i].third);
 	write_mbox();
 	while ((r = next_line(&box, &reading, &piece)) == 1) {
-		put(&got, piece.p, piece.len);
+		add(&got, piece.p, piece.len);
 		if (piece.eol)
-			put_text(&got, "\r\n");
+			add_text(&got, "\r\n");
 	}
 	CHECK(r == (in_between[_i].goes_on ? 0 : -1), "%d", r);
 	CHECK(got.len <= whole.len && memcmp(got.p, whole.p, got.len) == 0,
@@ -3481,7 +3151,7 @@ rewrite_before_pread(enum call c)
 		return;
 	hook.before = NULL;
 	file.len = 0;
-	put_text(&file, MSG("another"));
+	add_text(&file, MSG("another"));
 	put_octets(&file, 'y', 9 * MBOX_BUFFER);
 	write_mbox();
 }
@@ -3491,7 +3161,7 @@ TEST_EACH(no_octet_of_a_changed_file_is_taken_for_the_message, 3)
 	struct bytes got = { NULL, 0, 0 };
 	size_t i;
 
-	put_text(&file, MSG("a"));
+	add_text(&file, MSG("a"));
 	put_large(&file);
 	write_mbox();
 	load_box();
@@ -3573,28 +3243,28 @@ load_with_index(void)
 static void
 expect_right(void)
 {
-	struct naive_list l;
+	struct maildrop l;
 
-	parse_naively(&file, &l);
+	l = parse(file.p, file.len, SIZE_MAX);
 	expect_list(&l);
 	expect_texts(&l);
-	free_naive(&l);
+	drop_maildrop(&l);
 }
 
 static int
 is_right_list(void)
 {
-	struct naive_list l;
+	struct maildrop l;
 	size_t i;
 	int right;
 
-	parse_naively(&file, &l);
+	l = parse(file.p, file.len, SIZE_MAX);
 	right = l.n == box.n;
 	for (i = 0; right && i < l.n; i++)
-		right = box.msg[i].hash == l.m[i].hash &&
-		    box.msg[i].offset == (off_t)l.m[i].offset &&
-		    box.msg[i].size == (off_t)l.m[i].sent.len;
-	free_naive(&l);
+		right = has_hash(&box.msg[i], &l.mail[i]) &&
+		    box.msg[i].offset == (off_t)l.mail[i].start &&
+		    box.msg[i].size == (off_t)l.mail[i].sent.len;
+	drop_maildrop(&l);
 	return right;
 }
 
@@ -3605,10 +3275,10 @@ put_new_mail(int i, int n_of_text)
 	char text[100];
 
 	snprintf(text, sizeof(text), FROM_LINE "Received: %d\nA: b\n\n", i);
-	put_text(&file, text);
+	add_text(&file, text);
 	while (n_of_text-- > 0)
-		put_text(&file, "a line of text that is neither short nor long\n");
-	put_text(&file, "\n");
+		add_text(&file, "a line of text that is neither short nor long\n");
+	add_text(&file, "\n");
 }
 
 static void
@@ -3728,7 +3398,7 @@ change_at_random(void)
 TEST(with_an_index_all_is_as_without)
 {
 	unsigned long r, rounds = count_rounds(600);
-	struct naive_list l;
+	struct maildrop l;
 	unsigned n;
 	enum mbox_result result;
 
@@ -3741,16 +3411,16 @@ TEST(with_an_index_all_is_as_without)
 			if (rnd(3) > 0)
 				change_at_random();
 			hook.step = rnd(4) == 0 ? 100 + rnd(600) : 0;
-			parse_naively(&file, &l);
+			l = parse(file.p, file.len, SIZE_MAX);
 			open_with_index();
 			result = mbox_load(&box);
-			CHECK(result == l.result, "loading gave %d, %s",
+			CHECK(result == (l.is_mbox ? MBOX_OK : MBOX_PERM), "loading gave %d, %s",
 			    result, box.why);
 			if (result != MBOX_OK)
 				unlink(index_path);
 			expect_list(&l);
 			expect_texts(&l);
-			free_naive(&l);
+			drop_maildrop(&l);
 		}
 	}
 }
@@ -3762,7 +3432,7 @@ TEST(with_an_index_all_is_as_without)
 TEST(no_message_is_sent_by_an_old_list)
 {
 	static struct bytes got;
-	struct naive_list l;
+	struct maildrop l;
 	unsigned long r, rounds = count_rounds(1000);
 	size_t i, k, last;
 	int n;
@@ -3779,7 +3449,7 @@ TEST(no_message_is_sent_by_an_old_list)
 		put_new_mail(99, 2);
 		write_mbox();
 		load_with_index();
-		parse_naively(&file, &l);
+		l = parse(file.p, file.len, SIZE_MAX);
 		for (k = 0; k < 2 * box.n; k++) {
 			i = rnd((unsigned)box.n);
 			n = read_message(i, &got, UINT_MAX);
@@ -3787,17 +3457,17 @@ TEST(no_message_is_sent_by_an_old_list)
 			    box.why);
 			if (n == 0)
 				continue;
-			for (n = 0; n < (int)l.n && (off_t)l.m[n].offset !=
+			for (n = 0; n < (int)l.n && (off_t)l.mail[n].start !=
 			    box.msg[i].offset; n++)
 				;
 			CHECK(n < (int)l.n, "message %lu is none",
 			    (unsigned long)i);
-			CHECK(l.m[n].hash == box.msg[i].hash,
+			CHECK(has_hash(&box.msg[i], &l.mail[n]),
 			    "message %lu is another one", (unsigned long)i);
-			CHECK(is_equal_bytes(&got, &l.m[n].sent),
+			CHECK(is_same(&got, &l.mail[n].sent),
 			    "message %lu reads otherwise", (unsigned long)i);
 		}
-		free_naive(&l);
+		drop_maildrop(&l);
 	}
 }
 
@@ -3840,7 +3510,7 @@ TEST_EACH(an_index_that_is_not_as_it_was_written_counts_as_none, 2)
 		snprintf(where, sizeof(where), "octet %lu", (unsigned long)at);
 		for (k = 0; k < sizeof(flips); k++) {
 			bad.len = 0;
-			put(&bad, index.p, index.len);
+			add(&bad, index.p, index.len);
 			bad.p[at] ^= flips[k];
 			write_index(&bad);
 			load_with_index();
@@ -3851,8 +3521,8 @@ TEST_EACH(an_index_that_is_not_as_it_was_written_counts_as_none, 2)
 		load_with_index();
 		expect_right();
 		bad.len = 0;
-		put(&bad, index.p, index.len);
-		put(&bad, index.p, at);
+		add(&bad, index.p, index.len);
+		add(&bad, index.p, at);
 		write_index(&bad);
 		load_with_index();
 		expect_right();
@@ -3877,7 +3547,7 @@ TEST(an_index_that_somebody_made_harms_no_more_than_its_reader)
 			snprintf(where, sizeof(where), "octet %lu",
 			    (unsigned long)at);
 			bad.len = 0;
-			put(&bad, index.p, index.len);
+			add(&bad, index.p, index.len);
 			bad.p[at] ^= flips[k];
 			forge_sum(&bad);
 			write_index(&bad);
@@ -3992,7 +3662,7 @@ make_index_text(void)
 {
 	struct bytes text = { NULL, 0, 0 };
 
-	put_text(&text, "pop3, said of the wrong way round");
+	add_text(&text, "pop3, said of the wrong way round");
 	write_file(index_path, &text);
 	free(text.p);
 }
@@ -4061,13 +3731,13 @@ TEST_EACH(an_index_of_another_layout_is_written_anew, 10)
 	write_some_mail(3, 1);
 	load_with_index();
 	read_index(&index);
-	put(&again, index.p, index.len);
+	add(&again, index.p, index.len);
 	again.p[_i < 8 ? 0 : 1] ^= (unsigned char)(1 << _i % 8);
 	write_index(&again);
 	ck_assert_int_gt((int)count_reads(), 3);
 	expect_right();
 	read_index(&again);
-	ck_assert(is_equal_bytes(&index, &again));
+	ck_assert(is_same(&index, &again));
 	free(index.p);
 	free(again.p);
 }
@@ -4095,7 +3765,7 @@ TEST(two_sessions_share_an_index)
 	put_new_mail(1, 1);
 	put_new_mail(2, 1);
 	put_new_mail(4, 1);
-	ck_assert(is_equal_bytes(&file, &after));
+	ck_assert(is_same(&file, &after));
 	load_with_index();
 	expect_right();
 	free(after.p);
@@ -4105,7 +3775,7 @@ TEST(folder_data_stays_hidden_with_an_index)
 {
 	int n;
 
-	put_text(&file, FOLDER_DATA);
+	add_text(&file, FOLDER_DATA);
 	hook.later = 10;
 	for (n = 0; n < 4; n++) {
 		write_mbox();
@@ -4142,16 +3812,16 @@ put_item(struct bytes *b, const struct item *it)
 
 	snprintf(text, sizeof(text), "From x Mon Jan  1 12:00:00 2024\n"
 	    "Message-ID: <%d>\n", it->twin);
-	put_text(b, text);
+	add_text(b, text);
 	if (it->status > 0) {
-		put_text(b, "Status: ");
+		add_text(b, "Status: ");
 		put_octets(b, 'O', it->status);
-		put_text(b, "\n");
+		add_text(b, "\n");
 	}
 	snprintf(text, sizeof(text), "\nbody of %d\n", it->twin);
-	put_text(b, text);
+	add_text(b, text);
 	put_octets(b, 'a' + it->twin % 26, (size_t)(it->twin * 37 % 900));
-	put_text(b, "\n\n");
+	add_text(b, "\n\n");
 }
 
 static void
@@ -4227,7 +3897,7 @@ read_item(void)
 	static struct bytes got, raw;
 	int k = (int)rnd((unsigned)model.shown);
 	const struct item *it = &model.item[k];
-	struct naive_list l;
+	struct maildrop l;
 	int r;
 
 	r = read_message((size_t)k, &got, UINT_MAX);
@@ -4238,10 +3908,10 @@ read_item(void)
 		return;
 	raw.len = 0;
 	put_item(&raw, it);
-	parse_naively(&raw, &l);
-	CHECK(l.n == 1 && is_equal_bytes(&got, &l.m[0].sent),
+	l = parse(raw.p, raw.len, SIZE_MAX);
+	CHECK(l.n == 1 && is_same(&got, &l.mail[0].sent),
 	    "message %d reads otherwise", k);
-	free_naive(&l);
+	drop_maildrop(&l);
 }
 
 static void
@@ -4333,7 +4003,7 @@ TEST_EACH(a_session_among_others_loses_nothing_and_deletes_what_it_named, 2)
 			if (model.item[i].alive)
 				put_item(&file, &model.item[i]);
 		read_file(path, &after);
-		CHECK(is_equal_bytes(&file, &after), "the file is not right");
+		CHECK(is_same(&file, &after), "the file is not right");
 	}
 	free(after.p);
 }
@@ -4342,7 +4012,7 @@ TEST_EACH(a_session_among_others_loses_nothing_and_deletes_what_it_named, 2)
 
 /* The file without the messages that are marked. */
 static void
-remove_naively(struct bytes *b, const struct naive_list *l)
+remove_naively(struct bytes *b, const struct maildrop *l)
 {
 	size_t i, at = 0, end;
 	struct bytes was = *b;
@@ -4352,11 +4022,11 @@ remove_naively(struct bytes *b, const struct naive_list *l)
 	for (i = 0; i < l->n; i++) {
 		if (!box.msg[i].deleted)
 			continue;
-		end = l->m[i].offset;
-		put(b, was.p + at, end - at);
-		at = end + l->m[i].length;
+		end = l->mail[i].start;
+		add(b, was.p + at, end - at);
+		at = l->mail[i].end;
 	}
-	put(b, was.p + at, was.len - at);
+	add(b, was.p + at, was.len - at);
 	free(was.p);
 }
 
@@ -4366,7 +4036,7 @@ TEST(update_does_what_the_naive_way_does)
 {
 	unsigned long r, rounds = count_rounds(2000);
 	struct bytes after = { NULL, 0, 0 };
-	struct naive_list l;
+	struct maildrop l;
 	struct stat before, st;
 	unsigned few;
 	size_t i;
@@ -4375,9 +4045,9 @@ TEST(update_does_what_the_naive_way_does)
 		start_round(r);
 		do {
 			make_random_mailbox(&file);
-			parse_naively(&file, &l);
+			l = parse(file.p, file.len, SIZE_MAX);
 			if (l.n == 0)
-				free_naive(&l);
+				drop_maildrop(&l);
 		} while (l.n == 0);
 		write_mbox();
 		ck_assert_int_eq(stat(path, &before), 0);
@@ -4388,10 +4058,10 @@ TEST(update_does_what_the_naive_way_does)
 		for (i = 0; i < box.n; i++)
 			box.msg[i].deleted = rnd(few) == 0;
 		remove_naively(&file, &l);
-		free_naive(&l);
+		drop_maildrop(&l);
 		CHECK(mbox_update(&box) == MBOX_OK, "%s", box.why);
 		read_file(path, &after);
-		CHECK(is_equal_bytes(&after, &file), "the file is not right");
+		CHECK(is_same(&after, &file), "the file is not right");
 		ck_assert_int_eq(stat(path, &st), 0);
 		CHECK(st.st_ino == before.st_ino, "another file");
 		CHECK(count_strangers() == 0, "something is left");
@@ -4447,18 +4117,18 @@ make_part(int i)
 	b->len = 0;
 	snprintf(text, sizeof(text), "From x%d Mon Jan  1 12:34:56 2024%s"
 	    "Message-ID: <%d>%s%s", i, plan->eol, i, plan->eol, plan->eol);
-	put_text(b, text);
+	add_text(b, text);
 	while (b->len + 25 < plan->octets[i]) {
 		snprintf(text, sizeof(text), "mark-%d-%lu%s", i,
 		    (unsigned long)b->len, plan->eol);
-		put_text(b, text);
+		add_text(b, text);
 	}
 	if (plan->open_end && i + 1 == n_parts)
 		ends = 0;
 	put_octets(b, 'x', plan->octets[i] - b->len - ends);
 	if (ends > 0) {
-		put_text(b, plan->eol);
-		put_text(b, plan->eol);
+		add_text(b, plan->eol);
+		add_text(b, plan->eol);
 	}
 	ck_assert_int_eq((int)b->len, (int)plan->octets[i]);
 }
@@ -4472,13 +4142,13 @@ prepare(int which)
 	n_parts = (int)strlen(plan->deleted);
 	original.len = expected.len = 0;
 	if (plan->hidden)
-		put_text(&original, FOLDER_DATA);
-	put(&expected, original.p, original.len);
+		add_text(&original, FOLDER_DATA);
+	add(&expected, original.p, original.len);
 	for (i = 0; i < n_parts; i++) {
 		make_part(i);
-		put(&original, part[i].p, part[i].len);
+		add(&original, part[i].p, part[i].len);
 		if (plan->deleted[i] == '0')
-			put(&expected, part[i].p, part[i].len);
+			add(&expected, part[i].p, part[i].len);
 	}
 }
 
@@ -4546,7 +4216,7 @@ expect_nothing_lost(enum mbox_result r)
 
 	read_file(path, &after);
 	CHECK(r == MBOX_OK || r == MBOX_TEMP || r == MBOX_BUSY, "result %d", r);
-	CHECK(r != MBOX_OK || is_equal_bytes(&after, &expected),
+	CHECK(r != MBOX_OK || is_same(&after, &expected),
 	    "the answer is yes, and the file is not right");
 	CHECK(count_missing(&after) == 0, "%d messages are lost",
 	    count_missing(&after));
@@ -4636,7 +4306,7 @@ TEST_EACH(a_failed_copy_is_cut_off_again, 6)
 	hook.error = EIO;
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
 	read_file(path, &after);
-	ck_assert(is_equal_bytes(&after, &original));
+	ck_assert(is_same(&after, &original));
 	free(after.p);
 }
 
@@ -4692,7 +4362,7 @@ TEST_EACH(on_a_full_disk_people_can_delete, COUNT(plans))
 		hook.error = errors[room % 2];
 		expect_nothing_lost(mbox_update(&box));
 		read_file(path, &file);
-		CHECK(is_equal_bytes(&file, &expected), "not updated");
+		CHECK(is_same(&file, &expected), "not updated");
 	}
 	CHECK(!box.no_copy, "there was room for copies");
 }
@@ -4709,7 +4379,7 @@ TEST_EACH(a_disk_that_turns_out_to_be_full_at_fsync_is_full, 2)
 	hook.error = errors[_i];
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	read_file(path, &file);
-	ck_assert(is_equal_bytes(&file, &expected));
+	ck_assert(is_same(&file, &expected));
 }
 
 /* EFBIG is a limit, which may hold for octets in the file already, too. */
@@ -4724,7 +4394,7 @@ TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
 	ck_assert_int_eq(box.no_copy, 0);
 	read_file(path, &after);
-	ck_assert(is_equal_bytes(&after, &original));
+	ck_assert(is_same(&after, &original));
 	free(after.p);
 }
 
@@ -4957,14 +4627,14 @@ TEST_EACH(a_window_is_not_written_on_when_the_lock_is_lost, 2)
 	enum mbox_result r;
 	unsigned n;
 
-	put_text(&kept, MSG("b"));
+	add_text(&kept, MSG("b"));
 	put_octets(&kept, 'x', 4 * MBOX_BUFFER);
-	put_text(&kept, "\n");
+	add_text(&kept, "\n");
 	for (writes_before = 1;; writes_before++) {
 		unlink("mbox.lock");
 		file.len = 0;
-		put_text(&file, MSG("a"));
-		put(&file, kept.p, kept.len);
+		add_text(&file, MSG("a"));
+		add(&file, kept.p, kept.len);
 		memset(&hook, 0, sizeof(hook));
 		write_mbox();
 		load_box();
@@ -5018,14 +4688,14 @@ static const struct {
 /* Either the list is right, or there is none; and no lock stays. */
 TEST_EACH(a_failed_load_leaves_neither_list_nor_lock, COUNT(load_failures))
 {
-	struct naive_list l;
+	struct maildrop l;
 	enum mbox_result r;
 	unsigned at, n;
 
 	for (n = 0; n < 200; n++)
-		put_text(&file, MSG("a"));
+		add_text(&file, MSG("a"));
 	put_octets(&file, 'x', 3 * MBOX_BUFFER);
-	parse_naively(&file, &l);
+	l = parse(file.p, file.len, SIZE_MAX);
 	write_mbox();
 	for (at = 1; at < 2000; at++) {
 		memset(&hook, 0, sizeof(hook));
@@ -5047,7 +4717,7 @@ TEST_EACH(a_failed_load_leaves_neither_list_nor_lock, COUNT(load_failures))
 			break;
 	}
 	CHECK(r == MBOX_OK, "without a failure too");
-	free_naive(&l);
+	drop_maildrop(&l);
 }
 
 TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
@@ -5056,13 +4726,13 @@ TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
 	unsigned i, done = 0;
 
 	for (i = 0; i < 300; i++)
-		put_text(&file, MSG("a"));
-	put_text(&file, MSG("b"));
+		add_text(&file, MSG("a"));
+	add_text(&file, MSG("b"));
 	write_mbox();
 	load_box();
 	box.msg[300].deleted = 1;
 	for (i = 0; i < 400; i++)
-		put_text(&file, MSG("c"));
+		add_text(&file, MSG("c"));
 	write_mbox();
 	for (i = 1; i < 50; i++) {
 		hook.call = calls[_i];
@@ -5084,7 +4754,7 @@ TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	file.len = 0;
 	for (i = 0; i < 700; i++)
-		put_text(&file, i < 300 ? MSG("a") : MSG("c"));
+		add_text(&file, i < 300 ? MSG("a") : MSG("c"));
 	put_octets(&file, '\0', 1);
 	expect_file((char *)file.p);
 }

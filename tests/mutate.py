@@ -320,7 +320,8 @@ class Worker:
                 copy(name, os.path.join(self.tree, name))
         os.mkdir(os.path.join(self.tree, "tests"))
         for name in os.listdir("tests"):
-            if name.endswith((".c", ".h", ".sh")) or name == "sessions":
+            if name.endswith((".c", ".h", ".sh")) or name in ("sessions",
+                    "fuzz"):
                 copy(os.path.join("tests", name),
                     os.path.join(self.tree, "tests", name))
 
