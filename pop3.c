@@ -43,7 +43,7 @@ enum {
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
 	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */
-	END_OCTETS = 3,		/* ".\r\n": out has room for that at any time */
+	END_OCTETS = 3,		/* ".\r\n": behind a reply or mail out has room */
 	LEAVE_SECONDS = 15,	/* for a client to leave without one */
 	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
 };
@@ -92,7 +92,7 @@ struct session {
 	char ip[INET6_ADDRSTRLEN];
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
-	char in[4096];
+	char in[4096];		/* more than SASL_MAX, for a longer line */
 	char out[4 * PIECE_MAX];
 };
 

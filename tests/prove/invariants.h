@@ -27,17 +27,30 @@ char nondet_char(void);
 /* What a clock can show: no system sets one beyond that. */
 #define IS_TIME(t)	((t) >= 0 && (t) < 1LL << 40)
 
+#define IS_BIT(i)	((i) == 0 || (i) == 1)
+
 /*
- * In out there is room for the end of a reply, END_OCTETS, at any time; what is
- * in it is less than that.
+ * No file has 2^60 octets, and no session sends that many. What is sent of a
+ * message is less than twice of it.
  */
-#define HAS_ROOM(s)	((s)->out_len <= sizeof((s)->out) - END_OCTETS)
+#define MAIL_OCTETS	(1LL << 60)
+#define IS_MAIL(n)	((n) >= 0 && (n) < MAIL_OCTETS)
+
+/* What was read and not used yet lies in the buffer. */
+#define IS_INPUT(s)	((s)->in_pos <= (s)->in_len &&			\
+	(s)->in_len <= sizeof(*(s)->in))
+
+/* No more is in out than it holds. */
+#define IS_OUT(s)	((s)->out_len <= sizeof(*(s)->out))
+
+/* Behind a reply or mail out has room for END_OCTETS. */
+#define HAS_ROOM(s)	((s)->out_len <= sizeof(*(s)->out) - END_OCTETS)
 
 /* -t has at most a million seconds, and one at least. */
 #define IS_IDLE(s)	((s)->idle > 0 && (s)->idle <= 1000000)
 
 /* A deadline is set to so many seconds from some moment that is over. */
-#define IS_DEADLINE(s, now)	(IS_TIME((s)->deadline) &&		\
+#define IS_DEADLINE(s, now)	((s)->deadline >= 0 &&			\
 	(s)->deadline <= (now) + 1000000000LL)
 
 /* ---- The C library ---- */
@@ -67,6 +80,31 @@ strcspn(const char *s, const char *set)
 			if (set[k] == s[n])
 				return n;
 	return n;
+}
+
+void *
+memchr(const void *s, int c, size_t n)
+{
+	const unsigned char *p = s;
+
+	for (; n > 0; p++, n--)
+		if (*p == (unsigned char)c)
+			return (void *)p;
+	return NULL;
+}
+
+/* A few octets: the one of cbmc takes long where nobody knows how many. */
+void *
+any_memcpy(void *to, const void *from, size_t n)
+{
+	char *p = to;
+	const char *q = from;
+
+	CAN_READ(from, n);
+	CAN_WRITE(to, n);
+	for (; n > 0; n--)
+		*p++ = *q++;
+	return to;
 }
 
 /* Any string that fits. Its length: where it may be cut off nobody asks. */

@@ -1,12 +1,15 @@
 /*
- * For cbmc: what a stranger's octets meet before login, and put_mail. Run by
- * run.sh, which names the pieces.
+ * For cbmc: what a stranger's octets meet before login, all commands, and
+ * put_mail. Run by run.sh, which names the pieces.
  */
 #include <small/pop3.c>
 #include "invariants.h"
 
 static struct session s;
-static int replies, tries;
+static char in[sizeof(*s.in)], out[sizeof(*s.out)];
+static int replies;	/* status lines */
+static int tries;
+static int entered;	/* somebody has: the session answers */
 
 /* ---- Contracts ---- */
 
@@ -29,37 +32,83 @@ any_vsnprintf(char *p, size_t n, const char *format, va_list ap)
 	return any_text(p, n);
 }
 
-/* prove_client_io */
+/* What is read behind it makes it anything, anyhow: so it is not moved. */
+void *
+any_memmove(void *to, const void *from, size_t n)
+{
+	CAN_READ(from, n);
+	CAN_WRITE(to, n);
+	return to;
+}
+
+static size_t reads;
+
+/*
+ * prove_client_io. As root nothing is read that may be the session's. Two reads
+ * show all there is: what the third one meets has been there before.
+ */
 size_t
 any_client_io(struct session *t, int fd, char *p, size_t len)
 {
 	size_t n = nondet_size();
 
 	CHECK(len > 0);
+	CHECK(IS_IDLE(t));
 	ASSUME(n > 0 && n <= len);
-	CAN_READ(p, len);
+	if (fd == 0) {
+		CHECK(IS_DEADLINE(t, now));
+		CHECK(len == 1 || t->state != AUTHORIZATION || !t->auth.root);
+		CAN_WRITE(p, len);
+		/* what was there before may be other octets, too */
+		__CPROVER_havoc_slice(t->in, sizeof(*t->in));
+		ASSUME(reads++ < 2);
+	} else
+		CAN_READ(p, len);
 	return n;
 }
 
 void
 any_flush(struct session *t)
 {
-	CHECK(t->out_len <= sizeof(t->out));
+	CHECK(IS_OUT(t));
 	t->out_len = 0;
 }
 
+/* prove_reply. A status line has + or - in front; that of a list has not. */
 void
 any_reply(struct session *t, const char *format, ...)
 {
+	const char *first = format;
+	va_list ap;
+
 	CAN_READ(format, 1);
-	replies++;
+	CHECK(IS_OUT(t));
+	va_start(ap, format);
+	if (strncmp(format, "%s", 2) == 0)
+		first = va_arg(ap, const char *);
+	va_end(ap);
+	replies += *first == '-' || (*first == '+' && format[1] != ' ');
+	t->out_len = nondet_size();
+	ASSUME(HAS_ROOM(t));
 }
 
 void
 any_wrong(struct session *t, const char *text)
 {
 	CAN_READ(text, 1);
-	replies++;
+	if (t->state == NO_MAILBOX)
+		CAN_READ(t->refusal, 1);
+	any_reply(t, "-");
+}
+
+/* prove_refuse */
+void
+any_refuse(struct session *t, enum mbox_result r, const char *text)
+{
+	CHECK(r > MBOX_OK && r <= MBOX_GONE);
+	CAN_READ(text, 1);
+	CAN_READ(t->mbox.why, 1);
+	any_reply(t, "-");
 }
 
 void
@@ -127,7 +176,164 @@ any_try_login(struct session *t, char mechanism, const char *name,
 	CHECK(strlen(name) <= FIELD_MAX);
 	CHECK(strlen(secret) <= FIELD_MAX);
 	tries++;
-	replies++;
+	if (nondet_int())
+		any_reply(t, "-");
+	else
+		t->done = entered = 1;
+}
+
+/* prove_login_plain: one status line, or the session's will come. */
+void
+any_login_plain(struct session *t, char *text)
+{
+	CHECK(strlen(text) < SASL_MAX);
+	if (nondet_int())
+		any_reply(t, "-");
+	else
+		t->done = entered = 1;
+}
+
+/*
+ * prove_get_line. It has room for the longest command's name and for two
+ * arguments, which is more than the small COMMAND_MAX.
+ */
+char *
+any_get_line(struct session *t, size_t max)
+{
+	static char line[16];
+
+	CHECK(max == COMMAND_MAX || max == SASL_MAX);
+	CHECK(IS_OUT(t));
+	if (nondet_int()) {
+		any_reply(t, "-");
+		return NULL;
+	}
+	__CPROVER_havoc_slice(line, sizeof(line));
+	line[sizeof(line) - 1] = '\0';
+	return line;
+}
+
+/* prove_put_mail */
+int
+any_put_mail(struct session *t, const unsigned char *p, size_t len)
+{
+	CHECK(IS_OUT(t));
+	CHECK(t->sent == &t->top || t->sent == &t->retr);
+	CHECK(t->left > 0);
+	CAN_READ(p, len);
+	t->left = nondet_long();
+	t->out_len = nondet_size();
+	ASSUME(HAS_ROOM(t) && t->left < MAIL_OCTETS);
+	return t->left > 0 && nondet_int();
+}
+
+/*
+ * The disk may be in any trouble at any time. Of a message two pieces show all
+ * there is.
+ */
+static size_t pieces;
+static struct message list[3];
+
+static enum mbox_result
+any_result(struct mbox *m)
+{
+	enum mbox_result r = nondet_int();
+
+	ASSUME(r >= MBOX_OK && r <= MBOX_GONE);
+	m->why = "";
+	return r;
+}
+
+enum mbox_result
+mbox_seek(struct mbox *m, size_t i)
+{
+	CHECK(i < m->n);
+	__CPROVER_havoc_slice(list, sizeof(list));
+	ASSUME(list[i].size >= 2 && list[i].size < MAIL_OCTETS);
+	pieces = 0;
+	return any_result(m);
+}
+
+int
+mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
+{
+	static unsigned char piece[PIECE_MAX];
+
+	ASSUME(pieces++ < 2 && *len > 0 && *len <= PIECE_MAX);
+	*p = piece;
+	return nondet_int() ? 0 : -1;
+}
+
+enum mbox_result
+mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
+{
+	CHECK(i < m->n);
+	any_text(uid, UID_OCTETS);
+	return any_result(m);
+}
+
+enum mbox_result
+mbox_update(struct mbox *m)
+{
+	return any_result(m);
+}
+
+/* What is tried has strings that end, and is not what was refused last. */
+enum auth_result
+auth_try(struct auth *a, struct attempt *t)
+{
+	CHECK(strlen(t->user) <= NAME_OCTETS + 1);
+	CHECK(strlen(t->secret) <= FIELD_MAX);
+	a->tries++;
+	tries++;
+	return nondet_int() ? AUTH_YES : nondet_int() ? AUTH_NO : AUTH_TROUBLE;
+}
+
+/* ---- The address ---- */
+
+static int is_socket;
+static sa_family_t family;
+
+int
+getpeername(int fd, struct sockaddr *a, socklen_t *len)
+{
+	CHECK(*len == sizeof(struct sockaddr_storage));
+	CAN_WRITE(a, *len);
+	errno = nondet_int();
+	is_socket = errno != ENOTSOCK;
+	if (!is_socket || nondet_int())
+		return -1;
+	a->sa_family = family;
+	return 0;
+}
+
+int
+getnameinfo(const struct sockaddr *a, socklen_t alen, char *host, socklen_t n,
+    char *service, socklen_t slen, int flags)
+{
+	CHECK(service == NULL && slen == 0);
+	any_text(host, n);
+	return nondet_int();
+}
+
+char *
+getenv(const char *name)
+{
+	static char value[6];
+
+	value[sizeof(value) - 1] = '\0';
+	return nondet_int() ? NULL : value;
+}
+
+/* prove_take_address */
+int
+any_take_address(struct session *t, const char *text)
+{
+	CHECK(strlen(text) < 80);
+	if (nondet_int())
+		return 0;
+	any_text(t->ip, sizeof(t->ip));
+	return 1;
 }
 
 int
@@ -150,6 +356,16 @@ any_inet_ntop(int family, const void *a, char *p, socklen_t len)
 
 /* ---- Pieces ---- */
 
+static void
+begin(void)
+{
+	s.in = &in;
+	s.out = &out;
+	ASSUME(IS_INPUT(&s) && IS_OUT(&s) && IS_IDLE(&s));
+	replies = tries = entered = 0;
+	reads = 0;
+}
+
 /* It returns only with 1 to len octets. */
 void
 prove_client_io(void)
@@ -168,7 +384,7 @@ prove_client_io(void)
 void
 prove_flush(void)
 {
-	ASSUME(s.out_len <= sizeof(s.out));
+	begin();
 	flush(&s);
 	CHECK(s.out_len == 0);
 }
@@ -176,9 +392,152 @@ prove_flush(void)
 void
 prove_reply(void)
 {
-	ASSUME(HAS_ROOM(&s));
+	begin();
 	reply(&s, "%s", "");
 	CHECK(HAS_ROOM(&s));
+}
+
+/*
+ * A string of less than max octets, with no line end in it, and with no blanks
+ * at its end unless it is a password; or one status line for what is not. From
+ * any state of the buffer: so it is true of all reads and lines.
+ */
+void
+prove_get_line(void)
+{
+	size_t max = nondet_size(), len;
+	char *line;
+
+	ASSUME(max > 0 && max < sizeof(in));
+	begin();
+	ASSUME(IS_TIME(now) && IS_DEADLINE(&s, now));
+	s.refusal = "";
+	line = get_line(&s, max);
+	CHECK(IS_INPUT(&s));
+	CHECK(replies == (line == NULL));
+	if (line == NULL)
+		return;
+	len = strlen(line);
+	CHECK(line >= in);
+	CHECK(line + len < in + s.in_pos);
+	CHECK(len < max);
+	CHECK(strchr(line, '\n') == NULL);
+	CHECK(len == 0 || line[len - 1] != ' ' ||
+	    strncasecmp(line, "PASS ", 5) == 0);
+}
+
+void
+prove_wrong(void)
+{
+	static char why[4];
+
+	begin();
+	ASSUME(s.wrong < WRONG_MAX);
+	s.refusal = s.state == NO_MAILBOX ? why : NULL;
+	wrong(&s, why);
+	CHECK(replies == 1);
+	CHECK(s.wrong < WRONG_MAX || s.done);
+}
+
+void
+prove_refuse(void)
+{
+	begin();
+	any_result(&s.mbox);
+	refuse(&s, any_result(&s.mbox), unreadable);
+	CHECK(replies == 1);
+	CAN_READ(s.refusal, 1);
+}
+
+/* What was refused last costs no attempt; and the last attempt is the end. */
+void
+prove_try_login(void)
+{
+	static char name[NAME_OCTETS + 3], secret[FIELD_MAX + 1];
+	int before = s.auth.tries;
+
+	name[NAME_OCTETS + 2] = secret[FIELD_MAX] = '\0';
+	ASSUME(before >= 0 && before < TRIES_MAX);
+	begin();
+	s.done = 0;
+	try_login(&s, AUTH_PASS, name, secret);
+	CHECK(tries <= 1);
+	CHECK(replies == 1 || (replies == 0 && tries == 1 && s.done));
+	CHECK(s.done || s.auth.tries < TRIES_MAX);
+}
+
+/* Any line in any state has one status line; and no number leads astray. */
+void
+prove_run_command(void)
+{
+	s.state = nondet_int() ? AUTHORIZATION : nondet_int() ? TRANSACTION :
+	    nondet_int() ? PIPE : NO_MAILBOX;
+	s.mbox.msg = list;
+	ASSUME(s.mbox.n <= (s.state & LOGGED_IN ? 3 : 0));
+	begin();
+	s.mbox.why = "";
+	s.refusal = s.state == NO_MAILBOX ? "" : NULL;
+	s.auth.challenge = nondet_int() ? NULL : "";
+	s.name[FIELD_MAX] = '\0';
+	ASSUME(IS_MAIL(list[0].size) && IS_MAIL(list[1].size) &&
+	    IS_MAIL(list[2].size) && IS_MAIL(s.top) && IS_MAIL(s.retr));
+	s.done = 0;
+	run_command(&s);
+	CHECK(replies + entered == 1);
+	CHECK(!entered || (s.done && s.state == AUTHORIZATION));
+	CHECK(IS_OUT(&s));
+}
+
+/*
+ * Octet by octet: RFC 1939, section 3. What one piece leaves is what the next
+ * one meets, so a message may have any number of them.
+ */
+void
+prove_put_mail(void)
+{
+	static unsigned char p[PIECE_MAX];
+	static char want[2 * PIECE_MAX + 2];
+	static long long sent;
+	size_t len = nondet_size(), i, n = 0, was, lines = s.lines;
+	off_t left = s.left;
+	int begins = s.at_line_start, body = s.in_body, r;
+
+	begin();
+	ASSUME(len > 0 && len <= PIECE_MAX);
+	ASSUME(IS_MAIL(left) && IS_BIT(begins) && IS_BIT(body));
+	s.sent = &sent;
+	ASSUME(IS_MAIL(sent));
+	was = s.out_len + 2 * len > sizeof(out) - END_OCTETS ? 0 : s.out_len;
+	for (i = 0; i < len; i++) {
+		if ((i == 0 || p[i - 1] == '\n') && left <= 0)
+			break;
+		if (begins && body && lines != ALL_LINES && lines-- == 0)
+			break;
+		if (begins && p[i] == '.')
+			want[n++] = '.';
+		if (begins && (p[i] == '\n' || (p[i] == '\r' && i + 1 < len &&
+		    p[i + 1] == '\n')))
+			body = 1;
+		begins = p[i] == '\n';
+		if (p[i] == '\n') {
+			want[n++] = '\r';
+			want[n++] = '\n';
+			left -= 2;
+		} else if (p[i] != '\r' || i + 1 == len || p[i + 1] != '\n') {
+			want[n++] = (char)p[i];
+			left--;
+		}
+	}
+	r = put_mail(&s, p, len);
+	CHECK(HAS_ROOM(&s));
+	CHECK(s.out_len == was + n);
+	CHECK(s.left == left);
+	CHECK(r == (i == len && left > 0));
+	CHECK(s.at_line_start == begins);
+	CHECK(i < len || (s.in_body == body && s.lines == lines));
+	i = nondet_size();
+	ASSUME(i < n);
+	CHECK(out[was + i] == want[i]);
 }
 
 /* Digits only, then end; the exact number, or max. */
@@ -264,16 +623,16 @@ prove_login_plain(void)
 	static char text[SASL_MAX];
 
 	text[SASL_MAX - 1] = '\0';
-	replies = tries = 0;
+	begin();
+	ASSUME(s.state == AUTHORIZATION);
 	login_plain(&s, text);
-	CHECK(replies == 1);
+	CHECK(replies + entered == 1);
 }
 
 /* The messages' numbers are those of the list. */
 void
 prove_check_argument(void)
 {
-	static struct message list[3];
 	static char arg[6];
 	const char *why;
 	size_t which = nondet_size();
@@ -310,4 +669,17 @@ prove_take_address(void)
 
 	text[sizeof(text) - 1] = '\0';
 	take_address(&s, text);
+}
+
+/* Nobody but this host can listen: a pipe, or the loopback. */
+void
+prove_find_client(void)
+{
+	int r;
+
+	r = find_client(&s);
+	CHECK(r == 0 || r == 1);
+	CHECK(r == 0 || !is_socket || family == AF_UNIX ||
+	    strcmp(s.ip, "::1") == 0 || strncmp(s.ip, "127.", 4) == 0);
+	CHECK(strlen(s.ip) < sizeof(s.ip));
 }
