@@ -100,9 +100,9 @@ tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.o pop3.h \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.o mailbox.o \
-	pop3.h built-with
+	pop3.h $(FUZZ_OBJECTS) built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_pop3.c auth.o mailbox.o \
-	    $(CHECK_LIBS) $(LIBS)
+	    $(FUZZ_OBJECTS) $(CHECK_LIBS) $(LIBS) -lm
 
 tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)

@@ -64,13 +64,14 @@ int pop3_main(int, char **);
 #include <check.h>
 #include "suite.h"
 #include "peer.h"
+#include "fuzz/fuzz.h"		/* for real mailboxes, the mbox once more */
 
 enum {
 	SLACK = 6000,		/* ms a timer may be late on a busy machine */
 	UNPRIVILEGED = 54321	/* what root becomes */
 };
 
-struct bytes {
+struct octets {
 	const char *p;
 	size_t len;
 };
@@ -184,9 +185,9 @@ enum { PARTS = 6 };
 
 struct sample {
 	const char *name;
-	struct bytes before;		/* what precedes the messages shown */
-	struct bytes raw[PARTS];	/* the messages in the file, */
-	struct bytes sent[PARTS];	/* and as the client must get them */
+	struct octets before;		/* what precedes the messages shown */
+	struct octets raw[PARTS];	/* the messages in the file, */
+	struct octets sent[PARTS];	/* and as the client must get them */
 };
 
 #define FROM1	"From anna@example.org Mon Jan  1 10:00:00 2024"
@@ -332,7 +333,7 @@ count_parts(const struct sample *s)
  * power of two, and for a NUL.
  */
 static void
-add_bytes(struct bytes *b, const char *p, size_t len)
+add_bytes(struct octets *b, const char *p, size_t len)
 {
 	char *own = b->len > 0 ? (char *)(uintptr_t)b->p : NULL;
 	size_t room = 64;
@@ -350,7 +351,7 @@ add_bytes(struct bytes *b, const char *p, size_t len)
 }
 
 static void
-free_bytes(struct bytes *b)
+free_bytes(struct octets *b)
 {
 	if (b->len > 0)
 		free((char *)(uintptr_t)b->p);
@@ -358,14 +359,14 @@ free_bytes(struct bytes *b)
 }
 
 static void
-add_text(struct bytes *b, const char *text)
+put_text(struct octets *b, const char *text)
 {
 	add_bytes(b, text, strlen(text));
 }
 
 /* One line of n octets c, in the file and as sent. A CR may be its end's. */
 static void
-add_long_line(struct bytes *raw, struct bytes *sent, char c, size_t n)
+add_long_line(struct octets *raw, struct octets *sent, char c, size_t n)
 {
 	char *line = malloc(n + 2);
 
@@ -393,8 +394,8 @@ make_samples(void)
 	size_t i;
 
 	for (i = 0; i < 3; i++) {
-		add_text(&s->raw[i], FROM1 "\nSubject: long\n\n");
-		add_text(&s->sent[i], "Subject: long\r\n\r\n");
+		put_text(&s->raw[i], FROM1 "\nSubject: long\n\n");
+		put_text(&s->sent[i], "Subject: long\r\n\r\n");
 	}
 	for (i = 0; i < COUNT(sizes); i++) {
 		add_long_line(&s->raw[0], &s->sent[0], 'x', sizes[i]);
@@ -402,22 +403,22 @@ make_samples(void)
 		add_long_line(&s->raw[2], &s->sent[2], '\r', sizes[i]);
 	}
 	for (i = 0; i < 3; i++)
-		add_text(&s->raw[i], "\n");
+		put_text(&s->raw[i], "\n");
 	s++;
 	for (i = 0; i < 3; i++) {
-		add_text(&s->raw[i], FROM2 "\nSubject: large\n\n");
-		add_text(&s->sent[i], "Subject: large\r\n\r\n");
+		put_text(&s->raw[i], FROM2 "\nSubject: large\n\n");
+		put_text(&s->sent[i], "Subject: large\r\n\r\n");
 		add_long_line(&s->raw[i], &s->sent[i], (char)('a' + i),
 		    i == 1 ? 4 * 1024 * 1024 : 10);
-		add_text(&s->raw[i], "\n");
+		put_text(&s->raw[i], "\n");
 	}
 }
 
 /* The mailbox without the messages whose bits are set, from 1 << 0. */
-static struct bytes
+static struct octets
 mailbox_of(const struct sample *s, unsigned without)
 {
-	struct bytes all = { "", 0 };
+	struct octets all = { "", 0 };
 	size_t i, n = count_parts(s);
 
 	add_bytes(&all, s->before.p, s->before.len);
@@ -430,7 +431,7 @@ mailbox_of(const struct sample *s, unsigned without)
 static void
 write_sample(const char *dir, const char *name)
 {
-	struct bytes all = mailbox_of(find_sample(name), 0);
+	struct octets all = mailbox_of(find_sample(name), 0);
 
 	write_file(dir, "mbox", all.p, all.len);
 	free_bytes(&all);
@@ -439,7 +440,7 @@ write_sample(const char *dir, const char *name)
 static void
 check_sample(const char *dir, const char *name, unsigned without)
 {
-	struct bytes all = mailbox_of(find_sample(name), without);
+	struct octets all = mailbox_of(find_sample(name), without);
 
 	check_file(dir, all.p, all.len, name);
 	free_bytes(&all);
@@ -518,12 +519,12 @@ start(const char *dir, const char *args)
  * The lines of an answer up to the dot, dots taken off, with CRLF. Valid until
  * it is called twice more.
  */
-static struct bytes
+static struct octets
 take_lines(struct peer *p)
 {
-	static struct bytes kept[2];
+	static struct octets kept[2];
 	static int last;
-	struct bytes *all = &kept[last = !last];
+	struct octets *all = &kept[last = !last];
 	const char *line;
 
 	free_bytes(all);
@@ -1050,7 +1051,7 @@ unescape(const char **p)
 }
 
 static void
-add_unescaped(const struct transcript *t, struct bytes *out, const char **p)
+add_unescaped(const struct transcript *t, struct octets *out, const char **p)
 {
 	char c = *(*p)++;
 	int o = c;
@@ -1063,7 +1064,7 @@ add_unescaped(const struct transcript *t, struct bytes *out, const char **p)
 
 /* {...} at p: the octets it stands for are added. Octets read, or 0. */
 static size_t
-expand_braces(const struct transcript *t, const char *p, struct bytes *out)
+expand_braces(const struct transcript *t, const char *p, struct octets *out)
 {
 	const char *end = strchr(p, '}'), *star = NULL, *q;
 	char text[64], hex[33];
@@ -1074,7 +1075,7 @@ expand_braces(const struct transcript *t, const char *p, struct bytes *out)
 	snprintf(text, sizeof(text), "%.*s", (int)(end - p - 1), p + 1);
 	if (strncmp(text, "apop ", 5) == 0) {
 		hash_greeting(t->greeting, text + 5, hex);
-		add_text(out, hex);
+		put_text(out, hex);
 	} else if ((star = strrchr(text, '*')) == NULL || star == text)
 		return 0;
 	for (n = star == NULL ? 0 : atol(star + 1); n > 0; n--)
@@ -1083,10 +1084,10 @@ expand_braces(const struct transcript *t, const char *p, struct bytes *out)
 	return (size_t)(end - p) + 1;
 }
 
-static struct bytes
+static struct octets
 expand_text(const struct transcript *t, const char *p)
 {
-	struct bytes out = { "", 0 };
+	struct octets out = { "", 0 };
 	size_t n;
 
 	while (*p != '\0')
@@ -1123,13 +1124,13 @@ say_line(struct transcript *t, char *text)
 {
 	size_t len = strlen(text);
 	int whole = len == 0 || text[len - 1] != '\\';
-	struct bytes line;
+	struct octets line;
 
 	if (!whole)
 		text[len - 1] = '\0';
 	line = expand_text(t, text);
 	if (whole)
-		add_text(&line, "\r\n");
+		put_text(&line, "\r\n");
 	send_bytes(&t->peer, line.p, line.len);
 	free_bytes(&line);
 }
@@ -1137,7 +1138,7 @@ say_line(struct transcript *t, char *text)
 static void
 hear_line(struct transcript *t, const char *text)
 {
-	struct bytes want;
+	struct octets want;
 	const char *line;
 	int prefix;
 
@@ -1167,7 +1168,7 @@ compare_mailbox(struct transcript *t, char *text)
 {
 	const char *name = strtok(text, " "), *number;
 	unsigned without = 0;
-	struct bytes all;
+	struct octets all;
 	char what[300];
 
 	end_session(t);
@@ -1183,7 +1184,7 @@ compare_mailbox(struct transcript *t, char *text)
 static void
 add_user(struct transcript *t, const char *entry)
 {
-	struct bytes line = expand_text(t, entry);
+	struct octets line = expand_text(t, entry);
 	size_t len = strlen(t->users);
 
 	snprintf(t->users + len, sizeof(t->users) - len, "%.*s\n",
@@ -1715,10 +1716,10 @@ TEST(no_answer_is_lost_in_a_long_pipeline)
 /* Superservers leave descriptors in any state; ssh gives two pipes. */
 TEST(two_pipes_serve_as_well_as_a_socket)
 {
-	const struct bytes *want = &find_sample("large")->sent[1];
+	const struct octets *want = &find_sample("large")->sent[1];
 	const char *dir = make_dir();
 	int to[2], from[2], fds[3];
-	struct bytes got;
+	struct octets got;
 	struct peer p;
 	char line[100];
 
@@ -1756,7 +1757,7 @@ TEST(two_pipes_serve_as_well_as_a_socket)
 /* ---- Retrieval ---- */
 
 static char *
-find_body(const struct bytes *b)
+find_body(const struct octets *b)
 {
 	size_t i;
 
@@ -1768,7 +1769,7 @@ find_body(const struct bytes *b)
 }
 
 static void
-check_same(const struct bytes *got, const struct bytes *want, size_t number)
+check_same(const struct octets *got, const struct octets *want, size_t number)
 {
 	size_t i;
 
@@ -1794,9 +1795,9 @@ ask_number(struct peer *p, const char *command, size_t number,
 
 /* RETR, and TOP in three lengths, of a message that must be sent so. */
 static void
-check_message(struct peer *p, const struct bytes *want, size_t number)
+check_message(struct peer *p, const struct octets *want, size_t number)
 {
-	struct bytes got, head = *want;
+	struct octets got, head = *want;
 	char line[64];
 
 	snprintf(line, sizeof(line), "+OK %lu *", (unsigned long)want->len);
@@ -1826,11 +1827,11 @@ check_message(struct peer *p, const struct bytes *want, size_t number)
  * RETR and TOP agree, and the unique-ids are legal, different and stable.
  */
 static void
-check_retrieval(const char *dir, const struct bytes *sent, size_t n)
+check_retrieval(const char *dir, const struct octets *sent, size_t n)
 {
 	struct peer p = start(dir, "-p -m mbox");
 	unsigned long octets = 0;
-	struct bytes ids, list;
+	struct octets ids, list;
 	char line[100], *want;
 	size_t i, len = 0;
 
@@ -1903,7 +1904,7 @@ TEST_EACH(what_is_deleted_is_gone_and_nothing_else, 2 * COUNT(samples))
 TEST(mail_that_another_program_removed_is_no_message)
 {
 	const char *dir = make_dir();
-	struct bytes rest = mailbox_of(find_sample("three"), 2), got;
+	struct octets rest = mailbox_of(find_sample("three"), 2), got;
 	struct peer p = start_pipe_session(dir, "three");
 
 	write_file(dir, "mbox", rest.p, rest.len);
@@ -1922,7 +1923,7 @@ TEST(mail_that_another_program_removed_is_no_message)
 TEST(mail_that_moves_under_retr_ends_the_connection)
 {
 	const char *dir = make_dir();
-	struct bytes rest = mailbox_of(find_sample("large"), 1);
+	struct octets rest = mailbox_of(find_sample("large"), 1);
 	struct peer p = start_pipe_session(dir, "large");
 
 	say(&p, "RETR 2\r\n");
@@ -1941,7 +1942,7 @@ TEST(mail_that_moves_under_retr_ends_the_connection)
 TEST_EACH(a_limit_for_files_costs_no_mail, 3)
 {
 	const char *dir = make_dir();
-	struct bytes all = mailbox_of(find_sample("large"), 0);
+	struct octets all = mailbox_of(find_sample("large"), 0);
 	struct rlimit limit, full;
 	struct peer p;
 
@@ -2149,9 +2150,9 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 /* ... and one that reads slowly is not, as long as it reads. */
 BACKGROUND(a_client_that_reads_slowly_is_served)
 {
-	const struct bytes *want = &find_sample("large")->sent[1];
+	const struct octets *want = &find_sample("large")->sent[1];
 	const char *dir = make_dir();
-	struct bytes got;
+	struct octets got;
 	struct peer p;
 	int i;
 
@@ -2453,7 +2454,7 @@ BACKGROUND(a_client_without_a_mailbox_has_twenty_commands)
 BACKGROUND(quit_is_answered_after_the_update)
 {
 	const char *dir = make_dir();
-	struct bytes all = mailbox_of(find_sample("three"), 0);
+	struct octets all = mailbox_of(find_sample("three"), 0);
 	struct peer p = start_pipe_session(dir, "three");
 	struct pollfd fd;
 
@@ -2479,11 +2480,11 @@ BACKGROUND(quit_is_answered_after_the_update)
 /* ---- Failed logins ---- */
 
 /* What comes until the end of three failures, each with its time checked. */
-static struct bytes
+static struct octets
 fail_three_times(const char *name, const char *secret)
 {
 	struct peer p = start_login(make_dir(), "three", "");
-	struct bytes all = { "", 0 };
+	struct octets all = { "", 0 };
 	long long begun = now_ms(), one;
 	char line[200];
 	int i;
@@ -2491,11 +2492,11 @@ fail_three_times(const char *name, const char *secret)
 	for (i = 0; i < 3; i++) {
 		snprintf(line, sizeof(line), "USER %s\r\n", name);
 		say(&p, "%s", line);
-		add_text(&all, take_line(&p));
+		put_text(&all, take_line(&p));
 		one = now_ms();
 		snprintf(line, sizeof(line), "PASS %s%d\r\n", secret, i);
 		say(&p, "%s", line);
-		add_text(&all, take_line(&p));
+		put_text(&all, take_line(&p));
 		if (now_ms() - one < 2900)
 			blame("a failure was answered too early");
 	}
@@ -2507,7 +2508,7 @@ fail_three_times(const char *name, const char *secret)
 
 BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
 {
-	struct bytes all = fail_three_times("alice", "wrong");
+	struct octets all = fail_three_times("alice", "wrong");
 
 	(void)unused;
 	if (strstr(all.p, "-ERR [AUTH] ") == NULL || strstr(all.p, "wait") !=
@@ -2520,12 +2521,12 @@ BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
 static void
 report_failures(const char *name, const char *secret)
 {
-	struct bytes all = fail_three_times(name, secret);
-	struct bytes want = { "", 0 };
+	struct octets all = fail_three_times(name, secret);
+	struct octets want = { "", 0 };
 	int i;
 
 	for (i = 0; i < 3; i++)
-		add_text(&want, "+OK now the password"
+		put_text(&want, "+OK now the password"
 		    "-ERR [AUTH] login failed");
 	check_same(&all, &want, 0);
 	free_bytes(&all);
@@ -2618,7 +2619,7 @@ static const char capa_refused[] = "TOP\r\nUIDL\r\nRESP-CODES\r\n"
 static void
 check_capa(struct peer *p, const char *want)
 {
-	struct bytes got, text;
+	struct octets got, text;
 
 	ask(p, "CAPA", "+OK *");
 	got = take_lines(p);
@@ -3565,7 +3566,7 @@ TEST(stat_does_not_count_deleted_mail)
 TEST(numbers_stay_after_dele)
 {
 	struct peer p = start_pipe_session(make_dir(), "three");
-	struct bytes list;
+	struct octets list;
 
 	ask(&p, "DELE 1", "+OK *");
 	ask(&p, "LIST 3", "+OK 3 53");
@@ -3623,7 +3624,7 @@ TEST_EACH(list_counts_what_is_sent_of_crlf_and_unterminated_mail, 4)
 	const struct sample *s = find_sample(names[_i]);
 	const char *dir = make_dir();
 	size_t n = count_parts(s);
-	struct bytes got;
+	struct octets got;
 	struct peer p = start_pipe_session(dir, s->name);
 	char line[100];
 
@@ -3760,182 +3761,33 @@ TEST(wrong_commands_do_not_end_a_session)
 
 /* ---- Real mailboxes: MBOX_DIR ---- */
 
-/*
- * The rules of the format once more, in the simplest way that comes to mind:
- * the whole file in memory, cut into lines, looked at one by one.
- */
-struct line {
-	const char *p;
-	size_t len;		/* without its end, */
-	size_t all;		/* and with it */
-};
-
-struct plain {
-	char *text;
-	size_t len;
-	struct line *lines;
-	size_t n;
-};
-
-static void
-cut_lines(struct plain *f)
-{
-	size_t at, room = 0;
-	const char *lf;
-	struct line *l;
-
-	f->n = 0;
-	f->lines = NULL;
-	for (at = 0; at < f->len; at += l->all) {
-		if (f->n == room) {
-			room = 2 * room + 1000;
-			f->lines = realloc(f->lines, room * sizeof(*f->lines));
-			must(f->lines != NULL, "realloc");
-		}
-		l = &f->lines[f->n++];
-		l->p = f->text + at;
-		lf = memchr(l->p, '\n', f->len - at);
-		l->all = l->len = lf == NULL ? f->len - at :
-		    (size_t)(lf - l->p) + 1;
-		if (lf != NULL && --l->len > 0 && lf[-1] == '\r')
-			l->len--;
-	}
-}
-
-/* Whether text, a string, begins with H:MM or HH:MM. */
-static int
-is_time(const char *text)
-{
-	size_t digits = strspn(text, "0123456789");
-
-	return (digits == 1 || digits == 2) && text[digits] == ':' &&
-	    strspn(text + digits + 1, "0123456789") >= 2;
-}
-
-/* Whether line i is the first of a message, with others in front of it. */
-static int
-begins_message(const struct plain *f, size_t i)
-{
-	const struct line *l = &f->lines[i];
-	char text[1001];
-	size_t len = l->len < 1000 ? l->len : 1000, k;
-
-	if (len < 5 || memcmp(l->p, "From ", 5) != 0 ||
-	    f->lines[i - 1].len != 0)
-		return 0;
-	memcpy(text, l->p, len);
-	text[len] = '\0';
-	for (k = 5; k < len; k++)
-		if (text[k] == ' ' && is_time(text + k + 1))
-			return 1;
-	return 0;
-}
-
-/* What is sent of the message in lines first to last, the latter excluded. */
-static struct bytes
-write_out(const struct plain *f, size_t first, size_t last)
-{
-	struct bytes out;
-	size_t i, body = 0, room = 16;
-	char *p;
-
-	for (i = first; i < last; i++)
-		room += f->lines[i].all + 2;
-	must((p = malloc(room)) != NULL, "malloc");
-	for (i = first + 1; i < last && body == 0; i++)
-		if (f->lines[i].len == 0)
-			body = i + 1;
-	if (body != 0 && body < last && f->lines[last - 1].len == 0)
-		last--;
-	out.p = p;
-	out.len = 0;
-	for (i = first + 1; i < last; i++) {
-		memcpy(p + out.len, f->lines[i].p, f->lines[i].len);
-		memcpy(p + out.len + f->lines[i].len, "\r\n", 2);
-		out.len += f->lines[i].len + 2;
-	}
-	if (body == 0) {
-		memcpy(p + out.len, "\r\n", 2);
-		out.len += 2;
-	}
-	return out;
-}
-
-/* Whether a message is the folder data of other programs. */
-static int
-is_folder_data(const struct bytes *sent)
-{
-	static const char subject[] = "\r\nSubject: DON'T DELETE THIS MESSAGE "
-	    "-- FOLDER INTERNAL DATA\r\n";
-	char *head = malloc(sent->len + 3);
-	size_t len = (size_t)(find_body(sent) - sent->p);
-	int is;
-
-	must(head != NULL, "malloc");
-	memcpy(head, "\r\n", 2);
-	memcpy(head + 2, sent->p, len);
-	head[2 + len] = '\0';
-	is = strstr(head, subject) != NULL &&
-	    strstr(head, "\r\nReceived:") == NULL &&
-	    (strstr(head, "\r\nX-IMAP:") != NULL ||
-	    strstr(head, "\r\nX-IMAPbase:") != NULL);
-	free(head);
-	return is;
-}
-
-enum { REAL_MAX = 5000 };
-
-/* The messages of f: as sent, and where they start, with the end behind. */
-static size_t
-split_file(const struct plain *f, struct bytes *sent, size_t *starts)
-{
-	size_t i = 0, n = 0, k, first;
-
-	while (i < f->n && f->lines[i].len == 0)
-		i++;
-	while (i < f->n && n < REAL_MAX - 1) {
-		for (k = i + 1; k < f->n && !begins_message(f, k); k++)
-			;
-		first = (size_t)(f->lines[i].p - f->text);
-		sent[n] = write_out(f, i, k);
-		if (n > 0 || first > 0 || !is_folder_data(&sent[n]))
-			starts[n++] = first;
-		i = k;
-	}
-	starts[n] = f->len;
-	return n;
-}
-
 /* Delete the messages whose index is odd, or even. */
 static void
-check_deletion(const char *dir, const struct plain *f, const size_t *starts,
-    size_t n, size_t odd)
+check_deletion(const char *dir, const struct octets *f,
+    const struct maildrop *d, size_t odd)
 {
-	struct bytes want = { "", 0 };
 	char *text = malloc(f->len + 1);
 	struct peer p;
-	size_t i, len;
+	size_t i, len = d->n > 0 ? d->mail[0].start : f->len, end;
 
 	must(text != NULL, "malloc");
-	write_file(dir, "mbox", f->text, f->len);
+	write_file(dir, "mbox", f->p, f->len);
 	p = start(dir, "-p -m mbox");
 	expect(&p, "+OK *");
-	len = n > 0 ? starts[0] : f->len;
-	memcpy(text, f->text, len);
-	for (i = 0; i < n; i++) {
+	memcpy(text, f->p, len);
+	for (i = 0; i < d->n; i++) {
 		if (i % 2 == odd) {
 			ask_number(&p, "DELE", i + 1, "");
 			expect(&p, "+OK *");
 			continue;
 		}
-		memcpy(text + len, f->text + starts[i],
-		    starts[i + 1] - starts[i]);
-		len += starts[i + 1] - starts[i];
+		end = i + 1 < d->n ? d->mail[i + 1].start : f->len;
+		memcpy(text + len, f->p + d->mail[i].start,
+		    end - d->mail[i].start);
+		len += end - d->mail[i].start;
 	}
 	quit(&p);
-	want.p = text;
-	want.len = len;
-	check_file(dir, want.p, want.len, "after every second DELE");
+	check_file(dir, text, len, "after every second DELE");
 	check_dir(dir);
 	free(text);
 }
@@ -3943,29 +3795,26 @@ check_deletion(const char *dir, const struct plain *f, const size_t *starts,
 static void
 check_real_mailbox(const char *path)
 {
-	static struct bytes sent[REAL_MAX];
-	static size_t starts[REAL_MAX];
+	static struct octets sent[5000];
 	const char *dir = make_dir();
-	unsigned long octets = 0;
-	struct plain f;
-	size_t n, i;
+	struct maildrop d;
+	struct octets f;
+	size_t i;
 
-	f.text = read_file(path, &f.len);
-	cut_lines(&f);
-	n = split_file(&f, sent, starts);
-	for (i = 0; i < n; i++)
-		octets += (unsigned long)sent[i].len;
-	printf("%s: %lu %lu\n", path, (unsigned long)n, octets);
+	f.p = read_file(path, &f.len);
+	d = parse((const unsigned char *)f.p, f.len, COUNT(sent));
+	for (i = 0; i < d.n; i++)
+		sent[i] = (struct octets){ (char *)d.mail[i].sent.p,
+		    d.mail[i].sent.len };
+	printf("%s: %lu\n", path, (unsigned long)d.n);
 	fflush(stdout);
-	write_file(dir, "mbox", f.text, f.len);
-	check_retrieval(dir, sent, n);
-	check_file(dir, f.text, f.len, "after reading");
-	check_deletion(dir, &f, starts, n, 1);
-	check_deletion(dir, &f, starts, n, 0);
-	for (i = 0; i < n; i++)
-		free((void *)(uintptr_t)sent[i].p);
-	free(f.lines);
-	free(f.text);
+	write_file(dir, "mbox", f.p, f.len);
+	check_retrieval(dir, sent, d.n);
+	check_file(dir, f.p, f.len, "after reading");
+	check_deletion(dir, &f, &d, 1);
+	check_deletion(dir, &f, &d, 0);
+	drop_maildrop(&d);
+	free((void *)(uintptr_t)f.p);
 }
 
 CASE("mail", 60, NULL, NULL);
