@@ -79,7 +79,7 @@ check: pop3d $(FUZZ_OBJECTS) tests/fuzz/replay.o
 
 tests/check_mailbox tests/check_small tests/check_auth tests/check_pop3 \
 tests/check_crash tests/check_hostile tests/check_openbsd \
-tests/check_illumos: tests/suite.h
+tests/check_illumos: tests/suite.h tests/real.h
 
 tests/check_pop3 tests/check_auth tests/check_hostile: tests/peer.h
 
@@ -146,7 +146,8 @@ tests/check_illumos: tests/check_systems.c auth.c mailbox.o pop3.h \
 $(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h built-with
 
 $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
-	tests/fuzz/stand_ins.h tests/fuzz/md5.h tests/lines.h $(FUZZ_OBJECTS) built-with
+	tests/fuzz/stand_ins.h tests/fuzz/md5.h tests/lines.h \
+	tests/real.h $(FUZZ_OBJECTS) built-with
 
 $(REPLAYS): tests/fuzz/replay.o
 

@@ -628,39 +628,7 @@ fake_syscall(long what, ...)
 
 #include "../auth.c"
 
-#undef syslog
-#undef setuid
-#undef setgid
-#undef seteuid
-#undef setegid
-#undef setgroups
-#undef getgroups
-#undef getuid
-#undef geteuid
-#undef getgid
-#undef getegid
-#undef chroot
-#undef chdir
-#undef lstat
-#undef pipe
-#undef socketpair
-#undef setsockopt
-#undef stat
-#undef fork
-#undef mbox_open
-#undef clock_gettime
-#undef nanosleep
-#undef alarm
-#undef getpwnam
-#undef getpwuid
-#undef getpwent
-#undef setpwent
-#undef getspnam
-#undef crypt
-#undef write
-#undef setrlimit
-#undef prctl
-#undef syscall
+#include "real.h"
 
 #include "peer.h"
 

@@ -44,12 +44,7 @@ static size_t messages_max;
 #define fstat(fd, st)	note_fstat(fd, st)
 #define nanosleep	note_nanosleep
 #include "../mailbox.c"
-#undef pwrite
-#undef fsync
-#undef fdatasync
-#undef ftruncate
-#undef fstat
-#undef nanosleep
+#include "real.h"
 
 /* After it: Check's macro fail would hide a function. */
 #include <check.h>

@@ -70,15 +70,7 @@ static off_t window_octets = 16 * 1024 * 1024;
 #define nanosleep(t, rest)	slow_nanosleep(t, rest)
 #define time(t)			slow_time(t)
 #include "../mailbox.c"
-#undef pwrite
-#undef fsync
-#undef ftruncate
-#undef link
-#undef unlink
-#undef futimens
-#undef clock_gettime
-#undef nanosleep
-#undef time
+#include "real.h"
 
 /* After it: Check's macro fail would hide a function. */
 #include <check.h>

@@ -342,26 +342,6 @@ hook_fstatfs(int fd, struct statfs *s)
 #define flock(fd, how)		hook_flock(fd, how)
 #endif
 
-#undef open
-#undef write
-#undef pread
-#undef pwrite
-#undef fsync
-#undef ftruncate
-#undef fstat
-#undef lstat
-#undef link
-#undef rename
-#undef unlink
-#undef kill
-#undef lockf
-#undef futimens
-#undef gethostname
-#undef malloc
-#undef realloc
-#undef nanosleep
-#undef clock_gettime
-#undef time
 #define open(...)		hook_open(__VA_ARGS__)
 #define write(fd, p, n)		hook_write(fd, p, n)
 #define pread(fd, p, n, at)	hook_pread(fd, p, n, at)
@@ -387,27 +367,7 @@ hook_fstatfs(int fd, struct statfs *s)
 #include "lines.h"
 #include "md5.h"
 
-#undef fstatfs
-#undef open
-#undef write
-#undef pread
-#undef pwrite
-#undef fsync
-#undef ftruncate
-#undef fstat
-#undef lstat
-#undef link
-#undef rename
-#undef unlink
-#undef kill
-#undef lockf
-#undef futimens
-#undef gethostname
-#undef malloc
-#undef realloc
-#undef nanosleep
-#undef clock_gettime
-#undef time
+#include "real.h"
 
 /* behind mailbox.c, whose fail() is a macro of Check's */
 #include <check.h>

@@ -40,15 +40,7 @@ static int no_syscall;		/* as of an old kernel */
 int pop3_main(int, char **);
 #include "../pop3.c"
 #include "md5.h"
-#undef main
-#undef syslog
-#undef mbox_load
-#undef mbox_update
-#undef mbox_seek
-#undef mbox_read
-#undef mbox_uid
-#undef clock_ms
-#undef syscall
+#include "real.h"
 
 #include <sys/ioctl.h>
 #if defined(__linux__)

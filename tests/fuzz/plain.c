@@ -64,13 +64,7 @@ hook_syslog(int level, const char *format, ...)
 #define main			pop3_main
 int pop3_main(int, char **);
 #include "../../pop3.c"
-#undef exit
-#undef read
-#undef write
-#undef alarm
-#undef wait
-#undef syslog
-#undef main
+#include "../real.h"
 
 /* ---- In place of auth.c and mailbox.c ---- */
 

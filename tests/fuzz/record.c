@@ -64,13 +64,7 @@ hook_wait(const struct timespec *t)
 #define nanosleep(t, rest)	hook_wait(t)
 #define crypt			fake_crypt
 #include "../../auth.c"
-#undef _exit
-#undef alarm
-#undef signal
-#undef seteuid
-#undef syslog
-#undef nanosleep
-#undef crypt
+#include "../real.h"
 #include "stand_ins.h"
 
 static void

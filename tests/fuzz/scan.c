@@ -27,8 +27,7 @@ short_pread(int fd, void *p, size_t n, off_t at)
 #define nanosleep(t, rest)	((void)(t), (void)(rest))
 #include "../../mailbox.c"
 #include "../lines.h"
-#undef pread
-#undef nanosleep
+#include "../real.h"
 
 static struct mbox box;
 

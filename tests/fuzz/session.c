@@ -137,14 +137,7 @@ hook_wait(const struct timespec *t)
 #define main			pop3_main
 int pop3_main(int, char **);
 #include "../../pop3.c"
-#undef syslog
-#undef crypt
-#undef exit
-#undef read
-#undef write
-#undef alarm
-#undef wait
-#undef main
+#include "../real.h"
 
 static struct session session;
 

@@ -182,13 +182,7 @@ hook_clock_gettime(clockid_t id, struct timespec *t)
 #define nanosleep(t, rest)	((void)(t), (void)(rest))
 #include "../../mailbox.c"
 #include "../lines.h"
-#undef pread
-#undef pwrite
-#undef fsync
-#undef ftruncate
-#undef fstat
-#undef clock_gettime
-#undef nanosleep
+#include "../real.h"
 
 static int
 is_set(const unsigned mask[NMASK], size_t i)
