@@ -1,6 +1,6 @@
 /*
- * For cbmc: what the verifier makes of a record and of a line of -f. Run by
- * run.sh, which names the pieces.
+ * For cbmc: what the verifier makes of a record, of the file of -f, of names
+ * and hashes, and of saslauthd's answers. Run by run.sh, which names the pieces.
  */
 #include <small/auth.c>
 #include "invariants.h"
@@ -98,6 +98,21 @@ clock_gettime(clockid_t id, struct timespec *x)
 	return 0;
 }
 
+int
+any_is_name(const char *name)
+{
+	CHECK(strlen(name) <= NAME_OCTETS + 1);
+	return nondet_int() & 1;
+}
+
+int
+any_complain(struct auth *x, const char *option, const char *value,
+    const char *what)
+{
+	CAN_READ(value, 1);
+	return -1;
+}
+
 /* ---- Pieces ---- */
 
 /* By the letters; and nobody's dotlock. */
@@ -169,13 +184,6 @@ prove_take_entry(void)
 	CHECK(c.hash >= c.entry || *c.hash == '\0');
 }
 
-int
-any_is_name(const char *name)
-{
-	CHECK(strlen(name) <= NAME_OCTETS + 1);
-	return nondet_int() & 1;
-}
-
 /*
  * Nothing in a record is trusted, not even that its strings end. Whoever is not
  * let in leaves no account, and waits; whoever is has cost one hash.
@@ -217,4 +225,479 @@ prove_hold_back(void)
 	ASSUME(begun.tv_nsec >= 0 && begun.tv_nsec < 1000000000);
 	since = &begun;
 	hold_back(&begun);
+}
+
+/* Who is root's, or the dialogue's, is not let in whatever the secret. */
+void
+prove_why_not(void)
+{
+	const char *r;
+
+	a.file = nondet_int() ? NULL : "f";
+	a.saslauthd = nondet_int() ? NULL : "s";
+	c.line[LINE_OCTETS - 1] = '\0';
+	c.hash = c.line;
+	c.why = nondet_int() ? NULL : "";
+	r = why_not(&a, &c);
+	if (r != NULL) {
+		CAN_READ(r, 1);
+		return;
+	}
+	CHECK(!a.root || (a.account.uid != 0 && a.account.gid != 0));
+	CHECK(!a.root || a.account.uid != a.uid);
+	CHECK(c.why == NULL);
+	CHECK(a.saslauthd != NULL || *c.hash != '\0');
+	CHECK(a.saslauthd != NULL || c.plain ||
+	    (*c.hash != '*' && *c.hash != '!'));
+}
+
+/* ---- A name, and whom it means ---- */
+
+static int asked;
+
+enum auth_result
+any_find_exactly(struct auth *x, const char *name, struct claim *claim)
+{
+	CHECK(strlen(name) <= NAME_OCTETS + 1);
+	asked++;
+	return nondet_int() ? AUTH_YES : nondet_int() ? AUTH_NO : AUTH_TROUBLE;
+}
+
+const char *
+any_why_not(const struct auth *x, const struct claim *claim)
+{
+	return nondet_int() ? NULL : "";
+}
+
+/* It looks three times at most, and says why there is nobody. */
+void
+prove_find_account(void)
+{
+	static char typed[NAME_OCTETS + 2];
+	enum auth_result r;
+
+	typed[NAME_OCTETS + 1] = '\0';
+	asked = 0;
+	r = find_account(&a, typed, &c);
+	CHECK(r == AUTH_YES || r == AUTH_NO || r == AUTH_TROUBLE);
+	CHECK(asked <= 3);
+	CHECK(asked > 0 || r == AUTH_NO);
+	CHECK(r == AUTH_YES || c.why != NULL);
+}
+
+/* ---- The file of -f ---- */
+
+#define THE_FILE	((FILE *)&a)
+static mode_t mode;
+static int octets, is_ended, has_nul, taken, lines;
+
+FILE *
+any_fopen(const char *path, const char *how)
+{
+	CAN_READ(path, 1);
+	return nondet_int() ? NULL : THE_FILE;
+}
+
+int
+any_fileno(FILE *f)
+{
+	CHECK(f == THE_FILE);
+	return 3;
+}
+
+int
+any_fstat(int fd, struct stat *st)
+{
+	st->st_mode = mode;
+	return nondet_int() ? 0 : -1;
+}
+
+int
+any_setvbuf(FILE *f, char *p, int how, size_t n)
+{
+	CHECK(f == THE_FILE);
+	CAN_WRITE(p, n);
+	return nondet_int();
+}
+
+/*
+ * One line shows all there is, be it too long: what is in the buffer before it
+ * is any other.
+ */
+int
+any_getc(FILE *f)
+{
+	int x = nondet_int();
+
+	CHECK(f == THE_FILE);
+	ASSUME(x == EOF || (x >= 0 && x <= 255));
+	if (is_ended) {
+		ASSUME(lines++ == 0);
+		octets = has_nul = 0;
+	}
+	ASSUME(octets < LINE_OCTETS + 1 || x == EOF || x == '\n');
+	is_ended = x == EOF || x == '\n';
+	octets += !is_ended;
+	has_nul |= x == '\0';
+	return x;
+}
+
+int
+any_ferror(FILE *f)
+{
+	CHECK(f == THE_FILE);
+	return nondet_int();
+}
+
+int
+any_fclose(FILE *f)
+{
+	CHECK(f == THE_FILE);
+	return 0;
+}
+
+/* A line is taken whole, or not at all. */
+int
+any_take_entry(struct auth *x, const char *name, struct claim *claim)
+{
+	CHECK(is_ended && !has_nul);
+	CHECK(octets < LINE_OCTETS);
+	CHECK(claim->line[octets] == '\0');
+	CHECK(strlen(claim->line) == (size_t)octets);
+	taken = nondet_int() & 1;
+	return taken;
+}
+
+void
+prove_find_in_file(void)
+{
+	enum auth_result r;
+
+	a.file = "f";
+	is_ended = 1;
+	lines = taken = 0;
+	r = find_in_file(&a, nondet_int() ? NULL : "n", &c);
+	CHECK(r == AUTH_YES || r == AUTH_NO || r == AUTH_TROUBLE);
+	CHECK(r != AUTH_YES || taken);
+	CHECK(r != AUTH_NO || !taken);
+	CHECK(r == AUTH_TROUBLE || S_ISREG(mode));
+	CHECK(r == AUTH_TROUBLE || (mode & (S_IWGRP | S_IRWXO)) == 0);
+}
+
+/* ---- Secrets ---- */
+
+static int is_plainly, is_same;
+
+int
+any_is_plain(const struct auth *x, const struct attempt *y, const char *secret)
+{
+	CAN_READ(secret, 1);
+	is_plainly = nondet_int() & 1;
+	return is_plainly;
+}
+
+void
+any_find_any_hash(struct auth *x, struct claim *claim)
+{
+	claim->hash = SOME_HASH;
+}
+
+char *
+crypt(const char *key, const char *setting)
+{
+	static char hash[6];
+
+	CHECK(strlen(key) <= FIELD_MAX);
+	CHECK(*setting != '\0');
+	hashes++;
+	hash[sizeof(hash) - 1] = '\0';
+	return nondet_int() ? NULL : hash;
+}
+
+int
+any_is_equal(const char *x, const char *y)
+{
+	CAN_READ(x, 1);
+	CAN_READ(y, 1);
+	is_same = nondet_int() & 1;
+	return is_same;
+}
+
+/*
+ * A yes is the same secret, or the hash of it, which is asked for then and no
+ * other; a no has cost one hash. What the log gets lies in the entry.
+ */
+void
+prove_is_secret(void)
+{
+	size_t i = nondet_size();
+	int r;
+
+	c.line[LINE_OCTETS - 1] = t.secret[FIELD_MAX] = '\0';
+	c.entry = c.line;
+	ASSUME(i <= strlen(c.line));
+	c.hash = c.line + i;
+	c.why = nondet_int() ? NULL : "";
+	c.scheme = hashes = is_same = is_plainly = 0;
+	r = is_secret(&a, &t, &c);
+	CHECK(r == 0 || r == 1);
+	CHECK(hashes == !(c.plain && is_plainly));
+	CHECK(r == 0 || is_plainly || is_same);
+	CHECK(r == 0 || is_plainly || (!c.plain && t.mechanism == AUTH_PASS));
+	CHECK(r == 0 || is_plainly || (c.hash == c.line + i && *c.hash != '\0'
+	    && *c.hash != '*' && *c.hash != '!'));
+	CHECK(c.scheme >= 0 && (size_t)c.scheme <= strlen(c.line));
+}
+
+/* Without a challenge there is no APOP, and an empty secret is none. */
+void
+prove_is_plain(void)
+{
+	static char secret[4], challenge[4];
+	int r;
+
+	secret[3] = challenge[3] = t.secret[FIELD_MAX] = '\0';
+	a.challenge = nondet_int() ? NULL : challenge;
+	is_same = 0;
+	r = is_plain(&a, &t, secret);
+	CHECK(r == is_same);
+	CHECK(r == 0 || *secret != '\0');
+	CHECK(r == 0 || t.mechanism == AUTH_PASS ||
+	    (t.mechanism == AUTH_APOP && a.challenge != NULL));
+}
+
+/* ---- saslauthd ---- */
+
+enum { SASLAUTHD = 3, ACCOUNTS = 7, ANSWERS = 8 };
+static int is_connected, is_written, received, is_ok;
+static size_t announced;
+static ssize_t tell(int fd, const void *p, size_t n);
+
+int
+any_socket(int domain, int type, int protocol)
+{
+	return nondet_int() ? SASLAUTHD : -1;
+}
+
+int
+setsockopt(int fd, int level, int option, const void *p, socklen_t n)
+{
+	CAN_READ(p, n);
+	return nondet_int() ? 0 : -1;
+}
+
+int
+any_connect(int fd, const struct sockaddr *to, socklen_t len)
+{
+	CAN_READ(to, len);
+	is_connected = fd == SASLAUTHD && (nondet_int() & 1);
+	return is_connected - 1;
+}
+
+ssize_t
+any_write(int fd, const void *p, size_t n)
+{
+	ssize_t r = nondet_long();
+
+	if (fd == ACCOUNTS || fd == ANSWERS)
+		return tell(fd, p, n);
+	CHECK(is_connected && fd == SASLAUTHD);
+	CAN_READ(p, n);
+	ASSUME(r >= -1 && r <= (ssize_t)n);
+	is_written = r == (ssize_t)n;
+	return r;
+}
+
+/* Anything, and any part of it: first a length, then so much. */
+ssize_t
+any_recv(int fd, void *p, size_t n, int flags)
+{
+	unsigned char *to = p;
+	ssize_t r = nondet_long();
+
+	CHECK(is_written && received < 2);
+	CHECK(received == 0 ? n == 2 : n == announced);
+	CAN_WRITE(p, n);
+	ASSUME(r >= -1 && r <= (ssize_t)n);
+	if (n >= 2) {
+		to[0] = (unsigned char)nondet_char();
+		to[1] = (unsigned char)nondet_char();
+		announced = (size_t)to[0] * 256 + to[1];
+		is_ok = to[0] == 'O' && to[1] == 'K';
+	}
+	if (r == (ssize_t)n)
+		received++;
+	return r;
+}
+
+/* A yes is a whole answer that begins with OK; half of one is no answer. */
+void
+prove_ask_saslauthd(void)
+{
+	static char name[NAME_OCTETS + 1];
+	enum auth_result r;
+
+	name[NAME_OCTETS] = t.secret[FIELD_MAX] = '\0';
+	a.saslauthd = "/s";
+	is_connected = is_written = received = is_ok = 0;
+	r = ask_saslauthd(&a, name, &t);
+	CHECK(r == AUTH_YES || r == AUTH_NO || r == AUTH_TROUBLE);
+	CHECK(r != AUTH_YES || (received == 2 && is_ok));
+	CHECK(r != AUTH_TROUBLE || received < 2);
+	CHECK(r != AUTH_NO || received == 2 || t.mechanism != AUTH_PASS ||
+	    !is_connected);
+}
+
+/* ---- Records ---- */
+
+static int verified, answered, said;
+static enum auth_result result;
+
+enum auth_result
+any_verify(struct auth *x, struct attempt *y)
+{
+	CAN_WRITE(y, sizeof(*y));
+	CHECK(result != AUTH_YES);
+	verified++;
+	CHECK(verified <= TRIES_MAX);
+	result = nondet_int() ? AUTH_YES :
+	    nondet_int() ? AUTH_NO : AUTH_TROUBLE;
+	return result;
+}
+
+ssize_t
+any_read(int fd, void *p, size_t n)
+{
+	ssize_t r = nondet_long();
+
+	CAN_WRITE(p, n);
+	CHECK(n == sizeof(struct attempt));
+	CHECK(answered == verified && result != AUTH_YES);
+	ASSUME(r >= -1 && r <= (ssize_t)n);
+	return r;
+}
+
+/* An account for root with a yes alone, before the octet that says it. */
+static ssize_t
+tell(int fd, const void *p, size_t n)
+{
+	CAN_READ(p, n);
+	if (fd == ACCOUNTS) {
+		CHECK(result == AUTH_YES && n == sizeof(struct account));
+		CHECK(said == 0 && answered == verified - 1);
+		said++;
+	} else {
+		CHECK(n == 1 && *(const char *)p == (char)result);
+		CHECK(answered == verified - 1);
+		CHECK(said == (result == AUTH_YES));
+		answered++;
+	}
+	return nondet_int() ? (ssize_t)n : -1;
+}
+
+void
+any_die(const char *what)
+{
+	ASSUME(0);
+}
+
+void
+any__exit(int status)
+{
+	CHECK(status == 0);
+	ASSUME(0);
+}
+
+int
+any_prctl(int what, ...)
+{
+	return nondet_int() ? 0 : -1;
+}
+
+typedef void (*handler)(int);
+
+handler
+any_signal(int sig, handler h)
+{
+	CHECK(h == SIG_DFL);
+	return h;
+}
+
+unsigned
+any_alarm(unsigned seconds)
+{
+	return 0;
+}
+
+int
+any_seteuid(uid_t uid)
+{
+	CHECK(said == 1);
+	return nondet_int() ? 0 : -1;
+}
+
+int
+any_stat(const char *path, struct stat *st)
+{
+	CHECK(strlen(path) < PATH_OCTETS);
+	return -1;
+}
+
+int
+any_expand(const char *p, const struct account *who, char path[PATH_OCTETS])
+{
+	any_text(path, PATH_OCTETS);
+	return nondet_int() ? 0 : -1;
+}
+
+/* So many records, one octet for each, and one account at most. */
+void
+prove_priv_verify(void)
+{
+	static const int accounts[2] = { 6, ACCOUNTS };
+
+	a.tries = 0;
+	verified = answered = said = 0;
+	result = AUTH_NO;
+	priv_verify(&a, 5, ANSWERS, accounts);
+}
+
+/* ---- Paths ---- */
+
+/* As it is read: octet by octet. */
+void
+prove_expand(void)
+{
+	enum { MOST = 5 };
+	static char p[MOST + 1], want[PATH_OCTETS];
+	static char path[PATH_OCTETS];
+	static struct account who;
+	const char *add;
+	char one[2] = "";
+	size_t i, k, n = 0;
+	int ok = 1;
+
+	p[MOST] = who.name[NAME_OCTETS] = '\0';
+	who.home[sizeof(who.home) - 1] = '\0';
+	for (i = 0; ok && p[i] != '\0'; i++) {
+		one[0] = p[i];
+		add = one;
+		if (p[i] == '%') {
+			i++;
+			add = p[i] == '%' ? "%" : p[i] == 'u' ? who.name :
+			    p[i] == 'h' ? who.home : "";
+		}
+		ok = *add != '\0';
+		for (k = 0; ok && add[k] != '\0'; k++) {
+			ok = n < PATH_OCTETS - 1;
+			if (ok)
+				want[n++] = add[k];
+		}
+	}
+	CHECK(expand(p, &who, path) == (ok && n > 0 ? 0 : -1));
+	ASSUME(ok && n > 0);
+	CHECK(path[n] == '\0');
+	i = nondet_size();
+	ASSUME(i < n);
+	CHECK(path[i] == want[i]);
 }

@@ -82,6 +82,14 @@ strcspn(const char *s, const char *set)
 	return n;
 }
 
+char *
+strpbrk(const char *s, const char *set)
+{
+	size_t n = strcspn(s, set);
+
+	return s[n] != '\0' ? (char *)s + n : NULL;
+}
+
 void *
 memchr(const void *s, int c, size_t n)
 {
