@@ -1,6 +1,6 @@
 #!/bin/sh
-# What "make" and "make install" promise: in a copy of the tree, into a place
-# with a blank in its name. Ends in `N passed, N failed`.
+# What "make", "make check" and "make install" promise: in a copy of the tree,
+# into a place with a blank in its name. Ends in `N passed, N failed`.
 #
 #	sh tests/install.sh
 
@@ -86,6 +86,9 @@ expect "texts are for all" modes -rw-r--r-- "$to/share/man/man8/pop3d.8" \
     "$to/share/doc/pop3d/xinetd-pop3" "$to/share/doc/pop3d/xinetd-pop3s"
 expect "what was made so is not made again" is_left_alone
 expect "what was made otherwise is made again" is_rebuilt
+# others must get at the program all the same
+expect "make check works under a path with a blank that others cannot enter" \
+    env CK_RUN_CASE=commands make -s check PROGRAMS=tests/check_pop3
 if [ "$(id -u)" -eq 0 ]; then
 	chmod 755 "$dir"
 fi

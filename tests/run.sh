@@ -24,12 +24,6 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Other accounts start the program, too: the checkout may lie where they cannot
-# go.
-cp pop3d "$out/pop3d" && chmod 755 "$out/pop3d" || exit 1
-POP3D=$out/pop3d
-export POP3D
-
 # A disk costs the programs that write the most half of their time. They start no
 # program, so memory may be mounted noexec; it must have room.
 memory=$TMPDIR
