@@ -430,6 +430,7 @@ is_secret(struct auth *a, const struct attempt *t, struct claim *c)
 	    strchr("*!", *c->hash) == NULL, yes;
 	char none[1] = "", *got;
 	const char *end;
+	size_t len;
 
 	if (c->plain && is_plain(a, t, c->hash))
 		return 1;
@@ -437,14 +438,17 @@ is_secret(struct auth *a, const struct attempt *t, struct claim *c)
 		find_any_hash(a, c);
 	if ((got = crypt(t->secret, c->hash)) == NULL)
 		got = none;
+	len = strlen(got);
 	yes = usable && is_equal(got, c->hash);
-	if (usable && c->why == NULL && strlen(got) != strlen(c->hash)) {
+	if (usable && c->why == NULL && (len < 3 || len != strlen(c->hash))) {
 		c->why = "unknown scheme";
 		end = strchr("{$", *c->entry) == NULL ? NULL :
 		    strpbrk(c->entry + 1, "}$");
 		c->scheme = end == NULL ? 0 : (int)(end + 1 - c->entry);
 	}
-	auth_wipe(got, strlen(got));
+	/* what says that there is no hash is short, and a constant in musl */
+	if (len > 2)
+		auth_wipe(got, len);
 	return yes;
 }
 
