@@ -15,7 +15,8 @@
 here=tests/interop
 groups='thunderbird sylpheed selftest fetchmail mpop getmail mutt curl libraries
 mailx dialogues superservers systems ssh tls frontends banning readme saslauthd
-fdm nmh php perl javamail pop3el movemail rabid'
+fdm nmh php perl javamail pop3el movemail rabid
+node'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'
@@ -34,8 +35,8 @@ if [ ! -x "$POP3D" ] || [ ! -r $here/run.sh ]; then
 	exit 1
 fi
 
-# These exclude each other as packages, so they are unpacked side by side. It
-# comes before the namespaces, which have no network.
+# The superservers exclude each other as packages, so they are unpacked side by
+# side. It comes before the namespaces, which have no network.
 unpack()
 {
 	[ -n "$INTEROP_OFFLINE" ] && return
@@ -49,6 +50,8 @@ unpack()
 		apt-get -qq -y -o Dir::Cache::archives="$work/archives" \
 		    -o Debug::NoLocking=1 --download-only install $p
 	done >"$work/archives/out" 2>&1 || rm -r "$work/archives"
+	command -v npm >/dev/null && timeout 60 npm install --ignore-scripts \
+	    --prefix "$work/packages/node" node-pop3 yapople >/dev/null 2>&1
 }
 
 # In namespaces all processes have ended with the first one.
