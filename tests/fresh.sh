@@ -40,7 +40,7 @@ say() {	# suite, what, command
 		text=ok
 	else
 		failed=$((failed + 1))
-		tail -n 30 "$dir/log"
+		grep -E ':[FE]:' "$dir/log" || tail -n 30 "$dir/log"
 		text=FAILED
 	fi
 	figures=$(grep -E '^[0-9]+ passed' "$dir/log" | tail -n 1)
