@@ -5,7 +5,8 @@
 # is named and skipped.
 #
 #	sh tests/machines.sh [machine ...]	all of them but powerpc
-#	sh tests/machines.sh fetch		Check for Debian's foreign machines
+#	sh tests/machines.sh fetch		Check for Debian's foreign machines,
+#						sources of what is built here
 
 roots=$(pwd)/tests/machines.tmp
 nobody=65534
@@ -33,6 +34,22 @@ fetch() {
 		rm -rf "$root"/lists "$root"/archives "$root"/*.deb \
 		    "$root"/*.bin
 	done
+	root=$roots/source
+	rm -rf "$root"
+	mkdir -p "$root/parts" "$root/lists/partial" "$root/archives/partial"
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null |
+	    sed -n 's/^deb /deb-src /p' > "$root/parts/old.list"
+	for f in /etc/apt/sources.list.d/*.sources; do
+		[ ! -e "$f" ] || sed 's/^Types:.*/Types: deb-src/' "$f" \
+		    > "$root/parts/${f##*/}"
+	done
+	set -- -q -o Dir::Etc::SourceList=/dev/null \
+	    -o Dir::Etc::SourceParts="$root/parts" \
+	    -o Dir::State::Lists="$root/lists" -o Dir::Cache="$root" \
+	    -o APT::Sandbox::User="$(id -un)"
+	apt-get "$@" update && (cd "$root" &&
+	    apt-get "$@" source --download-only check musl) || return 1
+	rm -rf "$root/lists" "$root/archives" "$root/parts" "$root"/*.bin
 }
 
 # One line for each build and run; and what went wrong, with it.
@@ -215,6 +232,92 @@ with_check() {	# machine, tools' prefix, library directory, emulator, tests
 	return 0
 }
 
+# A C library from its source, static, with a crypt(3) of its own, which Debian
+# takes out of musl; and Check with it. Once: it is kept.
+make_musl() {
+	./configure --prefix="$root" --disable-shared CFLAGS="-O2 -w" &&
+	    make -j2 install
+}
+
+make_uclibc() {
+	arch=$(uname -m)
+	mkdir "$root/kernel" && cp -RL /usr/include/linux \
+	    /usr/include/asm-generic \
+	    "/usr/include/$(gcc -print-multiarch)/asm" "$root/kernel" &&
+	    {
+		echo "TARGET_$arch=y"
+		echo "KERNEL_HEADERS=\"$root/kernel\""
+		printf '%s="/"\n' RUNTIME_PREFIX DEVEL_PREFIX
+		printf '# %s is not set\n' HAVE_SHARED DOPIC
+		printf '%s=y\n' HAS_NO_THREADS DO_C99_MATH UCLIBC_HAS_FLOATS \
+		    UCLIBC_HAS_CRYPT_IMPL UCLIBC_HAS_SHA256_CRYPT_IMPL \
+		    UCLIBC_HAS_SHA512_CRYPT_IMPL UCLIBC_HAS_SHADOW \
+		    UCLIBC_HAS_IPV6 UCLIBC_HAS_REALTIME
+	    } > .config && make olddefconfig "ARCH=$arch" &&
+	    make -j2 UCLIBC_EXTRA_CFLAGS=-w &&
+	    make "PREFIX=$root" install_dev &&
+	    # without shared libraries it forgets this one
+	    echo 'unsigned long _dl_pagesize = 4096;' > page.c &&
+	    gcc -c page.c && ar r "$root/lib/libc.a" page.o
+}
+
+make_check() {	# compiler
+	./configure --host="$(uname -m)-linux" --disable-subunit \
+	    --disable-shared --disable-timeout-tests --disable-build-docs \
+	    CC="$1" CFLAGS="-O1 -w" && make -C lib && make -C src libcheck.la &&
+	    cp check_stdint.h src/check.h "$root/include" &&
+	    cp src/.libs/libcheck.a "$root/lib"
+}
+
+# gcc with that library and nothing of the host's but itself.
+specs() {	# the library's directory
+	echo "%rename cpp_options host_cpp_options"
+	only="-nostdinc -isystem $1/include -isystem include%s -isystem $1/kernel"
+	printf '*%s:\n%s\n\n' cpp_options "$only %(host_cpp_options)" \
+	    cc1 "%(cc1_cpu) $only" \
+	    startfile "$1/lib/crt1.o $1/lib/crti.o crtbeginT.o%s" \
+	    endfile "crtend.o%s $1/lib/crtn.o" \
+	    link_libgcc "-L$1/lib -L .%s" \
+	    libgcc "libgcc.a%s libgcc_eh.a%s" link "-nostdlib -static"
+}
+
+with_library() {	# machine, library, its tar file, flags, tests
+	machine=$1 library=$2 tar=$3 flags=$4 root=$roots/$1
+	shift 4
+	check=$(ls "$roots"/source/check_*.orig.tar.* 2> /dev/null)
+	has "$machine" gcc || return 1
+	if [ ! -e "$root/lib/libcheck.a" ] &&
+	    { [ ! -e "$tar" ] || [ -z "$check" ]; }; then
+		echo "skipped: $machine: no source of $library or Check:" \
+		    "install uclibc-source, run $0 fetch"
+		return 1
+	fi
+	specs "$root" > "$tmp/$machine.specs"
+	cc="gcc -specs=$tmp/$machine.specs"
+	if [ ! -e "$root/lib/libcheck.a" ]; then
+		rm -rf "$root"
+		mkdir -p "$root" "$tmp/$machine.c" "$tmp/$machine.check"
+		tar -xf "$tar" -C "$tmp/$machine.c" &&
+		    tar -xf "$check" -C "$tmp/$machine.check" &&
+		    (cd "$tmp/$machine.c"/* && "make_$library") \
+		    > "$root/log" 2>&1 &&
+		    (cd "$tmp/$machine.check"/* && make_check "$cc -static") \
+		    >> "$root/log" 2>&1
+		say "$machine" library $? "$library and Check" "$root/log"
+	fi
+	prepare "$machine" ""
+	programs=
+	for t; do
+		programs="$programs tests/check_$t"
+	done
+	build "$machine" pop3d $programs HARDENING= HARDENED_LINK= \
+	    LDFLAGS=-static LIBS= CC="$cc" CHECK_LIBS="$root/lib/libcheck.a" \
+	    CFLAGS="-O2 $flags" || return 1
+	for t; do
+		run "$machine" "" "$dir" "$t"
+	done
+}
+
 # A kernel for 64 bits may be one for these alone.
 emulator_of_i386() {
 	echo 'int main(void) { return 0; }' > "$tmp/try.c"
@@ -281,16 +384,18 @@ bsd() {
 			continue
 		fi
 		set -- --target="${BSD_MACHINE:-x86_64}-unknown-$system"
-		# clang asks for an older X/Open itself there
+		# clang asks for an older X/Open itself there, and SIG_DFL of
+		# that system is no prototype
 		[ $system != illumos ] || set -- -Wno-macro-redefined \
+		    -Wno-strict-prototypes \
 		    --target="${BSD_MACHINE:-x86_64}-unknown-solaris"
 		status=0
 		for f in pop3.c mailbox.c auth.c; do
-			clang "$@" -nostdlibinc -isystem "$headers" $flags \
-			    -fsyntax-only $f || status=1
+			clang -nostdlibinc -isystem "$headers" $flags "$@" \
+			    -Werror -fsyntax-only $f || status=1
 		done > "$tmp/$system.log" 2>&1
-		say bsd "$system" $status "compiled, $(grep -c 'warning: .*\[-W' \
-		    "$tmp/$system.log") warnings" "$tmp/$system.log"
+		say bsd "$system" $status "$(grep -c 'error: ' \
+		    "$tmp/$system.log") errors and warnings" "$tmp/$system.log"
 	done
 }
 
@@ -320,6 +425,14 @@ machine() {
 		    qemu-ppc-static CFLAGS=-O2 ;;
 	musl)
 		without_check musl musl-gcc "" CFLAGS=-O2 ;;
+	musl-crypt)
+		with_library musl-crypt musl \
+		    "$(ls "$roots"/source/musl_*.orig.tar.gz 2> /dev/null)" \
+		    "" mailbox auth pop3 ;;
+	uclibc)
+		with_library uclibc uclibc \
+		    "$(ls /usr/src/uClibc-*.tar.* 2> /dev/null)" \
+		    "-D'getloadavg(load,n)=0'" mailbox auth pop3 ;;
 	dietlibc)
 		without_check dietlibc "diet gcc" "" LDFLAGS= LIBS=-lcrypt \
 		    CFLAGS="-Os -include tests/machines/dietlibc.h" ;;
@@ -330,11 +443,12 @@ if [ "$1" = fetch ]; then
 	fetch
 	exit
 fi
-wanted=${*:-bsd s390x armhf i386 i386-sanitized mips musl dietlibc}
+wanted=${*:-bsd s390x armhf i386 i386-sanitized mips musl dietlibc \
+    musl-crypt uclibc}
 for m in $wanted; do
 	case $m in
 	s390x | armhf | i386 | i386-sanitized | mips | powerpc) ;;
-	musl | dietlibc | bsd) ;;
+	musl | musl-crypt | dietlibc | uclibc | bsd) ;;
 	*)	echo "$0: $m: no such machine" >&2; exit 2 ;;
 	esac
 done
@@ -361,7 +475,7 @@ row() {
 }
 row bsd s390x > "$tmp/1" 2>&1 &
 row armhf mips i386-sanitized > "$tmp/2" 2>&1 &
-row i386 musl dietlibc powerpc > "$tmp/3" 2>&1 &
+row i386 musl dietlibc musl-crypt uclibc powerpc > "$tmp/3" 2>&1 &
 wait
 cat "$tmp/1" "$tmp/2" "$tmp/3"
 passed=$(grep -c pass "$tmp/results")
