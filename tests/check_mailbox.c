@@ -937,8 +937,8 @@ make_random_mailbox(struct bytes *b)
 	for (n = rnd(9); n > 0; n--) {
 		was = b->len;
 		if (at < was && rnd(6) == 0) {
-			/* the message before it once more */
-			reserve(b, was - at);
+			/* the message before it once more; it may not move */
+			reserve(b, was - at + 1);
 			add(b, b->p + at, was - at);
 		} else
 			put_message(b, ends, big);
