@@ -53,6 +53,16 @@ char nondet_char(void);
 #define IS_DEADLINE(s, now)	((s)->deadline >= 0 &&			\
 	(s)->deadline <= (now) + 1000000000LL)
 
+/*
+ * What was read of a mailbox and is not used yet lies in the buffer, behind
+ * MBOX_BEFORE octets, and in the file as it was scanned.
+ */
+#define IS_BUFFER(m)	(IS_MAIL((m)->octets) && (m)->base >= 0 &&	\
+	(m)->pos >= MBOX_BEFORE && (m)->pos <= (m)->len &&		\
+	(m)->len <= MBOX_BEFORE + MBOX_BUFFER &&			\
+	(m)->base <= (m)->octets &&					\
+	(off_t)((m)->len - MBOX_BEFORE) <= (m)->octets - (m)->base)
+
 /* ---- The C library ---- */
 
 /* Small strings are searched as they are. */
@@ -112,6 +122,15 @@ any_memcpy(void *to, const void *from, size_t n)
 	CAN_WRITE(to, n);
 	for (; n > 0; n--)
 		*p++ = *q++;
+	return to;
+}
+
+/* What was there may be anything: so it is not moved, or copied. */
+void *
+any_memmove(void *to, const void *from, size_t n)
+{
+	CAN_READ(from, n);
+	CAN_WRITE(to, n);
 	return to;
 }
 

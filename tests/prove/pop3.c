@@ -32,15 +32,6 @@ any_vsnprintf(char *p, size_t n, const char *format, va_list ap)
 	return any_text(p, n);
 }
 
-/* What is read behind it makes it anything, anyhow: so it is not moved. */
-void *
-any_memmove(void *to, const void *from, size_t n)
-{
-	CAN_READ(from, n);
-	CAN_WRITE(to, n);
-	return to;
-}
-
 static size_t reads;
 
 /*
