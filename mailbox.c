@@ -1030,8 +1030,9 @@ number(struct mbox *m)
 		return -1;
 	for (i = 0; i < m->n; i++, last = msg) {
 		msg = &m->msg[index[i]];
-		msg->ordinal = last != NULL && last->hash == msg->hash ?
-		    (last->ordinal + 1) & 0xffffff : 1;
+		msg->ordinal = 1;
+		if (last != NULL && last->hash == msg->hash)
+			msg->ordinal = (last->ordinal + 1) & 0xffffff;
 	}
 	free(index);
 	m->numbered = 1;
