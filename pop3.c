@@ -43,7 +43,7 @@ enum {
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
 	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */
-	END_OCTETS = 3,		/* ".\r\n": out has room behind a reply */
+	END_OCTETS = 3,		/* ".\r\n": a reply leaves room for it */
 	LEAVE_SECONDS = 15,	/* for a client to leave without one */
 	REPLY_MAX = 512		/* octets with CRLF: RFC 1939, section 3 */
 };
