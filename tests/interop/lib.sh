@@ -68,8 +68,8 @@ exits()
 as_user()
 {
 	setpriv --reuid="$uid" --regid="$gid" --clear-groups env -i \
-	    PATH="$PATH" HOME="$PWD" LC_ALL=C.UTF-8 TERM=vt100 \
-	    USER="$account" LOGNAME="$account" "$@"
+	    PATH="$PATH" HOME="$PWD" TMPDIR="$work/home" LC_ALL=C.UTF-8 \
+	    TERM=vt100 USER="$account" LOGNAME="$account" "$@"
 }
 
 # in_time seconds command ...
