@@ -2110,9 +2110,9 @@ BACKGROUND(commands_prolong_a_session)
 
 	(void)unused;
 	write_sample(dir, "three");
-	p = start(dir, "-p -m mbox -t 3");
+	p = start(dir, "-p -m mbox -t 6");
 	expect(&p, "+OK *");
-	for (i = 0; i < 6; i++) {
+	for (i = 0; i < 10; i++) {
 		sleep_ms(1000);
 		ask(&p, "NOOP", "+OK *");
 	}
@@ -2150,11 +2150,11 @@ BACKGROUND(a_client_that_reads_slowly_is_served)
 
 	(void)unused;
 	write_sample(dir, "large");
-	p = start(dir, "-p -m mbox -t 2");
+	p = start(dir, "-p -m mbox -t 6");
 	expect(&p, "+OK *");
 	say(&p, "RETR 2\r\n");
 	for (i = 0; i < 12; i++) {
-		sleep_ms(300);
+		sleep_ms(800);
 		if (!receive(&p, PATIENCE))
 			blame("it ended");
 	}
