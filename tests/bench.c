@@ -122,9 +122,9 @@ setting(const char *name)
 static char *
 in_dir(const char *name, const char *more)
 {
-	static char path[8][1024];
+	static char path[16][1024];
 	static unsigned turn;
-	char *p = path[turn++ % 8];
+	char *p = path[turn++ % 16];
 
 	snprintf(p, sizeof(path[0]), "%s/%s%s", setting("BENCH_DIR"), name,
 	    more);
