@@ -16,8 +16,8 @@
 
 /*
  * Whether the disk that fd is on belongs to this host alone: then a pid means
- * something, and flock(2) is a lock of its own. On NFS it is fcntl's lock under
- * another name, and would refuse us what we hold already.
+ * something, and flock(2) is a lock of its own. On NFS it is fcntl's lock, and
+ * would refuse us what we hold already. If nobody can tell, the answer is no.
  */
 static int
 is_local(int fd)

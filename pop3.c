@@ -840,7 +840,7 @@ clean_up(void)
 
 	for (i = 0; i < 3; i++)
 		if (i == 2 ? !isatty(i) : fcntl(i, F_GETFD) == -1) {
-			/* a chroot may be without it: then a pipe does */
+			/* without /dev/null, in a chroot, a pipe does */
 			p[1] = open("/dev/null", O_RDWR);
 			if ((p[1] == -1 && pipe(p) == -1) ||
 			    dup2(p[1], i) == -1)

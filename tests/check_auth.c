@@ -1980,12 +1980,18 @@ TEST(options_that_do_not_fit_are_refused)
 	ck_assert_ptr_nonnull(auth_start(&a, 0));	/* no -f, not root */
 }
 
-TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
+static struct auth
+a_pipe_of_alice(void)
 {
-	struct auth a = an_auth(NULL);
-
 	make_system(w_x, NULL, USER, USER);
 	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	return an_auth(NULL);
+}
+
+TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
+{
+	struct auth a = a_pipe_of_alice();
+
 	a.mailbox = "/var/mail/%u";
 	ck_assert_ptr_null(auth_start(&a, 1));
 	ck_assert_str_eq(a.account.name, "alice");
@@ -2003,10 +2009,8 @@ TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
 /* The index is opened when the mailbox's directory has been entered. */
 TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
 {
-	struct auth a = an_auth(NULL);
+	struct auth a = a_pipe_of_alice();
 
-	make_system(w_x, NULL, USER, USER);
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
 	a.mailbox = "mail/box";
 	ck_assert_ptr_null(auth_start(&a, 1));
 	a.index = "cache/box";
