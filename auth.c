@@ -27,7 +27,8 @@
  *   verifier      verify and all above it: records of the dialogue, the file of
  *                 -f or the system's accounts, and what saslauthd answers
  *
- * Started by an ordinary user all is one process, which has nothing to give up.
+ * Started by an ordinary user all is one process, which has nothing to give up;
+ * but a scout looks for the mailbox before it does.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -161,7 +162,8 @@ enum {
 	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
 	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */
 	SASL_SECONDS = 30,	/* for each word of saslauthd's */
-	OPEN_SECONDS = 30	/* for the file system that holds the mailbox */
+	LOOK_SECONDS = 25,	/* for a first look at the mailbox, */
+	OPEN_SECONDS = 30	/* and for all that opens it */
 };
 
 /* What is known of somebody who wants to come in. */
@@ -828,17 +830,56 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	return pid == -1 ? -1 : 0;
 }
 
+/*
+ * Without root: a process that looks for the mailbox first, as the verifier
+ * does otherwise. It is made while processes can be made, and waits for a path.
+ * It ends before the one that asked, if the file system does not answer.
+ */
+static int
+start_scout(struct auth *a)
+{
+	char path[PATH_OCTETS];
+	struct stat st;
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
+	    (pid = fork()) == -1)
+		return -1;
+	if (pid == 0) {
+		close(0);
+		close(1);
+		close(pair[0]);
+		signal(SIGALRM, SIG_DFL);
+		if (read(pair[1], path, sizeof(path)) != sizeof(path))
+			_exit(0);
+		alarm(LOOK_SECONDS);
+		stat(path, &st);
+		_exit(write(pair[1], "", 1) != 1);
+	}
+	close(pair[1]);
+	a->to = pair[0];
+	return 0;
+}
+
 /* Open the mailbox, and the index if one is wanted, with the user's ids. */
 static enum mbox_result
 open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 {
 	const struct account *who = &a->account;
 	enum mbox_result r;
-	char path[PATH_OCTETS];
+	char path[PATH_OCTETS] = "", answer;
+	int late;
 
 	if (expand(a->mailbox, who, path) == -1)
 		path[0] = '\0';
-	r = mbox_open(m, path, uid);
+	late = !a->root && (write(a->to, path, sizeof(path)) != sizeof(path) ||
+	    read(a->to, &answer, 1) != 1);
+	r = mbox_open(m, late ? "" : path, uid);
+	if (late) {
+		errno = ETIMEDOUT;
+		r = MBOX_TEMP;
+	}
 	if (r != MBOX_OK) {
 		snprintf(a->why, sizeof(a->why), "%s, %s", m->why,
 		    *path != '\0' ? path : "no home for -m, or too long");
@@ -976,6 +1017,8 @@ auth_start(struct auth *a, int pipe)
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
 	why = start_options(a, pipe);
+	if (why == NULL && !a->root && start_scout(a) == -1)
+		why = "no process can be made";
 	if (why == NULL && !a->root)
 		confine(ONLY_PROCESS);
 	return why;

@@ -239,7 +239,8 @@ struct auth {
 	int root;		/* started as root: processes are split */
 	uid_t uid;		/* the dialogue's */
 	gid_t gid;
-	int to, from;		/* in the dialogue: records out, answers in */
+	int to, from;		/* in the dialogue: records out, answers in;
+				 * without root, to: the scout */
 	int tries;
 	struct account account;	/* who is in */
 	char why[PATH_OCTETS + 128];	/* what auth_start or m->why says */

@@ -3533,9 +3533,10 @@ AS_ROOT(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 #if defined(__linux__)
 /*
  * FUSE, with a server that never says a word. A second passes in 50 ms. The
- * client of several processes is told; a process alone just ends.
+ * client of several processes is told, and so is that of one and its scout. A
+ * file system that stops answering behind that look just ends the process.
  */
-AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 2)
+AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 3)
 {
 	struct auth a = an_auth(alice_file());
 	struct talk t = { &a, "alice", "tanstaaf" };
@@ -3543,7 +3544,7 @@ AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 2)
 	char options[128];
 	static struct mbox m;
 	long long begun;
-	int fd, status;
+	int fd, status, pair[2];
 	pid_t pid;
 
 	ck_assert(mkdir(dir, 0755) == 0);
@@ -3563,15 +3564,32 @@ AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 2)
 	begun = now_ms();
 	if (_i == 0)
 		serve(&a, talk, &t, 1);
-	else if ((pid = fork()) == 0)
-		_exit((int)auth_enter(&a, &m));
-	else
+	else if ((pid = fork()) == 0) {
+		if (_i == 1)
+			start_scout(&a);
+		else if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 &&
+		    write(pair[1], "", 1) == 1)
+			a.to = pair[0];
+		sh->entered = (int)auth_enter(&a, &m);
+		sh->error = errno;
+		snprintf(sh->why, sizeof(sh->why), "%s", m.why);
+		_exit(0);
+	} else
 		ck_assert(waitpid(pid, &status, 0) == pid);
 	umount2(dir, MNT_DETACH);
 	close(fd);
 	ck_assert(all_ended(20000));
-	ck_assert_int_ge(now_ms() - begun, OPEN_SECONDS * 50);
+	ck_assert_int_ge(now_ms() - begun,
+	    (_i == 1 ? LOOK_SECONDS : OPEN_SECONDS) * 50);
 	if (_i == 1) {
+		ck_assert_int_eq(sh->entered, MBOX_TEMP);
+		ck_assert_int_eq(sh->error, ETIMEDOUT);
+		snprintf(options, sizeof(options),
+		    "mailbox cannot be opened, %s/alice", dir);
+		ck_assert_str_eq(sh->why, options);
+		return;
+	}
+	if (_i == 2) {
 		ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM);
 		return;
 	}
