@@ -508,7 +508,7 @@ hold_back(const struct timespec *begun)
 	ns = (t.tv_sec - begun->tv_sec) * 1000000000LL + t.tv_nsec -
 	    begun->tv_nsec;
 	ns = step - ns % step;
-	t.tv_sec = ns / 1000000000;
+	t.tv_sec = (time_t)(ns / 1000000000);
 	t.tv_nsec = ns % 1000000000;
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;

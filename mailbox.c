@@ -1032,7 +1032,7 @@ number(struct mbox *m)
 		msg = &m->msg[index[i]];
 		msg->ordinal = 1;
 		if (last != NULL && last->hash == msg->hash)
-			msg->ordinal = (last->ordinal + 1) & 0xffffff;
+			msg->ordinal = (last->ordinal + 1U) & 0xffffff;
 	}
 	free(index);
 	m->numbered = 1;
@@ -1165,8 +1165,8 @@ enum { MAGIC, SUM, COUNT, DEVICE, INODE, OCTETS, MODIFIED, MODIFIED_NS,
 static void
 describe(const struct mbox *m, uint64_t head[HEAD])
 {
-	const uint64_t now[HEAD] = { INDEX_MAGIC, 0, m->n, m->dot.dev,
-	    m->dot.ino, (uint64_t)m->octets,
+	const uint64_t now[HEAD] = { INDEX_MAGIC, 0, m->n,
+	    (uint64_t)m->dot.dev, m->dot.ino, (uint64_t)m->octets,
 	    (uint64_t)m->modified.tv_sec, (uint64_t)m->modified.tv_nsec,
 	    (uint64_t)m->changed.tv_sec, (uint64_t)m->changed.tv_nsec };
 	const unsigned char *p = (const unsigned char *)m->msg;
