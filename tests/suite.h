@@ -17,6 +17,13 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * Check writes to a file where it is, at each assertion that holds: a third of
+ * the time of those who assert something of millions of images.
+ */
+#undef _mark_point
+#define _mark_point(file, line)	((void)0)
+
 enum who {
 	ANYBODY,
 	ROOT,
