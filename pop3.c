@@ -129,16 +129,18 @@ note_end(const struct session *s, const char *how, const char *figures)
 }
 
 /*
- * End the process, and the lock keeper before it: else process 1 gets it, which
- * in a container may be tcpserver, and counts it as a child of its own.
+ * End the process, and before it the lock keeper, or the scout: else process 1
+ * gets it, which in a container may be tcpserver, and counts it as a child of
+ * its own.
  */
 static void
-leave(struct session *s)
+leave(const struct session *s, int status)
 {
 	close(s->mbox.keeper);
+	close(s->auth.to);
 	alarm(1);
 	wait(NULL);
-	exit(0);
+	exit(status);
 }
 
 /*
@@ -165,7 +167,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 			fcntl(fd, F_SETFL, 0);
 	}
 	note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
-	leave(s);
+	leave(s, 0);
 	return 0;
 }
 
@@ -554,7 +556,7 @@ cmd_retr(struct session *s)
 	if (ok == -1 || s->left < 0) {
 		flush(s);
 		note(s, "mailbox changed under a message");
-		leave(s);
+		leave(s, 0);
 	}
 	memcpy(s->out + s->out_len, ".\r\n", END_OCTETS);
 	s->out_len += END_OCTETS;
@@ -942,12 +944,10 @@ main(int argc, char **argv)
 		syslog(LOG_ERR, "%s", why);
 	in = why != NULL ? -1 : s.state == PIPE ? 1 :
 	    auth_login(&s.auth, dialogue, &s);
-	if (in == 1) {
+	if (in == 1)
 		serve(&s, auth_enter(&s.auth, &s.mbox));
-		leave(&s);
-	}
-	if (in == -1)
+	else if (in == -1)
 		reply(&s, "-ERR [SYS/PERM] the server is not set up");
 	flush(&s);
-	return in == -1;
+	leave(&s, in == -1);
 }

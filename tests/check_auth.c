@@ -4401,6 +4401,34 @@ TEST(an_ordinary_user_serves_accounts_of_its_own)
 	leave(&c);
 }
 
+/*
+ * Process 1 may be a superserver that counts its children: whatever pop3d has
+ * started ends before it.
+ */
+TEST_EACH(an_ordinary_users_scout_ends_before_its_session, 3)
+{
+	static const char *const said[] = { "", "QUIT\r\n",
+	    "USER virtual\r\nPASS s\r\nQUIT\r\n" };
+	char *file = a_file("virtual:{PLAIN}s:1:1\n"), template[PATH_MAX];
+	struct peer c;
+
+	if (ADOPT_ORPHANS() == -1) {
+		skip("an_ordinary_users_scout_ends_before_its_session",
+		    "nobody but process 1 adopts here");
+		return;
+	}
+	ck_assert(getuid() != 0 || chown(file, USER, USER) == 0);
+	snprintf(template, sizeof(template), "%s", in_base("mail/%%u"));
+	start_with(&c, getuid() == 0 ? become_user : NULL, with(file,
+	    template, NULL));
+	expect(&c, "+OK*");
+	say(&c, said[_i]);
+	shutdown(c.fd, SHUT_WR);
+	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 0);
+	close(c.fd);
+	ck_assert(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
+}
+
 /* ---- All tests ---- */
 
 /*

@@ -139,7 +139,7 @@ any_alarm(unsigned seconds)
 }
 
 void
-any_leave(struct session *t)
+any_leave(const struct session *t, int status)
 {
 	ASSUME(0);
 }
