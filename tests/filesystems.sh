@@ -41,7 +41,9 @@ run() {	# file system, inodes at most, mount options, mkfs ...
 	*)	rm -f "$tmp/image"
 		"$@" && mount -o "loop$options" "$tmp/image" "$disk" ;;
 	esac > "$tmp/out" 2>&1 || {
-		echo "skipped: $fs: $(grep . "$tmp/out" | head -n 1)"
+		# mount's reason, not what mkfs said before it
+		echo "skipped: $fs: $(grep -m 1 '^mount:' "$tmp/out" ||
+		    grep -m 1 . "$tmp/out")"
 		return
 	}
 	before=$passed

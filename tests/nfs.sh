@@ -1,10 +1,11 @@
 #!/bin/sh
 # Sessions over NFS: an emulated machine with Debian's kernel exports disks, and
-# mounts them from itself and from a second host in it. Its time is that of its
-# instructions, and jumps where it waits: a busy machine changes nothing. What
-# it needs is fetched, unpacked in tests/nfs.tmp and not installed; what cannot
-# be had is named, and all is skipped. "make nfs"; MOUNTS='v3 v4.2' names some,
-# SCENES and LOGIN the scenes of each.
+# mounts them from itself and from a second host in it. vfat is tried there, too,
+# as not every kernel has it. The machine's time is that of its instructions, and
+# jumps where it waits: a busy host changes nothing. What it needs is fetched,
+# unpacked in tests/nfs.tmp and not installed; what cannot be had is named, and
+# all is skipped. "make nfs"; MOUNTS='v3 v4.2' names some, SCENES and LOGIN the
+# scenes of each.
 
 kept=tests/nfs.tmp
 packages='nfs-kernel-server nfs-common rpcbind libtirpc3 libtirpc-common
@@ -15,7 +16,8 @@ programs='busybox dash setpriv mkfs.ext4 procmail ip'
 helpers='usr/sbin/exportfs usr/sbin/rpc.mountd usr/sbin/rpc.nfsd
     sbin/mount.nfs sbin/rpc.statd sbin/rpcbind'
 modules='fs/nfs fs/nfsd fs/nfs_common fs/lockd fs/fscache fs/netfs net/sunrpc
-    net/dns_resolver drivers/block/brd.ko drivers/net/veth.ko'
+    net/dns_resolver fs/fat fs/nls/nls_ascii.ko fs/nls/nls_cp437.ko
+    drivers/block/brd.ko drivers/net/veth.ko'
 
 skip() {
 	echo "skipped: NFS: $1"
@@ -130,7 +132,7 @@ boot() {
 	hostname host1
 	ip link set lo up
 	syslogd -O /tmp/log
-	modprobe brd rd_nr=3 rd_size=16384
+	modprobe brd rd_nr=4 rd_size=16384
 	# one port for both hosts: there is one rpcbind for the kernel
 	modprobe lockd nlm_tcpport=4045 nlm_udpport=4045
 	modprobe -a nfsd nfsv3 nfsv4 veth
@@ -171,6 +173,14 @@ as_user_in() {	# host, directory, command ...
 	shift 2
 	$on sh -c "cd $dir && exec setpriv --reuid $uid --regid $gid \
 	    --clear-groups \"\$@\"" sh "$@"
+}
+
+# A disk without links and owners, on this host alone.
+attach_vfat() {	# disk
+	fs=vfat top=/vfat disk=/vfat spool=/vfat/spool box=/vfat/spool/box
+	mkdir "$disk" && mkdosfs "/dev/$1" &&
+	    mount -t vfat -o uid=1000,gid=1000 "/dev/$1" "$disk" &&
+	    mkdir "$spool"
 }
 
 # A disk of its own for each way to mount it.
@@ -350,19 +360,28 @@ finds_no_server() {
 boot
 start_host2
 ram=0
-for mount in ${MOUNTS:-v3 v4.2 v4.1,soft}; do
-	attach "$mount" "ram$ram" "vers=${mount#v}"
+for mount in ${MOUNTS:-v3 v4.2 v4.1,soft vfat}; do
+	scenes='deletes_one respects_a_lock meets_procmail
+	    deletes_on_a_full_disk'
+	logins=
+	if [ "$mount" = vfat ]; then
+		attach_vfat "ram$ram"
+	else
+		attach "$mount" "ram$ram" "vers=${mount#v}"
+		scenes="$scenes respects_another_host_for_five_minutes
+		    removes_the_lock_of_a_process_that_is_gone
+		    works_with_everybody_on_two_hosts
+		    notices_that_its_lock_was_taken
+		    sees_the_server_go_and_return"
+		logins='deletes_one meets_procmail finds_no_server'
+	fi
 	ram=$((ram + 1))
 	kind=pipe uid=1000 gid=1000
-	for s in ${SCENES:-deletes_one respects_a_lock meets_procmail \
-	    respects_another_host_for_five_minutes \
-	    removes_the_lock_of_a_process_that_is_gone \
-	    deletes_on_a_full_disk works_with_everybody_on_two_hosts \
-	    notices_that_its_lock_was_taken sees_the_server_go_and_return}; do
+	for s in ${SCENES:-$scenes}; do
 		scene "$s" 0
 	done
 	kind=login gid=8
-	for s in ${LOGIN:-deletes_one meets_procmail finds_no_server}; do
+	for s in ${LOGIN:-$logins}; do
 		scene "$s" 0
 	done
 done
