@@ -533,35 +533,44 @@ take_lines(struct peer *p)
 	}
 }
 
-/* A session with -p on a sample, behind its greeting. */
+/* A session on a sample, behind its greeting. */
 static struct peer
-start_pipe_session(const char *dir, const char *name)
+start_session(const char *dir, const char *name, const char *args)
 {
 	struct peer p;
 
 	write_sample(dir, name);
-	p = start(dir, "-p -m mbox");
+	p = start(dir, args);
 	expect(&p, "+OK *");
 	return p;
+}
+
+static struct peer
+start_pipe_session(const char *dir, const char *name)
+{
+	return start_session(dir, name, "-p -m mbox");
 }
 
 #define ALICE	"alice:{PLAIN}secret\n"
 #define DORA	"dora:{SHA512-CRYPT}$6$pop3dtest$aYitYXxSprpTSj70YoGYnB4ylC5U" \
 	"DUsb/RSjXpUp0vMgbDOhtCV1Aui4S8/jhNHdtxR4Yu99/shrfGX1ExRPA.\n"
 
+static void
+write_login(const char *dir)
+{
+	write_sample(dir, "three");
+	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+}
+
 /* The same in AUTHORIZATION, with an -f file. */
 static struct peer
 start_login(const char *dir, const char *name, const char *more)
 {
 	char args[200];
-	struct peer p;
 
-	write_sample(dir, name);
 	write_file(dir, "users", ALICE DORA, sizeof(ALICE DORA) - 1);
 	snprintf(args, sizeof(args), "-m @/mbox -f users %s", more);
-	p = start(dir, args);
-	expect(&p, "+OK *");
-	return p;
+	return start_session(dir, name, args);
 }
 
 /* ---- Background tests ---- */
@@ -876,18 +885,47 @@ clear_environment(void)
 
 static struct session unit;
 
+/* Another descriptor in the place of one: what was there, for put_back. */
+static int
+put_in_place(int fd, int other)
+{
+	int was = dup(fd);
+
+	fflush(stdout);
+	must(was != -1 && dup2(other, fd) == fd, "dup");
+	return was;
+}
+
+static void
+put_back(int fd, int was)
+{
+	must(dup2(was, fd) == fd, "dup");
+	close(was);
+}
+
 /* What the program takes for the client, with fd as its descriptor 0. */
 static int
 find_client_on(int fd)
 {
-	int was = errno, saved = dup(0), trusted;
+	int error = errno, was = put_in_place(0, fd), trusted;
 
-	must(saved != -1 && dup2(fd, 0) == 0, "dup");
-	errno = was;
+	errno = error;
 	trusted = find_client(&unit);
-	dup2(saved, 0);
-	close(saved);
+	put_back(0, was);
 	return trusted;
+}
+
+/* What it takes for that where a descriptor says nothing of it. */
+static void
+expect_client(const char *ip)
+{
+	int pair[2];
+
+	must(pipe(pair) == 0, "pipe");
+	ck_assert_int_eq(find_client_on(pair[0]), 1);
+	ck_assert_str_eq(unit.ip, ip);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 TEST_EACH(the_client_is_found_in_the_environment, 2 * COUNT(addresses))
@@ -911,37 +949,25 @@ TEST_EACH(the_client_is_found_in_the_environment, 2 * COUNT(addresses))
 
 TEST(the_first_variable_with_an_address_counts)
 {
-	int pair[2];
+	static const char *const rising[][3] = {
+		{ "TCPREMOTEADDR", "192.0.2.6:1", "192.0.2.6" },
+		{ "SSH_CONNECTION", "192.0.2.5 1 192.0.2.9 22", "192.0.2.5" },
+		{ "SOCAT_PEERADDR", "192.0.2.4", "192.0.2.4" },
+		{ "REMOTE_HOST", "192.0.2.3", "192.0.2.3" },
+		{ "REMOTE_ADDR", "client.example.org", "192.0.2.3" },
+		{ "TCPREMOTEIP", "x", "192.0.2.3" },
+		{ "REMOTE_ADDR", "192.0.2.2", "192.0.2.2" },
+		{ "TCPREMOTEIP", "192.0.2.1", "192.0.2.1" }
+	};
+	size_t i;
 
-	must(pipe(pair) == 0, "pipe");
 	clear_environment();
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "local");
-	setenv("TCPREMOTEADDR", "192.0.2.6:1", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.6");
-	setenv("SSH_CONNECTION", "192.0.2.5 1 192.0.2.9 22", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.5");
-	setenv("SOCAT_PEERADDR", "192.0.2.4", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.4");
-	setenv("REMOTE_HOST", "192.0.2.3", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.3");
-	setenv("REMOTE_ADDR", "client.example.org", 1);
-	setenv("TCPREMOTEIP", "x", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.3");
-	setenv("REMOTE_ADDR", "192.0.2.2", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.2");
-	setenv("TCPREMOTEIP", "192.0.2.1", 1);
-	find_client_on(pair[0]);
-	ck_assert_str_eq(unit.ip, "192.0.2.1");
+	expect_client("local");
+	for (i = 0; i < COUNT(rising); i++) {
+		setenv(rising[i][0], rising[i][1], 1);
+		expect_client(rising[i][2]);
+	}
 	clear_environment();
-	close(pair[0]);
-	close(pair[1]);
 }
 
 TEST(an_address_in_the_environment_is_not_mixed_with_another)
@@ -950,19 +976,13 @@ TEST(an_address_in_the_environment_is_not_mixed_with_another)
 	    "::ffff:::ffff:192.0.2.7", "::ffff:192.0.2.7.1", "::ffff:.",
 	    "192.0.2.7%eth0" };
 	size_t i;
-	int pair[2];
 
-	must(pipe(pair) == 0, "pipe");
 	clear_environment();
 	for (i = 0; i < COUNT(hostile); i++) {
 		setenv("REMOTE_HOST", hostile[i], 1);
-		find_client_on(pair[0]);
-		ck_assert_msg(strcmp(unit.ip, "local") == 0, "%s: %s",
-		    hostile[i], unit.ip);
+		expect_client("local");
 	}
 	clear_environment();
-	close(pair[0]);
-	close(pair[1]);
 }
 
 /* A socket without a peer, or a closed descriptor: nobody is to be trusted. */
@@ -1664,8 +1684,7 @@ TEST_EACH(commands_may_come_octet_by_octet, 2)
 	struct peer p;
 	size_t i;
 
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	write_sample(dir, "three");
+	write_login(dir);
 	p = start(dir, _i == 0 ? "-p -m mbox" : "-m @/mbox -f users");
 	for (i = 0; i < strlen(c->commands); i++) {
 		send_bytes(&p, c->commands + i, 1);
@@ -1778,11 +1797,7 @@ static void
 ask_number(struct peer *p, const char *command, size_t number,
     const char *more)
 {
-	char line[64];
-
-	snprintf(line, sizeof(line), "%s %lu%s\r\n", command,
-	    (unsigned long)number, more);
-	say(p, "%s", line);
+	say(p, "%s %lu%s\r\n", command, (unsigned long)number, more);
 }
 
 /* RETR, and TOP in three lengths, of a message that must be sent so. */
@@ -2002,34 +2017,34 @@ TEST(what_i_names_remembers_the_mailbox)
 
 /* ---- Timers ---- */
 
+/* It has ended by itself, and left the mailbox as it was. */
+static void
+end_by_timer(struct peer *p, long long begun, const char *dir)
+{
+	expect_end(p);
+	check_took(begun, 900, "-t 2");
+	finish(p);
+	check_sample(dir, "three", 0);
+}
+
 BACKGROUND(an_idle_login_ends_by_itself)
 {
-	struct peer p = start_login(make_dir(), "three", "-t 2");
-	long long begun = now_ms();
+	const char *dir = make_dir();
+	struct peer p = start_login(dir, "three", "-t 2");
 
 	(void)unused;
-	expect_end(&p);
-	check_took(begun, 900, "-t 2");
-	finish(&p);
+	end_by_timer(&p, now_ms(), dir);
 }
 
 /* RFC 1939, section 3: no answer is sent, nothing is removed. */
 BACKGROUND(an_idle_session_ends_and_removes_nothing)
 {
 	const char *dir = make_dir();
-	struct peer p;
-	long long begun;
+	struct peer p = start_session(dir, "three", "-p -m mbox -t 2");
 
 	(void)unused;
-	write_sample(dir, "three");
-	p = start(dir, "-p -m mbox -t 2");
-	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
-	begun = now_ms();
-	expect_end(&p);
-	check_took(begun, 900, "-t 2");
-	finish(&p);
-	check_sample(dir, "three", 0);
+	end_by_timer(&p, now_ms(), dir);
 }
 
 /* Send the octets of a command that never ends until the program has gone. */
@@ -2050,33 +2065,26 @@ send_slowly(struct peer *p, const char *text)
 
 BACKGROUND(single_octets_do_not_prolong_a_login)
 {
-	struct peer p = start_login(make_dir(), "three", "-t 2");
+	const char *dir = make_dir();
+	struct peer p = start_login(dir, "three", "-t 2");
 	long long begun = now_ms();
 
 	(void)unused;
 	send_slowly(&p, "x");
-	expect_end(&p);
-	check_took(begun, 900, "-t 2");
-	finish(&p);
+	end_by_timer(&p, begun, dir);
 }
 
 BACKGROUND(single_octets_do_not_prolong_a_session)
 {
 	const char *dir = make_dir();
-	struct peer p;
+	struct peer p = start_session(dir, "three", "-p -m mbox -t 2");
 	long long begun;
 
 	(void)unused;
-	write_sample(dir, "three");
-	p = start(dir, "-p -m mbox -t 2");
-	expect(&p, "+OK *");
 	ask(&p, "DELE 2", "+OK *");
 	begun = now_ms();
 	send_slowly(&p, "x");
-	expect_end(&p);
-	check_took(begun, 900, "-t 2");
-	finish(&p);
-	check_sample(dir, "three", 0);
+	end_by_timer(&p, begun, dir);
 }
 
 /* All of AUTHORIZATION must end in time, right commands or not. */
@@ -2104,14 +2112,10 @@ BACKGROUND(commands_do_not_prolong_a_login)
 
 BACKGROUND(commands_prolong_a_session)
 {
-	const char *dir = make_dir();
-	struct peer p;
+	struct peer p = start_session(make_dir(), "three", "-p -m mbox -t 6");
 	int i;
 
 	(void)unused;
-	write_sample(dir, "three");
-	p = start(dir, "-p -m mbox -t 6");
-	expect(&p, "+OK *");
 	for (i = 0; i < 10; i++) {
 		sleep_ms(1000);
 		ask(&p, "NOOP", "+OK *");
@@ -2122,13 +2126,10 @@ BACKGROUND(commands_prolong_a_session)
 BACKGROUND(a_client_that_stops_reading_is_given_up)
 {
 	const char *dir = make_dir();
-	struct peer p;
+	struct peer p = start_session(dir, "large", "-p -m mbox -t 2");
 	long long begun;
 
 	(void)unused;
-	write_sample(dir, "large");
-	p = start(dir, "-p -m mbox -t 2");
-	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
 	say(&p, "RETR 2\r\n");
 	begun = now_ms();
@@ -2143,15 +2144,11 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 BACKGROUND(a_client_that_reads_slowly_is_served)
 {
 	const struct octets *want = &find_sample("large")->sent[1];
-	const char *dir = make_dir();
+	struct peer p = start_session(make_dir(), "large", "-p -m mbox -t 6");
 	struct octets got;
-	struct peer p;
 	int i;
 
 	(void)unused;
-	write_sample(dir, "large");
-	p = start(dir, "-p -m mbox -t 6");
-	expect(&p, "+OK *");
 	say(&p, "RETR 2\r\n");
 	for (i = 0; i < 12; i++) {
 		sleep_ms(800);
@@ -2636,8 +2633,7 @@ TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 		skip("-s over loopback: no such address", at);
 		return;
 	}
-	write_sample(dir, "three");
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_login(dir);
 	p = start_in(dir, "-s -m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
@@ -2679,6 +2675,17 @@ find_own_address(char text[INET_ADDRSTRLEN])
 	return found;
 }
 
+/* A connection from there to loopback: 0, or it says what is skipped. */
+static int
+connect_from_own(int pair[2], const char *at, const char *what,
+    char own[INET_ADDRSTRLEN])
+{
+	if (find_own_address(own) && connect_pair(pair, at, own) == 0)
+		return 0;
+	skip(what, "no address but loopback, or no way from it to loopback");
+	return -1;
+}
+
 static const struct {
 	const char *at, *ip;
 } peers[] = {
@@ -2714,12 +2721,9 @@ TEST(an_old_errno_does_not_make_a_client_local)
 	char own[INET_ADDRSTRLEN];
 	int pair[2];
 
-	if (!find_own_address(own) ||
-	    connect_pair(pair, "127.0.0.1", own) == -1) {
-		skip("a client from elsewhere", "no address but loopback, or "
-		    "no way from it to loopback");
+	if (connect_from_own(pair, "127.0.0.1", "a client from elsewhere",
+	    own) == -1)
 		return;
-	}
 	errno = ENOTSOCK;
 	ck_assert_int_eq(find_client_on(pair[1]), 0);
 	ck_assert_str_eq(unit.ip, own);
@@ -2734,20 +2738,18 @@ TEST(an_old_errno_does_not_make_a_client_local)
 TEST(an_answer_behind_a_full_buffer_flushes_it)
 {
 	size_t over, most = sizeof(unit.out);
-	int null = open("/dev/null", O_WRONLY), out = dup(1);
+	int null = open("/dev/null", O_WRONLY), out;
 
-	ck_assert(null != -1 && out != -1);
 	unit.idle = 60;
 	for (over = 1; over <= REPLY_MAX + END_OCTETS; over++) {
 		unit.out_len = most - END_OCTETS - REPLY_MAX + over;
-		ck_assert_int_eq(dup2(null, 1), 1);
+		out = put_in_place(1, null);
 		reply(&unit, "+OK");
-		ck_assert_int_eq(dup2(out, 1), 1);
+		put_back(1, out);
 		ck_assert_uint_eq(unit.out_len, 5);
 	}
 	alarm(0);
 	close(null);
-	close(out);
 }
 
 /* 512 octets, CRLF and all: RFC 1939, section 3. */
@@ -2789,6 +2791,22 @@ begin_unit(size_t n)
 	logged[0] = '\0';
 	told = MBOX_OK;
 	errno = 0;
+}
+
+/* It has been read from the client. */
+static void
+type(const char *text)
+{
+	unit.in_len = strlen(text);
+	memcpy(unit.in, text, unit.in_len + 1);
+}
+
+static void
+choose_command(const char *name)
+{
+	unit.command = commands;
+	while (strcmp(unit.command->name, name) != 0)
+		unit.command++;
 }
 
 /* A %s in log stands for what this library calls the error. */
@@ -2877,25 +2895,21 @@ static const struct {
 
 TEST_EACH(a_login_tells_client_and_log_what_the_mailbox_is, COUNT(begins))
 {
-	static const char quit[] = "QUIT\r\n";
-	int out = dup(1);
 	size_t len = strlen(begins[_i].log), served;
 	char sent[200];
-	int pipes[2];
+	int pipes[2], out;
 
-	ck_assert(out != -1 && pipe(pipes) == 0);
+	must(pipe(pipes) == 0, "pipe");
 	begin_unit(2);
-	memcpy(unit.in, quit, sizeof(quit));
-	unit.in_len = sizeof(quit) - 1;
+	type("QUIT\r\n");
 	unit.mbox.no_dotlock = begins[_i].bare;
 	unit.mbox.more = begins[_i].more;
 	unit.mbox.why = begins[_i].entered == MBOX_OK ? "" : "because";
 	told = begins[_i].loaded;
 	unit.start = clock_ms();
-	fflush(stdout);
-	ck_assert_int_eq(dup2(pipes[1], 1), 1);
+	out = put_in_place(1, pipes[1]);
 	serve(&unit, begins[_i].entered);
-	ck_assert_int_eq(dup2(out, 1), 1);
+	put_back(1, out);
 	alarm(0);
 	served = (size_t)read(pipes[0], sent, sizeof(sent) - 1);
 	ck_assert_uint_lt(served, sizeof(sent));
@@ -2904,7 +2918,6 @@ TEST_EACH(a_login_tells_client_and_log_what_the_mailbox_is, COUNT(begins))
 	ck_assert_uint_ge(strlen(logged), len);
 	logged[len] = '\0';	/* LOGOUT is not looked at */
 	ck_assert_str_eq(logged, begins[_i].log);
-	close(out);
 	close(pipes[0]);
 	close(pipes[1]);
 }
@@ -2917,30 +2930,25 @@ static const struct {
 
 TEST_EACH(a_login_has_two_minutes_at_most, COUNT(limits))
 {
-	static const char quit[] = "QUIT\r\n";
 	char name[] = "pop3d", option[] = "-t", idle[10];
 	char *argv[] = { name, option, idle, NULL };
-	int null = open("/dev/null", O_WRONLY), out = dup(1);
+	int null = open("/dev/null", O_WRONLY), out;
 
-	ck_assert(null != -1 && out != -1);
 	begin_unit(0);
 	unit.state = AUTHORIZATION;
 	snprintf(idle, sizeof(idle), "%s", limits[_i].idle);
 	optind = 1;
 	read_options(&unit, 3, argv);
 	ck_assert_uint_eq(unit.auth.seconds, limits[_i].seconds);
-	memcpy(unit.in, quit, sizeof(quit));
-	unit.in_len = sizeof(quit) - 1;
+	type("QUIT\r\n");
 	stopped = 100000;
-	fflush(stdout);
-	ck_assert_int_eq(dup2(null, 1), 1);
+	out = put_in_place(1, null);
 	dialogue(&unit);
-	ck_assert_int_eq(dup2(out, 1), 1);
+	put_back(1, out);
 	ck_assert_int_eq(unit.deadline, stopped + limits[_i].seconds * 1000LL);
 	stopped = 0;
 	alarm(0);
 	close(null);
-	close(out);
 }
 
 static const struct {
@@ -2966,10 +2974,7 @@ TEST_EACH(mail_is_sent_and_counted_up_to_the_line_that_is_wanted, COUNT(parts))
 		begin_unit(1);
 		unit.mbox.msg[0].size = 27;
 		unit.lines = parts[_i].lines;
-		unit.command = commands;
-		while (unit.command->run != cmd_retr ||
-		    (strcmp(unit.command->name, "TOP") == 0) == most)
-			unit.command++;
+		choose_command(most ? "RETR" : "TOP");
 		cmd_retr(&unit);
 		snprintf(want, sizeof(want), "+OK 27 octets\r\n%s.\r\n",
 		    parts[_i].sent);
@@ -2986,9 +2991,8 @@ TEST_EACH(mail_has_room_for_what_is_put_in, 2)
 	enum { HALF = 10000 };
 	size_t most = sizeof(unit.out) - END_OCTETS, over;
 	unsigned char twice[HALF];
-	int null = open("/dev/null", O_WRONLY), out = dup(1), r;
+	int null = open("/dev/null", O_WRONLY), out, r;
 
-	ck_assert(null != -1 && out != -1);
 	for (over = 0; over < HALF; over++)
 		twice[over] = (unsigned char)
 		    kinds[_i][over % strlen(kinds[_i])];
@@ -2999,108 +3003,121 @@ TEST_EACH(mail_has_room_for_what_is_put_in, 2)
 		unit.sent = &unit.retr;
 		unit.lines = ALL_LINES;
 		unit.out_len = most - 2 * HALF + over;
-		ck_assert_int_eq(dup2(null, 1), 1);
+		out = put_in_place(1, null);
 		r = put_mail(&unit, twice, HALF);
-		ck_assert_int_eq(dup2(out, 1), 1);
+		put_back(1, out);
 		ck_assert_int_eq(r, 1);
 		ck_assert(unit.lines == ALL_LINES);
 		ck_assert_uint_eq(unit.out_len, over == 0 ? most : 2 * HALF);
 	}
 	alarm(0);
 	close(null);
-	close(out);
+}
+
+static void
+show_log(void)
+{
+	if (write(2, logged, strlen(logged)) == -1)
+		_exit(9);
+}
+
+/*
+ * What ends the process: its exit status; and what it says on 1 and 2, and then
+ * to the log.
+ */
+static int
+run_in_child(void (*ends)(void), char got[1000])
+{
+	int pipes[2], status;
+	ssize_t n;
+	pid_t pid;
+
+	must(pipe(pipes) == 0, "pipe");
+	fflush(stdout);
+	must((pid = fork()) != -1, "fork");
+	if (pid == 0) {
+		dup2(pipes[1], 1);
+		dup2(pipes[1], 2);
+		if (atexit(show_log) == 0)
+			ends();
+		_exit(9);
+	}
+	close(pipes[1]);
+	status = wait_for(pid, PATIENCE);
+	n = read(pipes[0], got, 999);
+	got[n > 0 ? n : 0] = '\0';
+	close(pipes[0]);
+	return status;
+}
+
+static void
+retrieve_unit(void)
+{
+	unit.lines = ALL_LINES;
+	choose_command("RETR");
+	cmd_retr(&unit);
 }
 
 /* As of a file that changed without a trace: no client may take it for mail. */
 TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 {
-	char got[256];
-	int pipes[2], status;
-	ssize_t n;
-	pid_t pid;
+	char got[1000];
 
-	ck_assert_int_eq(pipe(pipes), 0);
 	begin_unit(1);
 	unit.mbox.msg[0].size = 12;
-	unit.lines = ALL_LINES;
-	unit.command = commands;
-	while (unit.command->run != cmd_retr)
-		unit.command++;
 	mail = "\na line\nanother\n";
 	mail_step = 9;
-	if ((pid = fork()) == 0) {
-		dup2(pipes[1], 1);
-		cmd_retr(&unit);
-		_exit(9);
-	}
-	close(pipes[1]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
-	n = read(pipes[0], got, sizeof(got) - 1);
-	got[n > 0 ? n : 0] = '\0';
+	ck_assert_int_eq(run_in_child(retrieve_unit, got), 0);
 	ck_assert_ptr_eq(strstr(got, "\r\n.\r\n"), NULL);
 	ck_assert_int_eq(strncmp(got, "+OK 1", 5), 0);
-	close(pipes[0]);
+}
+
+static void
+close_descriptors(void)
+{
+	if (fcntl(0, F_DUPFD, 255) != 255 || fcntl(0, F_DUPFD, 900) != 900)
+		_exit(9);
+	close(1);
+	clean_up();
+	_exit(fcntl(255, F_GETFD) != -1 || fcntl(900, F_GETFD) != -1 ||
+	    fcntl(3, F_GETFD) != -1 || fcntl(1, F_GETFD) == -1 ||
+	    fcntl(2, F_GETFD) == -1);
 }
 
 /* Where no call closes all at once, too. */
 TEST_EACH(each_descriptor_is_closed_where_they_cannot_be_all_at_once, 2)
 {
-	int status;
-	pid_t pid;
+	char got[1000];
 
-	if ((pid = fork()) == 0) {
-		no_syscall = _i;
-		if (fcntl(0, F_DUPFD, 255) != 255 ||
-		    fcntl(0, F_DUPFD, 900) != 900)
-			_exit(9);
-		close(1);
-		clean_up();
-		_exit(fcntl(255, F_GETFD) != -1 || fcntl(900, F_GETFD) != -1 ||
-		    fcntl(3, F_GETFD) != -1 || fcntl(1, F_GETFD) == -1 ||
-		    fcntl(2, F_GETFD) == -1);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
+	no_syscall = _i;
+	ck_assert_int_eq(run_in_child(close_descriptors, got), 0);
+	no_syscall = 0;
 }
 
 /* That was moved to the front, and wiped there alone. */
 TEST(no_half_of_a_password_stays_in_the_buffer)
 {
-	static const char head[] = "USER alice\r\nPASS 0123456789se",
-	    tail[] = "cret\r\n";
 	size_t i;
-	int pipes[2], in = dup(0);
+	int pipes[2], in;
 
-	ck_assert(in != -1 && pipe(pipes) == 0);
+	must(pipe(pipes) == 0, "pipe");
 	begin_unit(0);
 	unit.state = AUTHORIZATION;
 	unit.deadline = clock_ms() + 60000;
-	memcpy(unit.in, head, sizeof(head) - 1);
-	unit.in_len = sizeof(head) - 1;
+	type("USER alice\r\nPASS 0123456789se");
 	get_line(&unit, COMMAND_MAX);
-	ck_assert_int_eq(write(pipes[1], tail, sizeof(tail) - 1), 6);
+	ck_assert_int_eq(write(pipes[1], "cret\r\n", 6), 6);
 	unit.in_pos = 12;
-	ck_assert_int_eq(dup2(pipes[0], 0), 0);
+	in = put_in_place(0, pipes[0]);
 	ck_assert_str_eq(get_line(&unit, COMMAND_MAX), "PASS 0123456789secret");
-	ck_assert_int_eq(dup2(in, 0), 0);
+	put_back(0, in);
 	alarm(0);
 	auth_wipe(unit.in, unit.in_pos);
 	for (i = 0; i < sizeof(unit.in); i++)
 		ck_assert_msg(unit.in[i] == '\0', "octet %lu is left",
 		    (unsigned long)i);
-	close(in);
 	close(pipes[0]);
 	close(pipes[1]);
-}
-
-static int log_to = 1;
-
-static void
-show_log(void)
-{
-	if (write(log_to, logged, strlen(logged)) == -1)
-		_exit(9);
 }
 
 static void
@@ -3128,11 +3145,7 @@ send_in_vain(void)
 	mail = text;
 	mail_step = PIECE_MAX;
 	unit.mbox.msg[0].size = sizeof(text);
-	unit.lines = ALL_LINES;
-	for (unit.command = commands; unit.command->run != cmd_retr;
-	    unit.command++)
-		;
-	cmd_retr(&unit);
+	retrieve_unit();
 }
 
 static const struct {
@@ -3148,54 +3161,44 @@ static const struct {
 	    "retr=32791, time=7\n" }
 };
 
+static int loss;		/* the one that is tried */
+
+/* Without a client: nothing comes, and nobody reads. */
+static void
+lose_client(void)
+{
+	int in[2], out[2];
+
+	if (pipe(in) == 0 && pipe(out) == 0 && dup2(in[0], 0) == 0 &&
+	    dup2(out[1], 1) == 1 && close(in[1]) == 0 && close(out[0]) == 0)
+		losses[loss].run();
+}
+
 TEST_EACH(a_client_that_is_lost_is_logged_with_what_was_sent, COUNT(losses))
 {
 	char got[1000];
-	int in[2], out[2], log[2], status;
-	ssize_t n;
-	pid_t pid;
 
-	ck_assert(pipe(in) == 0 && pipe(out) == 0 && pipe(log) == 0);
-	close(in[1]);
-	close(out[0]);
 	begin_unit(1);
 	unit.top = 11;
 	unit.retr = 22;
 	stopped = 100000;
 	unit.start = stopped - 7999;
-	if ((pid = fork()) == 0) {
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		log_to = log[1];
-		if (atexit(show_log) == 0)
-			losses[_i].run();
-		_exit(9);
-	}
-	stopped = 0;
-	close(log[1]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert_int_eq(status, 0);
-	n = read(log[0], got, sizeof(got) - 1);
-	got[n > 0 ? n : 0] = '\0';
+	loss = _i;
+	ck_assert_int_eq(run_in_child(lose_client, got), 0);
 	ck_assert_str_eq(got, losses[_i].log);
-	close(in[0]);
-	close(out[1]);
-	close(log[0]);
+	stopped = 0;
 }
 
 /* Not the name, which is not looked at; once, as a client may ask on. */
 TEST(a_login_that_s_refuses_is_logged_once)
 {
-	static const char text[] = "CAPA\r\nUSER alice\r\nPASS secret\r\n"
-	    "AUTH PLAIN\r\n";
 	int i;
 
 	begin_unit(0);
 	unit.auth.account.name[0] = '\0';
 	unit.state = AUTHORIZATION;
 	unit.need_tls = 1;
-	memcpy(unit.in, text, sizeof(text));
-	unit.in_len = sizeof(text) - 1;
+	type("CAPA\r\nUSER alice\r\nPASS secret\r\nAUTH PLAIN\r\n");
 	run_command(&unit);
 	ck_assert_str_eq(logged, "");
 	for (i = 0; i < 3; i++) {
@@ -3206,38 +3209,30 @@ TEST(a_login_that_s_refuses_is_logged_once)
 	ck_assert_uint_eq(unit.wrong, 3);
 }
 
+static void
+read_wrong_option(void)
+{
+	char name[] = "pop3d", option[] = "-x";
+	char *argv[] = { name, option, NULL };
+
+	read_options(&unit, 2, argv);
+}
+
 /* What descriptor 2 leads to is seen to before. */
 TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 {
-	char name[] = "pop3d", option[] = "-x", got[1000];
-	char *argv[] = { name, option, NULL };
 	const char *usage_text = "usage: pop3d [-apsV] [-e dir] [-f file] "
 	    "[-i index] [-m mailbox] [-t seconds] [-u user] [-x socket]\n";
-	int pipes[2], status;
+	char got[1000];
 	size_t len = strlen(usage_text);
-	ssize_t n;
-	pid_t pid;
 
-	ck_assert_int_eq(pipe(pipes), 0);
 	begin_unit(0);
 	logged_as = LOG_ERR;
-	if ((pid = fork()) == 0) {
-		dup2(pipes[1], 1);
-		dup2(pipes[1], 2);
-		if (atexit(show_log) == 0)
-			read_options(&unit, 2, argv);
-		_exit(9);
-	}
-	close(pipes[1]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 2);
-	n = read(pipes[0], got, sizeof(got) - 1);
-	got[n > 0 ? n : 0] = '\0';
+	ck_assert_int_eq(run_in_child(read_wrong_option, got), 2);
 	ck_assert_uint_eq(strlen(got), 2 * len);
 	ck_assert_int_eq(strncmp(got, usage_text, len), 0);
 	ck_assert_str_eq(got + len, usage_text);
 	logged_as = LOG_INFO;
-	close(pipes[0]);
 }
 
 /* The one thing UIDL needs memory for. Nothing of a list is sent then. */
@@ -3246,9 +3241,7 @@ TEST(uidl_without_memory_is_refused)
 	begin_unit(2);
 	out_of_memory = 1;
 	unit.message = unit.mbox.n;
-	for (unit.command = commands; strcmp(unit.command->name, "UIDL") != 0;
-	    unit.command++)
-		;
+	choose_command("UIDL");
 	errno = ENOMEM;
 	cmd_list(&unit);
 	out_of_memory = 0;
@@ -3273,15 +3266,10 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	int pair[2];
 	size_t i;
 
-	if (!find_own_address(own) ||
-	    connect_pair(pair, _i ? "::ffff:127.0.0.1" : "127.0.0.1", own) ==
-	    -1) {
-		skip("-s from elsewhere", "no address but loopback, or no "
-		    "way from it to loopback");
+	if (connect_from_own(pair, _i ? "::ffff:127.0.0.1" : "127.0.0.1",
+	    "-s from elsewhere", own) == -1)
 		return;
-	}
-	write_sample(dir, "three");
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_login(dir);
 	setenv("TCPREMOTEIP", "127.0.0.1", 1);
 	p = start_in(dir, "-s -a -m @/mbox -f users", pair[0], pair[1]);
 	clear_environment();
@@ -3299,14 +3287,10 @@ TEST(without_s_logins_come_from_anywhere)
 	struct peer p;
 	int pair[2];
 
-	if (!find_own_address(own) ||
-	    connect_pair(pair, "127.0.0.1", own) == -1) {
-		skip("a login from elsewhere", "no address but loopback, or "
-		    "no way from it to loopback");
+	if (connect_from_own(pair, "127.0.0.1", "a login from elsewhere",
+	    own) == -1)
 		return;
-	}
-	write_sample(dir, "three");
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_login(dir);
 	p = start_in(dir, "-m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
@@ -3402,8 +3386,7 @@ TEST_EACH(what_cannot_be_set_up_is_one_err_and_exit_1, COUNT(misfits))
 	const char *dir = make_dir();
 	char said[2000];
 
-	write_sample(dir, "three");
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_login(dir);
 	ck_assert_int_eq(run_once(dir, misfits[_i], 0, said), 1);
 	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
 	ck_assert_ptr_eq(strstr(said, "\r\n"), said + strlen(said) - 2);
