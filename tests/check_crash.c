@@ -1592,6 +1592,39 @@ TEST_EACH(on_a_full_disk_messages_can_be_deleted, NPLANS)
 			}
 }
 
+/* More mailboxes, from the tests of UPDATE in check_mailbox. */
+static const char *const more[] = {
+	"d300 k500 k700 k2500 k100 k100 k4000 k900",
+	"d300 k500 d700 k2500 k100 k100 k4000 k900u",
+	"h400 k300c k500c d700c k2500c k130c d130c k4000c k900c",
+	"k300 k500 k700 k2500 k100 k100 k4000 d900",
+	"h400 d300 d500 d700 d2500 d100 d100 d4000 d900",
+	"d4000 k100 k200 k300 k100 k200 k3000", "d130c k4000c d130c k4000c d130c",
+	"h400 k100 d100 k100 d100 k100 d100 k100u",
+	"d100 k1500 k200 k200 k200 k300",
+	"k700c d700c k700c k700c k700c k700c k700c", "d3100 k3000 k2990 d3010u",
+	"d700 k700u", "d700 k699u", "d700c k698cu", "d700c k697cu"
+};
+
+/* With room for copies no crash costs a message; without, at most one. */
+TEST_EACH(a_crash_at_any_moment_loses_no_message,
+    4 * (int)(sizeof(more) / sizeof(more[0])))
+{
+	struct verdict v;
+
+	dice = (uint32_t)_i + 1;
+	set_scene(more[_i / 4], more[_i / 4], _i % 4 < 2 ? 3000 : 100000, 0);
+	reset_run();
+	run.error = ENOSPC;
+	run.limit = _i % 2 == 0 ? 0 : (off_t)scene.was.size;
+	ck_assert_int_eq(update_scene(0), MBOX_OK);
+	assert_is_wanted();
+	v = kill_everywhere(0);
+	ck_assert_uint_le(v.worst, most_lost(0));
+	v = lose_power(NONE, 1, 2 * rounds());
+	ck_assert_uint_le(v.worst, most_lost(0));
+}
+
 /* What is over NFS is not longer afterwards: nobody else has written. */
 TEST_EACH(a_failed_write_that_makes_the_file_longer_is_cut_off_again, NPLANS)
 {
