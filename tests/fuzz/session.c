@@ -145,8 +145,13 @@ static void
 run_session(const char *mailbox, const char *file)
 {
 	struct session *s = &session;
+	int scout[2];
 
 	memset(s, 0, sizeof(*s));
+	/* which says that the mailbox's file system answers */
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, scout) == 0 &&
+	    write(scout[1], "", 1) == 1);
+	s->auth.to = scout[0];
 	s->auth.mailbox = mailbox;
 	s->auth.file = file;
 	s->auth.ip = s->ip;
@@ -165,6 +170,8 @@ run_session(const char *mailbox, const char *file)
 	    (plan.pipe || auth_login(&s->auth, dialogue, s) == 1))
 		serve(s, auth_enter(&s->auth, &s->mbox));
 	mbox_close(&s->mbox);
+	close(scout[0]);
+	close(scout[1]);
 }
 
 /* ---- The model ---- */
