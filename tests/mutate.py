@@ -48,8 +48,9 @@ FILES = {
     "mailbox.c": (r"^(?!md5_|F[1-4]$|STEP$|ROUND$)", [
         ("check_small", r"", 20),
         ("check_mailbox", r"", 15),
-        ("check_crash", r"^(next_kept|measure|file_size|read_kept|transfer|"
-            r"copy_window|compact|first_deleted|mbox_update)$", 90)]),
+        ("check_crash", r"^(next_kept|measure|file_size|read_kept|write_all|"
+            r"transfer|put_empty_line|land|is_our_end|copy_window|look|"
+            r"compact|count_removed|mbox_update)$", 90)]),
     "auth.c": (r"^(priv_|keeper_|confine$|time_left$|hold_back$|auth_enter$)",
         [("check_auth", r"", 20), ("check_hostile", r"", 20)]),
 }
