@@ -21,14 +21,9 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,12 +31,15 @@
 #include <time.h>
 #include <unistd.h>
 
+static void fail_with(const char *);
+#include "peer.h"
+
 enum {
 	AT_ONCE = 64,		/* commands sent ahead */
 	ROUNDS_MAX = 99,
 	STARTS = 31,		/* sessions in a round of start to QUIT */
 	TCP_MESSAGES = 100,	/* popa3d needs 40 ms for each */
-	PATIENCE = 120,		/* seconds for one answer */
+	ANSWER_MS = 120000,	/* for one answer */
 	SETTLE_MS = 2100	/* then a mailbox counts as old */
 };
 
@@ -67,46 +65,26 @@ struct result {
 	int has_peer, ok;
 };
 
-/* A connection to a server. One at a time. */
-static struct {
-	pid_t pid;
-	int fd;
-	size_t pos, len;
-	double wrote;		/* MB, by QUIT */
-	char buf[262144];
-} srv;
+static struct peer srv;		/* a server. One at a time */
+static double wrote;		/* MB, by its QUIT */
 
 static char password[] = "opensesame";
 
-static int
-die(const char *format, ...)
+static void
+fail_with(const char *text)
 {
-	va_list ap;
-
-	fprintf(stderr, "bench: ");
-	va_start(ap, format);
-	vfprintf(stderr, format, ap);
-	va_end(ap);
-	fprintf(stderr, "\n");
+	fprintf(stderr, "bench: %s\n", text);
 	exit(2);
 }
 
+/* Milliseconds, and what is less. */
 static double
-now_ms(void)
+now(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
-}
-
-static void
-sleep_ms(int ms)
-{
-	struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
-
-	while (nanosleep(&t, &t) == -1 && errno == EINTR)
-		;
 }
 
 /* What bench.sh says; empty counts as nothing. */
@@ -260,7 +238,7 @@ make_old(int fd)
 	struct timespec t[2] = { { 1600000000, 0 }, { 1600000000, 0 } };
 
 	if (fsync(fd) == -1 || futimens(fd, t) == -1)
-		die("a mailbox: %s", strerror(errno));
+		blame("a mailbox: %s", strerror(errno));
 }
 
 /* Sizes spread exponentially around a mean, down to no text at all. */
@@ -284,7 +262,7 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 	long start;
 
 	if (f == NULL)
-		die("%s: %s", path, strerror(errno));
+		blame("%s: %s", path, strerror(errno));
 	make_text(&text);
 	for (i = 0; i < n; i++) {
 		start = ftell(f);
@@ -306,7 +284,7 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 		fputc('\n', f);
 	}
 	if (fflush(f) == EOF)
-		die("%s: %s", path, strerror(errno));
+		blame("%s: %s", path, strerror(errno));
 	make_old(fileno(f));
 	fclose(f);
 	return 0;
@@ -314,65 +292,35 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 
 /* ---- Programs and their cost ---- */
 
-static int
-listen_and_connect(int pair[2])
-{
-	struct sockaddr_in a;
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+static uid_t start_as;		/* 0: with our own ids */
 
-	memset(&a, 0, sizeof(a));
-	a.sin_family = AF_INET;
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	pair[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (bind(fd, (struct sockaddr *)&a, len) == -1 ||
-	    listen(fd, 1) == -1 ||
-	    getsockname(fd, (struct sockaddr *)&a, &len) == -1 ||
-	    connect(pair[0], (struct sockaddr *)&a, len) == -1)
-		return -1;
-	pair[1] = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
-	close(fd);
-	return pair[1] == -1 ? -1 : 0;
+/* What a program says to 2 is not for the table. */
+static void
+prepare(void)
+{
+	dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), 2);
+	if (start_as != 0 && (setgroups(0, NULL) == -1 ||
+	    setgid((gid_t)start_as) == -1 || setuid(start_as) == -1))
+		_exit(126);
 }
 
-/*
- * Start a program with a socket on 0 and 1. uid 0: with our own ids. What a
- * program says to 2 is not for the table.
- */
+/* Start a program with a socket on 0 and 1. */
 static void
 start(char *const argv[], uid_t uid, int tcp)
 {
-	struct timeval patience = { PATIENCE, 0 };
-	int pair[2], null;
+	int pair[2];
 
-	if ((tcp ? listen_and_connect(pair) : socketpair(AF_UNIX, SOCK_STREAM |
-	    SOCK_CLOEXEC, 0, pair)) == -1)
-		die("socket: %s", strerror(errno));
-	setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
-	    sizeof(patience));
-	fflush(NULL);
-	if ((srv.pid = fork()) == -1)
-		die("fork: %s", strerror(errno));
-	if (srv.pid == 0) {
-		null = open("/dev/null", O_WRONLY);
-		if (dup2(pair[1], 0) == -1 || dup2(pair[1], 1) == -1 ||
-		    dup2(null, 2) == -1)
-			_exit(126);
-		close(null);
-		if (uid != 0 && (setgroups(0, NULL) == -1 ||
-		    setgid((gid_t)uid) == -1 || setuid(uid) == -1))
-			_exit(126);
-		execvp(argv[0], argv);
-		_exit(127);
-	}
-	close(pair[1]);
-	srv.fd = pair[0];
-	srv.pos = srv.len = 0;
+	free(srv.got);
+	if ((tcp ? connect_pair(pair, "127.0.0.1", NULL) :
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) == -1)
+		blame("socket: %s", strerror(errno));
+	start_as = uid;
+	start_on(&srv, pair, prepare, (const char *const *)argv);
 }
 
 /* End the connection, wait for all processes: their CPU in milliseconds. */
 static double
-finish(void)
+end(void)
 {
 	struct rusage ru;
 	double ms = 0;
@@ -383,7 +331,7 @@ finish(void)
 	while ((pid = wait4(-1, &status, 0, &ru)) != -1 || errno == EINTR) {
 		if (pid == srv.pid && WIFEXITED(status) &&
 		    WEXITSTATUS(status) >= 126)
-			die("a program cannot be started");
+			blame("a program cannot be started");
 		if (pid == -1)
 			continue;
 		ms += (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1e3 +
@@ -439,75 +387,40 @@ start_who(enum who who, const char *box, int tcp)
 
 /* ---- The client ---- */
 
-/* What is not used yet moves to the front and is added to. 0: it is over. */
-static int
-read_more(void)
-{
-	ssize_t n;
-
-	memmove(srv.buf, srv.buf + srv.pos, srv.len - srv.pos);
-	srv.len -= srv.pos;
-	srv.pos = 0;
-	n = read(srv.fd, srv.buf + srv.len, sizeof(srv.buf) - srv.len);
-	if (n == -1)
-		die("no answer: %s", strerror(errno));
-	srv.len += (size_t)n;
-	return n > 0;
-}
-
-/* The next line, its end included; valid until the next call. */
+/* The next line; valid until the next call. */
 static char *
-get_line(size_t *len)
+get_line(void)
 {
-	char *line, *lf;
+	char *line = next_line(&srv, ANSWER_MS);
 
-	for (;;) {
-		line = srv.buf + srv.pos;
-		lf = memchr(line, '\n', srv.len - srv.pos);
-		if (lf != NULL)
-			break;
-		if (!read_more())
-			die("the server hung up");
-	}
-	*len = (size_t)(lf + 1 - line);
-	srv.pos += *len;
+	if (line == NULL)
+		blame("the server hung up");
 	return line;
 }
 
 static char *
 expect_ok(void)
 {
-	size_t len;
-	char *line = get_line(&len);
+	char *line = get_line();
 
-	line[len - 1] = '\0';
 	if (strncmp(line, "+OK", 3) != 0)
-		die("the server said: %s", line);
+		blame("the server said: %s", line);
 	return line;
 }
 
-static void
-say(const char *p, size_t len)
+static char *
+ask_ok(const char *command)
 {
-	ssize_t n;
-
-	for (; len > 0; len -= (size_t)n, p += n)
-		if ((n = write(srv.fd, p, len)) == -1)
-			die("the server does not listen: %s", strerror(errno));
+	say(&srv, "%s\r\n", command);
+	return expect_ok();
 }
 
-static char *
-ask(const char *format, ...)
+/* All that comes, up to the end. */
+static void
+drain(void)
 {
-	char line[300];
-	va_list ap;
-	int n;
-
-	va_start(ap, format);
-	n = vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	say(line, (size_t)n);
-	return expect_ok();
+	while (read_more(&srv, ANSWER_MS) == 1)
+		srv.pos = srv.len;
 }
 
 /* The rest of an answer of many lines: its octets as they were in the mail. */
@@ -515,17 +428,16 @@ static long long
 get_lines(void)
 {
 	long long octets = 0;
-	char *line;
-	size_t len;
+	const char *line;
 
 	for (;;) {
-		line = get_line(&len);
+		line = get_line();
 		if (line[0] == '.') {
-			if (len == 3)
+			if (srv.line_len == 1)
 				return octets;
 			octets--;
 		}
-		octets += (long long)len;
+		octets += (long long)srv.line_len + 2;
 	}
 }
 
@@ -533,19 +445,21 @@ get_lines(void)
 static double
 log_in(enum who who, const char *box)
 {
-	double begun = now_ms();
+	double begun = now();
 
 	if (who == DOVECOT) {	/* it knows who it is, and does not greet */
-		ask("STAT\r\n");
-		return now_ms() - begun;
+		ask_ok("STAT");
+		return now() - begun;
 	}
 	expect_ok();
 	if (who == PIPE || who == STATIC_PIPE)
-		return now_ms() - begun;
-	ask("USER benchbox-%s\r\n", box);
-	begun = now_ms();
-	ask("PASS %s\r\n", password);
-	return now_ms() - begun;
+		return now() - begun;
+	say(&srv, "USER benchbox-%s\r\n", box);
+	expect_ok();
+	begun = now();
+	say(&srv, "PASS %s\r\n", password);
+	expect_ok();
+	return now() - begun;
 }
 
 static unsigned long
@@ -553,8 +467,8 @@ get_stat(long long *octets)
 {
 	unsigned long n;
 
-	if (sscanf(ask("STAT\r\n"), "+OK %lu %lld", &n, octets) != 2)
-		die("STAT: wrong answer");
+	if (sscanf(ask_ok("STAT"), "+OK %lu %lld", &n, octets) != 2)
+		blame("STAT: wrong answer");
 	return n;
 }
 
@@ -572,7 +486,7 @@ for_all(const char *command, int many, unsigned long n, unsigned long at_once)
 			for (len = 0; sent < n && sent - done < at_once; )
 				len += (size_t)snprintf(out + len, sizeof(out) -
 				    len, "%s %lu\r\n", command, ++sent);
-			say(out, len);
+			send_bytes(&srv, out, len);
 		}
 		expect_ok();
 		if (many)
@@ -586,25 +500,24 @@ for_all(const char *command, int many, unsigned long n, unsigned long at_once)
 static double
 log_in_once(enum who who, const struct row *row)
 {
-	double begun = now_ms(), took, idle = 0;
+	double begun = now(), took, idle = 0;
 
 	/* of Dovecot's time not what its start takes, as a daemon did that */
 	if (who == DOVECOT) {
 		start_who(who, "d", 0);
 		idle = log_in(who, "d");
-		ask("QUIT\r\n");
-		finish();
+		ask_ok("QUIT");
+		end();
 	}
 	start_who(who, row->box, 0);
 	if (who == WC) {
-		while (read_more())
-			srv.pos = srv.len;
-		finish();
-		return now_ms() - begun;
+		drain();
+		end();
+		return now() - begun;
 	}
 	took = log_in(who, row->box) - idle;
-	ask("QUIT\r\n");
-	finish();
+	ask_ok("QUIT");
+	end();
 	return took;
 }
 
@@ -616,7 +529,7 @@ log_in_news(enum who who, const struct row *row)
 	FILE *f = fopen(path, "a");
 
 	if (f == NULL)
-		die("%s: %s", path, strerror(errno));
+		blame("%s: %s", path, strerror(errno));
 	put_header(f, dice(86400));
 	fputs("A short one.\n\n", f);
 	fflush(f);
@@ -635,7 +548,7 @@ log_in_cold(enum who who, const struct row *row)
 	sync();
 	if ((f = fopen("/proc/sys/vm/drop_caches", "w")) == NULL ||
 	    fputs("1\n", f) == EOF || fclose(f) == EOF)
-		die("the page cache cannot be dropped");
+		blame("the page cache cannot be dropped");
 	return log_in_once(who, row);
 }
 
@@ -645,13 +558,12 @@ log_in_cpu(enum who who, const struct row *row)
 {
 	start_who(who, row->box, 0);
 	if (who == WC) {
-		while (read_more())
-			srv.pos = srv.len;
-		return finish();
+		drain();
+		return end();
 	}
 	log_in(who, row->box);
-	ask("QUIT\r\n");
-	return finish();
+	ask_ok("QUIT");
+	return end();
 }
 
 /* CPU of a session that fetches everything, or of cat. */
@@ -663,16 +575,15 @@ fetch_all(enum who who, const struct row *row)
 
 	start_who(who, row->box, 0);
 	if (who == CAT) {
-		while (read_more())
-			srv.pos = srv.len;
-		return finish();
+		drain();
+		return end();
 	}
 	log_in(who, row->box);
 	n = get_stat(&octets);
 	if (for_all("RETR", 1, n, AT_ONCE) != octets)
-		die("STAT and RETR do not agree");
-	ask("QUIT\r\n");
-	return finish();
+		blame("STAT and RETR do not agree");
+	ask_ok("QUIT");
+	return end();
 }
 
 static double
@@ -682,11 +593,11 @@ fetch_by_tcp(enum who who, const struct row *row)
 
 	start_who(who, row->box, 1);
 	log_in(who, row->box);
-	begun = now_ms();
+	begun = now();
 	for_all("RETR", 1, TCP_MESSAGES, 1);
-	took = now_ms() - begun;
-	ask("QUIT\r\n");
-	finish();
+	took = now() - begun;
+	ask_ok("QUIT");
+	end();
 	return took;
 }
 
@@ -697,12 +608,12 @@ list_ids(enum who who, const struct row *row)
 
 	start_who(who, row->box, 0);
 	log_in(who, row->box);
-	begun = now_ms();
-	ask("UIDL\r\n");
+	begun = now();
+	ask_ok("UIDL");
 	get_lines();
-	took = now_ms() - begun;
-	ask("QUIT\r\n");
-	finish();
+	took = now() - begun;
+	ask_ok("QUIT");
+	end();
 	return took;
 }
 
@@ -728,19 +639,19 @@ static double
 start_to_quit(enum who who, const struct row *row)
 {
 	double v[STARTS], begun;
-	size_t i, len;
+	size_t i;
 
 	for (i = 0; i < STARTS; i++) {
-		begun = now_ms();
+		begun = now();
 		start_who(who, row->box, 0);
 		if (who == LINE)
-			get_line(&len);
+			get_line();
 		else {
 			log_in(who, row->box);
-			ask("QUIT\r\n");
+			ask_ok("QUIT");
 		}
-		finish();
-		v[i] = now_ms() - begun;
+		end();
+		v[i] = now() - begun;
 	}
 	return median(v, STARTS);
 }
@@ -756,10 +667,10 @@ look(enum who who, const struct row *row)
 	for (i = 0; i < n; i++) {
 		start_who(PIPE, box, 0);
 		log_in(PIPE, box);
-		ask("UIDL\r\n");
+		ask_ok("UIDL");
 		get_lines();
-		ask("QUIT\r\n");
-		v[i] = finish();
+		ask_ok("QUIT");
+		v[i] = end();
 	}
 	return median(v, n);
 }
@@ -780,7 +691,7 @@ copy_mailbox(const char *from, const char *to)
 			n = -1;
 	if (n == -1 || (geteuid() == 0 && fchown(out,
 	    (uid_t)atoi(setting("BENCH_UID")), (gid_t)-1) == -1))
-		die("%s: %s", to, strerror(errno));
+		blame("%s: %s", to, strerror(errno));
 	make_old(out);
 	close(in);
 	close(out);
@@ -823,16 +734,16 @@ delete_some(enum who who, const struct row *row, unsigned long n)
 	all = get_stat(&octets);
 	for_all("DELE", 0, n == 0 ? all : n, AT_ONCE);
 	before = proc_number(srv.pid, "io", "wchar:");
-	begun = now_ms();
-	ask("QUIT\r\n");
-	took = now_ms() - begun;
+	begun = now();
+	ask_ok("QUIT");
+	took = now() - begun;
 	/* it is not reaped yet, so root can still read its account */
 	waitid(P_PID, (id_t)srv.pid, &info, WEXITED | WNOWAIT);
-	srv.wrote = (proc_number(srv.pid, "io", "wchar:") - before) / 1048576;
-	finish();
+	wrote = (proc_number(srv.pid, "io", "wchar:") - before) / 1048576;
+	end();
 	if (file_size(spool("q")) >= file_size(spool(row->box)) ||
 	    (n == 0) != (file_size(spool("q")) == 0))
-		die("QUIT did not remove what it should");
+		blame("QUIT did not remove what it should");
 	return took;
 }
 
@@ -855,7 +766,7 @@ write_first(enum who who, const struct row *row)
 	if (who == TAIL)	/* as ours left it, just before */
 		return (double)file_size(spool("q")) / 1048576;
 	delete_some(who, row, 1);
-	return srv.wrote;
+	return wrote;
 }
 
 /* ---- Sizes ---- */
@@ -894,14 +805,15 @@ use_memory(enum who who, const char *box)
 	if (who != PIPE && who != STATIC_PIPE) {
 		expect_ok();
 		peak = peak_memory(0);
-		ask("USER benchbox-%s\r\nPASS %s\r\n", box, password);
+		say(&srv, "USER benchbox-%s\r\nPASS %s\r\n", box, password);
+		expect_ok();
 		expect_ok();
 	} else
 		expect_ok();
 	get_stat(&octets);
 	peak = peak_memory(peak);
-	ask("QUIT\r\n");
-	finish();
+	ask_ok("QUIT");
+	end();
 	return peak;
 }
 
@@ -1189,15 +1101,15 @@ main(int argc, char **argv)
 		    strtoul(argv[4], NULL, 10), argc > 5);
 	if (setting("BENCH_DIR") == NULL || setting("BENCH_UID") == NULL ||
 	    setting("BENCH_DIALOGUE") == NULL)
-		die("use make bench");
+		blame("use make bench");
 	if (argc == 3 && strcmp(argv[1], "try") == 0) {
 		start_who(POPA3D, argv[2], 0);
 		log_in(POPA3D, argv[2]);
-		ask("QUIT\r\n");
-		finish();
+		ask_ok("QUIT");
+		end();
 		return 0;
 	}
 	if (argc != 1)
-		die("use make bench");
+		blame("use make bench");
 	return run_all();
 }

@@ -50,7 +50,7 @@ build()
 		int
 		main(void)
 		{
-			return puts("+OK") == EOF;
+			return puts("+OK\r") == EOF;
 		}
 	END
 	${CC:-cc} -O2 -o "$dir/line" "$dir/line.c" || fail "cannot build line.c"

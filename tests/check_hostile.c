@@ -160,17 +160,25 @@ has_mail(const char *path, int first)
 	    memcmp(text + at, mail_2, strlen(mail_2)) == 0;
 }
 
+static int
+is_in(const char *text, size_t len, const char *mail)
+{
+	size_t i;
+
+	for (i = 0; i + strlen(mail) <= len; i++)
+		if (memcmp(text + i, mail, strlen(mail)) == 0)
+			return 1;
+	return 0;
+}
+
 /* Whether the second message is somewhere in a file. */
 static int
 keeps_mail(const char *path)
 {
-	size_t len, n = strlen(mail_2), i;
+	size_t len;
 	const char *text = contents(path, &len);
 
-	for (i = 0; i + n <= len; i++)
-		if (memcmp(text + i, mail_2, n) == 0)
-			return 1;
-	return 0;
+	return is_in(text, len, mail_2);
 }
 
 static void
@@ -783,25 +791,20 @@ be_open(void)
 	pause();
 }
 
-/* A TCP connection: the client's end, and the server's in end. */
+/*
+ * A TCP connection: the client's end, and the server's in end. Who listened
+ * still does.
+ */
 static int
 make_connection(int *end)
 {
-	struct sockaddr_in sin;
-	socklen_t len = sizeof(sin);
-	int l = socket(AF_INET, SOCK_STREAM, 0);
+	union address at;
+	int l = listen_at("127.0.0.1", &at);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	memset(&sin, 0, sizeof(sin));
-	sin.sin_family = AF_INET;
-	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	ck_assert(bind(l, (struct sockaddr *)&sin, sizeof(sin)) == 0);
-	ck_assert(listen(l, 8) == 0);
-	ck_assert(getsockname(l, (struct sockaddr *)&sin, &len) == 0);
-	ck_assert(connect(fd, (struct sockaddr *)&sin, len) == 0);
-	*end = accept(l, NULL, NULL);
-	ck_assert(*end != -1);
-	elsewhere = sin;	/* who listened still does */
+	elsewhere = at.in;
+	must(l != -1 && connect(fd, &at.sa, sizeof(at.in)) == 0 &&
+	    (*end = accept(l, NULL, NULL)) != -1, "a connection");
 	return fd;
 }
 
@@ -1257,17 +1260,6 @@ make_long_mailbox(void)
 		    i < 2 ? mail_1 : "", kept[i]);
 	}
 	make_file(in_base("home/alice"), text, n, user_id);
-}
-
-static int
-is_in(const char *text, size_t len, const char *mail)
-{
-	size_t i;
-
-	for (i = 0; i + strlen(mail) <= len; i++)
-		if (memcmp(text + i, mail, strlen(mail)) == 0)
-			return 1;
-	return 0;
 }
 
 /* Another session of the user's: its result, and by *n what it finds. */

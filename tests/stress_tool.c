@@ -19,17 +19,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
+
+static void fail_with(const char *);
+#include "peer.h"
 
 enum {
 	MAIL_MAX = 1 << 19,
@@ -50,24 +49,17 @@ roll(unsigned sides)
 static double
 now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	return (double)now_ms() / 1e3;
 }
 
 static void
 doze(double seconds)
 {
-	struct timespec t;
-
-	t.tv_sec = (time_t)seconds;
-	t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-	nanosleep(&t, NULL);
+	sleep_ms((long)(seconds * 1e3));
 }
 
 static void
-say(const char *format, ...)
+note(const char *format, ...)
 {
 	char line[600];
 	va_list ap;
@@ -88,10 +80,16 @@ say(const char *format, ...)
 }
 
 static void
+fail_with(const char *text)
+{
+	note("F %s", text);
+	exit(1);
+}
+
+static void
 die(const char *what)
 {
-	say("F %s: %s", what, strerror(errno));
-	exit(1);
+	blame("%s: %s", what, strerror(errno));
 }
 
 /* ---- Mail ---- */
@@ -298,7 +296,7 @@ deliver(const char *name, unsigned serial)
 	    write_all(fd, mail, n) == -1)
 		die("delivery");
 	unlock_box(name, fd);
-	say("D %u", serial);
+	note("D %u", serial);
 }
 
 /*
@@ -340,30 +338,43 @@ append(const char *name, unsigned serial, char which)
 	memcpy(before, box, had);
 	doze(roll(10) / 1000.0);
 	if (read_box(fd) < had || memcmp(before, box, had) != 0)
-		say("F somebody wrote to the mailbox under the lock '%c'",
+		note("F somebody wrote to the mailbox under the lock '%c'",
 		    which);
 	if (write_all(fd, mail, n) == -1)
 		die("delivery");
 	if (which == 'd')
 		unlink(lock_of(name));
 	close(fd);
-	say("D %u", serial);
+	note("D %u", serial);
 }
 
 /* ---- The client of one session ---- */
 
 struct client {
-	int fd;
-	pid_t pid;
+	struct peer peer;
 	pid_t keeper;		/* of a session by the server, or 0 */
 	int served;		/* by that, or else our own child */
-	size_t pos, len;
-	char in[65536];
-	char line[1200];
+	const char *line;	/* the last one; none at the end */
 };
 
 static const char *pop3d;
 static const char *server;	/* socket of a server of root's, or NULL */
+
+/* A server waits for its client, and others come in between. */
+static void
+have_small_buffer(int fd)
+{
+	int small = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
+}
+
+static void
+be_quiet(void)
+{
+	have_small_buffer(1);
+	dup2(open("/dev/null", O_WRONLY), 2);
+}
 
 /*
  * Start a session of our own; the words of prefix, if any, come before its
@@ -375,8 +386,8 @@ start(struct client *c, const char *name, const char *seconds,
 {
 	const char *argv[24];
 	const char *dir = getenv("STRESS_INDEX"), *slash = strrchr(name, '/');
-	char index[300];
-	int pair[2], n = 0, small = 4096;
+	static char index[300];
+	int n = 0;
 
 	for (; prefix != NULL && *prefix != NULL && n < 16; prefix++)
 		argv[n++] = *prefix;
@@ -393,73 +404,22 @@ start(struct client *c, const char *name, const char *seconds,
 		argv[n++] = index;
 	}
 	argv[n] = NULL;
-	memset(c, 0, offsetof(struct client, in));
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1)
-		die("socketpair");
-	/* so that a server waits for its client, and others come in between */
-	setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
-	if ((c->pid = fork()) == -1)
-		die("fork");
-	if (c->pid == 0) {
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		close(pair[0]);
-		close(pair[1]);
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	close(pair[1]);
-	fcntl(pair[0], F_SETFD, FD_CLOEXEC);
-	c->fd = pair[0];
+	memset(c, 0, sizeof(*c));
+	start_with(&c->peer, be_quiet, argv);
 }
 
-/* Wait for what comes next: 0 at the end of the connection. */
-static int
-read_more(struct client *c)
-{
-	struct pollfd p;
-	ssize_t got;
-
-	p.fd = c->fd;
-	p.events = POLLIN;
-	if (poll(&p, 1, WAIT_SECONDS * 1000) == 0) {
-		say("F no answer for %d seconds", WAIT_SECONDS);
-		kill(c->pid, SIGKILL);
-		return 0;
-	}
-	got = read(c->fd, c->in, sizeof(c->in));
-	c->pos = 0;
-	c->len = got > 0 ? (size_t)got : 0;
-	return got > 0;
-}
-
-/*
- * A line without its end in c->line: 1; at the end of the connection 0. What a
- * crash leaves may hold lines of any length: of those the rest is left out.
- */
+/* A line: 1; at the end of the connection 0. */
 static int
 get_line(struct client *c)
 {
-	size_t n = 0;
-	char now_read, last = '\0';
-
-	for (;; last = now_read) {
-		if (c->pos == c->len && !read_more(c))
-			return 0;
-		if ((now_read = c->in[c->pos++]) == '\n')
-			break;
-		if (n < sizeof(c->line) - 1)
-			c->line[n++] = now_read;
-	}
-	if (last != '\r') {
-		say("F a line without CRLF: %.*s", n < 300 ? (int)n : 300,
-		    c->line);
-		return 0;
-	}
-	c->line[n - (c->line[n - 1] == '\r')] = '\0';
-	return 1;
+	c->line = next_line(&c->peer, WAIT_SECONDS * 1000);
+	if (c->line != NULL)
+		return 1;
+	c->line = "";
+	return 0;
 }
 
+/* Whoever has gone already does not hear it. */
 static void
 put(struct client *c, const char *format, ...)
 {
@@ -470,7 +430,7 @@ put(struct client *c, const char *format, ...)
 	va_start(ap, format);
 	n = vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	(void)!write(c->fd, text, (size_t)n);
+	(void)!write(c->peer.fd, text, (size_t)n);
 }
 
 static int
@@ -501,8 +461,8 @@ static int
 has_ended(const struct client *c)
 {
 	if (!c->served)
-		return waitpid(c->pid, NULL, WNOHANG) != 0;
-	return is_gone(c->pid) && is_gone(c->keeper);
+		return waitpid(c->peer.pid, NULL, WNOHANG) != 0;
+	return is_gone(c->peer.pid) && is_gone(c->keeper);
 }
 
 /* Hang up; session and keeper must end by themselves, within seconds. */
@@ -511,14 +471,14 @@ hang_up(struct client *c, double seconds)
 {
 	double end = now() + seconds;
 
-	if (c->fd != -1)
-		close(c->fd);
-	c->fd = -1;
+	close(c->peer.fd);
+	free(c->peer.got);
+	c->peer.got = NULL;
 	while (!has_ended(c)) {
 		if (now() > end) {
-			say("F a session%s did not end", is_gone(c->pid) ?
+			note("F a session%s did not end", is_gone(c->peer.pid) ?
 			    "'s keeper" : "");
-			kill(c->pid, SIGKILL);
+			kill(c->peer.pid, SIGKILL);
 			if (c->keeper != 0)
 				kill(c->keeper, SIGKILL);
 			end += 1000;
@@ -554,20 +514,20 @@ log_in(struct client *c, const char *name)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 
-	memset(c, 0, offsetof(struct client, in));
+	memset(c, 0, sizeof(*c));
 	c->served = 1;
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s", server);
-	c->fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (c->fd == -1 || connect(c->fd, (const struct sockaddr *)&to,
+	c->peer.fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	if (c->peer.fd == -1 || connect(c->peer.fd, (const struct sockaddr *)&to,
 	    sizeof(to)) == -1)
 		die(server);
-	fcntl(c->fd, F_SETFD, FD_CLOEXEC);
-	if (!get_line(c) || (c->pid = (pid_t)atol(c->line)) <= 0)
+	keep_to_ourselves(c->peer.fd);
+	if (!get_line(c) || (c->peer.pid = (pid_t)atol(c->line)) <= 0)
 		die("the server said no pid");
 	put(c, "USER %s\r\nPASS s\r\n", strrchr(name, '/') + 1);
 	if (!is_ok(c) || !is_ok(c) || !is_ok(c))
 		return 0;
-	c->keeper = find_keeper(c->pid);
+	c->keeper = find_keeper(c->peer.pid);
 	return 1;
 }
 
@@ -596,7 +556,7 @@ static void
 serve(const char *name, char **argv)
 {
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd, small = 4096;
+	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd;
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", name);
 	if (l == -1 || bind(l, (const struct sockaddr *)&at, sizeof(at)) == -1
@@ -605,8 +565,7 @@ serve(const char *name, char **argv)
 	signal(SIGCHLD, SIG_IGN);
 	while ((fd = accept(l, NULL, NULL)) != -1) {
 		if (fork() == 0) {
-			setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small,
-			    sizeof(small));
+			have_small_buffer(fd);
 			dprintf(fd, "%ld\r\n", (long)getpid());
 			dup2(fd, 0);
 			dup2(fd, 1);
@@ -643,14 +602,14 @@ retrieve(struct client *c, unsigned i, int whole)
 			text[n] = '\0';
 			serial = which_mail(text, n, whole);
 			if (serial == -1 && whole)
-				say("F message %u is a mixture: %.300s", i,
+				note("F message %u is a mixture: %.300s", i,
 				    text);
 			return serial;
 		}
 		p = c->line + (*c->line == '.');
 		len = strlen(p);
 		if (n + len + 2 > sizeof(text)) {
-			say("F message %u of %ld octets has no end: %.300s", i,
+			note("F message %u of %ld octets has no end: %.300s", i,
 			    octets, text);
 			return -1;
 		}
@@ -726,7 +685,7 @@ leave(struct client *c, const long *named, size_t n)
 	size_t i;
 
 	if (how == 2 || (c->keeper != 0 && how == 5))
-		kill(c->pid, SIGKILL);
+		kill(c->peer.pid, SIGKILL);
 	if (c->keeper != 0 && (how == 5 || how == 6))
 		kill(c->keeper, SIGKILL);
 	if (how <= 2 || (c->keeper != 0 && how == 5)) {
@@ -734,30 +693,30 @@ leave(struct client *c, const long *named, size_t n)
 		return;
 	}
 	for (i = 0; i < n; i++)
-		say("g %ld", named[i]);
+		note("g %ld", named[i]);
 	put(c, "QUIT\r\n");
 	if (how < 5) {
 		hang_up(c, WAIT_SECONDS);
 		return;
 	}
 	if (how == 7 || (how == 8 && c->keeper != 0))
-		hold(how == 7 ? c->pid : c->keeper);
+		hold(how == 7 ? c->peer.pid : c->keeper);
 	ok = is_ok(c);
 	for (i = 0; ok && i < n; i++)
-		say("G %ld", named[i]);
+		note("G %ld", named[i]);
 	if (no_keeper && n > 0 && strncmp(c->line, "-ERR [SYS/TEMP]", 15) != 0)
-		say("F QUIT without a keeper: %s", c->line);
+		note("F QUIT without a keeper: %s", c->line);
 	else if (no_keeper || ok)
-		say("S QUIT %s", ok ? "done" : "without a keeper");
+		note("S QUIT %s", ok ? "done" : "without a keeper");
 	else if (strncmp(c->line, "-ERR [SYS/TEMP]", 15) == 0 &&
 	    has_twin(named, n))
-		say("S QUIT with a twin left");
+		note("S QUIT with a twin left");
 	else if (strncmp(c->line, "-ERR [IN-USE]", 13) != 0)
-		say("F QUIT: %s", c->line);
+		note("F QUIT: %s", c->line);
 	else
-		say("S busy at QUIT");
+		note("S busy at QUIT");
 	if (now() - start_quit > WAIT_SECONDS)
-		say("F QUIT took %d seconds", (int)(now() - start_quit));
+		note("F QUIT took %d seconds", (int)(now() - start_quit));
 	hang_up(c, WAIT_SECONDS);
 }
 
@@ -772,19 +731,19 @@ visit(const char *name)
 
 	if (!begin(&c, name, choose())) {
 		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0)
-			say("F greeting: %s", c.line);
+			note("F greeting: %s", c.line);
 		else
-			say("S busy at login");
+			note("S busy at login");
 		hang_up(&c, WAIT_SECONDS);
 		return;
 	}
 	if (now() - begun > WAIT_SECONDS)
-		say("F login took %d seconds", (int)(now() - begun));
+		note("F login took %d seconds", (int)(now() - begun));
 	n = count_list(&c);
 	for (k = 0; k < 2 + roll(30) && n > 0; k++) {
 		i = 1 + roll(n);
 		serial = retrieve(&c, i, 1);
-		say("S %s", serial == -1 ? "gone or moved" : "retrieved");
+		note("S %s", serial == -1 ? "gone or moved" : "retrieved");
 		if (serial == -1 && strncmp(c.line, "-ERR", 4) != 0)
 			break;
 		if (serial != -1 && nnamed < 64 && roll(3) == 0) {
@@ -799,7 +758,7 @@ visit(const char *name)
 		hang_up(&c, WAIT_SECONDS);
 	else
 		leave(&c, named, nnamed);
-	say("S session%s", c.served ? " of root's" : "");
+	note("S session%s", c.served ? " of root's" : "");
 }
 
 /* The next message in the box at p: its end. Naive, and knows our mail only. */
@@ -834,10 +793,10 @@ rewrite(const char *name)
 		header = p + strcspn(p, "\n") + 1;
 		serial = which_mail(header, (size_t)(end - header), 1);
 		if (serial == -1)
-			say("F the mailbox holds a mixture: %.300s", p);
+			note("F the mailbox holds a mixture: %.300s", p);
 		else if (roll(12) == 0 && ngone < 1000) {
 			gone[ngone++] = serial;
-			say("g %ld", serial);
+			note("g %ld", serial);
 			continue;
 		}
 		memcpy(new + n, p, (size_t)(header - p));
@@ -854,8 +813,8 @@ rewrite(const char *name)
 		die("rewrite");
 	unlock_box(name, fd);
 	while (ngone > 0)
-		say("G %ld", gone[--ngone]);
-	say("S rewritten");
+		note("G %ld", gone[--ngone]);
+	note("S rewritten");
 }
 
 /* What is known of a serial. */
@@ -865,7 +824,7 @@ static unsigned faults;
 
 /* The first ones say enough. */
 static void
-blame(const char *format, ...)
+accuse(const char *format, ...)
 {
 	va_list ap;
 
@@ -889,7 +848,7 @@ account(const char *name)
 		die("log");
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (*line == 'F')
-			blame("%s", line);
+			accuse("%s", line);
 		else if (strchr("DdGg", *line) != NULL)
 			known[atol(line + 2) % SERIALS] |= *line == 'D' ? SENT :
 			    *line == 'd' ? MAYBE_SENT : *line == 'G' ? GONE :
@@ -903,20 +862,20 @@ account(const char *name)
 		serial = which_mail(header, (size_t)(end - header), 1);
 		left++;
 		if (serial == -1)
-			blame("F not a message: %.300s\n", p);
+			accuse("F not a message: %.300s\n", p);
 		else if (known[serial] & THERE)
-			blame("F %ld is there twice\n", serial);
+			accuse("F %ld is there twice\n", serial);
 		else
 			known[serial] |= THERE;
 	}
 	for (i = 0; i < SERIALS; i++) {
 		if ((known[i] & SENT) && !(known[i] & (THERE | GONE |
 		    MAYBE_GONE)))
-			blame("F %u is lost\n", i);
+			accuse("F %u is lost\n", i);
 		if ((known[i] & THERE) && (known[i] & GONE))
-			blame("F %u was deleted and is there\n", i);
+			accuse("F %u was deleted and is there\n", i);
 		if ((known[i] & THERE) && !(known[i] & (SENT | MAYBE_SENT)))
-			blame("F %u came from nowhere\n", i);
+			accuse("F %u came from nowhere\n", i);
 		n[0] += (known[i] & (SENT | MAYBE_SENT)) != 0;
 		n[1] += (known[i] & GONE) != 0;
 		n[2] += (known[i] & (GONE | MAYBE_GONE)) == MAYBE_GONE;
@@ -959,8 +918,8 @@ await_end(struct client *c, const char *name, unsigned serial, double seconds,
 
 	while (!has_ended(c)) {
 		if (now() > end) {
-			say("F %s: the session goes on", what);
-			kill(c->pid, SIGKILL);
+			note("F %s: the session goes on", what);
+			kill(c->peer.pid, SIGKILL);
 			end += 1000;
 		}
 		begun = now();
@@ -972,8 +931,8 @@ await_end(struct client *c, const char *name, unsigned serial, double seconds,
 		doze(0.2);
 	}
 	if (worst > 2)
-		say("F %s: a delivery took %d ms", what, (int)(worst * 1000));
-	close(c->fd);
+		note("F %s: a delivery took %d ms", what, (int)(worst * 1000));
+	close(c->peer.fd);
 }
 
 /* That only those were removed which shall be: the first n - left of them. */
@@ -990,10 +949,10 @@ expect_left(const char *name, unsigned first, unsigned n, unsigned left,
 		header = p + strcspn(p, "\n") + 1;
 		if (which_mail(header, (size_t)(end - header), 1) !=
 		    (long)serial)
-			say("F %s: not %u but %.200s", what, serial, p);
+			note("F %s: not %u but %.200s", what, serial, p);
 	}
 	if (serial != first + n)
-		say("F %s: messages are missing from %u on", what, serial);
+		note("F %s: messages are missing from %u on", what, serial);
 }
 
 /* Another file in the mailbox's place. */
@@ -1055,16 +1014,16 @@ stall(const struct stall *s, unsigned number)
 	make_box(name, first, STALL_MAIL);
 	start(&c, name, s->wait ? "2" : "60", NULL);
 	if (!is_ok(&c))
-		say("F %s: %s", s->what, c.line);
+		note("F %s: %s", s->what, c.line);
 	put(&c, "DELE 1\r\nDELE 2\r\n");
 	if (!is_ok(&c) || !is_ok(&c))
-		say("F %s: %s", s->what, c.line);
+		note("F %s: %s", s->what, c.line);
 	put(&c, "%s", s->sent);
 	if (s->befalls != NULL) {
 		s->befalls(name);
 		put(&c, "QUIT\r\n");
 		if (is_ok(&c) || strncmp(c.line, "-ERR [", 6) != 0)
-			say("F %s: %s", s->what, c.line);
+			note("F %s: %s", s->what, c.line);
 		if (s->befalls == keep_locked)
 			unlink(lock_of(name));
 	}
@@ -1077,7 +1036,7 @@ stall(const struct stall *s, unsigned number)
 		hang_up(&c, 5);
 	expect_left(name, first, STALL_MAIL, STALL_MAIL - s->removed, s->what);
 	if (access(lock_of(name), F_OK) == 0)
-		say("F %s: a lock is left", s->what);
+		note("F %s: a lock is left", s->what);
 	unlink(name);
 }
 
@@ -1136,13 +1095,13 @@ clear_lock(struct killing *k, pid_t pid)
 		die(lock_of(k->name));
 	close(fd);
 	if (k->served && k->victim == SESSION)
-		say("F killed %s: a keeper left its lock", k->what);
+		note("F killed %s: a keeper left its lock", k->what);
 	else if (k->prefix == NULL && atol(text) != (long)pid)
-		say("F killed %s: a lock of %s is left", k->what, text);
+		note("F killed %s: a lock of %s is left", k->what, text);
 	if (!k->patient)
 		unlink(lock_of(k->name));
 	else
-		say("S a dead lock was waited for");
+		note("S a dead lock was waited for");
 	k->patient = 0;
 }
 
@@ -1163,7 +1122,7 @@ check_kept(const struct killing *k, int done)
 	while (!begin(&c, k->name, k->served)) {
 		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0 ||
 		    now() - begun > 90) {
-			say("F killed %s: %s", k->what, c.line);
+			note("F killed %s: %s", k->what, c.line);
 			hang_up(&c, 20);
 			return;
 		}
@@ -1177,13 +1136,13 @@ check_kept(const struct killing *k, int done)
 	}
 	put(&c, "QUIT\r\n");
 	if (!is_ok(&c))
-		say("F killed %s: QUIT: %s", k->what, c.line);
+		note("F killed %s: QUIT: %s", k->what, c.line);
 	hang_up(&c, 5);
 	for (i = 0; i < k->n; i++)
 		if (k->kept[i] && !found[i])
-			say("F killed %s: %u is lost", k->what, k->first + i);
+			note("F killed %s: %u is lost", k->what, k->first + i);
 		else if (done && !k->kept[i] && found[i])
-			say("F killed %s: %u is there, and QUIT said +OK",
+			note("F killed %s: %u is there, and QUIT said +OK",
 			    k->what, k->first + i);
 }
 
@@ -1201,7 +1160,7 @@ name_some(struct killing *k, struct client *c)
 			continue;
 		put(c, "DELE %u\r\n", i + 1);
 		if (!is_ok(c))
-			say("F killed %s: DELE %s", k->what, c->line);
+			note("F killed %s: DELE %s", k->what, c->line);
 	}
 }
 
@@ -1221,7 +1180,7 @@ kill_quit(struct killing *k)
 		start(&c, k->name, "60", k->prefix);
 	in = k->prefix != NULL ? is_ok(&c) : begin(&c, k->name, k->served);
 	if (!in) {
-		say("F killed %s: %s", k->what, c.line);
+		note("F killed %s: %s", k->what, c.line);
 		hang_up(&c, 5);
 		return 1;
 	}
@@ -1235,20 +1194,20 @@ kill_quit(struct killing *k)
 	if (k->seconds >= 0) {
 		doze(k->seconds);
 		if (k->victim == SESSION || k->victim == BOTH)
-			kill(c.pid, SIGKILL);
+			kill(c.peer.pid, SIGKILL);
 		if (k->victim == KEEPER || k->victim == BOTH)
 			kill(c.keeper, SIGKILL);
 	}
 	done = is_ok(&c);
 	if (k->victim == KEEPER_FIRST && strncmp(c.line, "-ERR [SYS/TEMP]",
 	    15) != 0)
-		say("F killed %s: without a keeper: %s", k->what, c.line);
+		note("F killed %s: without a keeper: %s", k->what, c.line);
 	k->took = now() - begun;
 	hang_up(&c, WAIT_SECONDS);
-	clear_lock(k, c.pid);
+	clear_lock(k, c.peer.pid);
 	check_kept(k, done);
 	if (access(lock_of(k->name), F_OK) == 0)
-		say("F killed %s: a lock is left", k->what);
+		note("F killed %s: a lock is left", k->what);
 	unlink(k->name);
 	return done;
 }
@@ -1273,7 +1232,7 @@ kill_often(const char *name, double seconds)
 		k.seconds = -1;
 		k.what = "not at all";
 		if (!kill_quit(&k))
-			say("F QUIT of a session that nobody killed");
+			note("F QUIT of a session that nobody killed");
 		took = k.took;
 		k.what = k.served ? "at random, root's" : "at random";
 		for (i = 0; i < 8; i++, n++) {
