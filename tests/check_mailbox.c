@@ -60,6 +60,7 @@ static struct {
 	const char *host;
 	int64_t slept;		/* nanoseconds that were not waited for */
 	time_t later;		/* seconds the clocks are put forward */
+	time_t asleep;		/* that the host slept: one clock stood still */
 	time_t still;		/* they stand half a second behind this */
 	size_t asked;		/* octets of memory asked for, the largest */
 	unsigned uneven;	/* reads that ended within a page */
@@ -280,6 +281,8 @@ hook_clock_gettime(clockid_t id, struct timespec *t)
 	ns = t->tv_nsec + hook.slept;
 	t->tv_sec += (time_t)(ns / 1000000000) + hook.later;
 	t->tv_nsec = (long)(ns % 1000000000);
+	if (id != CLOCK_MONOTONIC)
+		t->tv_sec += hook.asleep;
 	return 0;
 }
 
@@ -1925,6 +1928,18 @@ TEST_EACH(a_lock_nobody_touched_for_long_is_taken_away, COUNT(old_locks))
 	ck_assert_int_eq((int)count_strangers(), 1);
 }
 
+/* The clocks of hosts that share a disk need not agree. */
+TEST_EACH(how_old_a_lock_is_says_the_clock_of_the_disk, 2)
+{
+	open_for_dotlock();
+	put_lock("0");
+	hook.later = (_i == 0 ? 10 : -10) * STALE_SECONDS;
+	ck_assert_int_eq(take(), DOT_BUSY);
+	expect_lock("0");
+	make_old("mbox.lock", STALE_SECONDS);
+	ck_assert_int_eq(take(), DOT_LOCK);
+}
+
 /* It may be unreadable: then its age counts alone. */
 TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
 {
@@ -2358,13 +2373,20 @@ TEST_EACH(a_scan_has_its_time_to_the_millisecond, 2)
 	ck_assert_int_eq((int)hook.n[C_PREAD], _i == 0 ? 4 : 1);
 }
 
-TEST(a_lock_that_is_held_for_long_is_touched_in_between)
+static void
+host_sleeps(enum call c)
+{
+	if (c == C_PREAD)
+		hook.asleep += REFRESH_SECONDS + 1;
+}
+
+TEST_EACH(a_lock_that_is_held_for_long_is_touched_in_between, 2)
 {
 	add_text(&file, FROM_LINE "\n");
 	put_octets(&file, 'x', 10 * MBOX_BUFFER);
 	write_mbox();
 	open_box();
-	hook.before = time_passes;
+	hook.before = _i == 0 ? time_passes : host_sleeps;
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_ge((int)hook.n[C_FUTIMENS], 9);
 }

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Sessions over NFS: an emulated machine with Debian's kernel exports disks, and
-# mounts them from itself and from a second host in it. vfat is tried there, too,
-# as not every kernel has it. The machine's time is that of its instructions, and
-# jumps where it waits: a busy host changes nothing. What it needs is fetched,
-# unpacked in tests/nfs.tmp and not installed; what cannot be had is named, and
-# all is skipped. "make nfs"; MOUNTS='v3 v4.2' names some, SCENES and LOGIN the
-# scenes of each.
+# mounts them from itself and from a second host in it; and on vfat, which not
+# every kernel has. The time there is that of instructions, and jumps where all
+# wait: a busy host changes nothing. What is needed is fetched, unpacked in
+# tests/nfs.tmp and not installed; what cannot be had is named, and all is
+# skipped. "make nfs"; MOUNTS='v3 v4.2' names some, SCENES and LOGIN the scenes
+# of each.
 
 kept=tests/nfs.tmp
 packages='nfs-kernel-server nfs-common rpcbind libtirpc3 libtirpc-common
