@@ -107,7 +107,7 @@ tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.o mailbox.o \
 	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_pop3.c auth.o mailbox.o \
 	    $(FUZZ_OBJECTS) $(CHECK_LIBS) $(LIBS) -lm
 
-tests/check_crash: tests/check_crash.c mailbox.c pop3.h built-with
+tests/check_crash: tests/check_crash.c tests/disk.h mailbox.c pop3.h built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
 
 # The locks, in every order of their calls.
@@ -115,7 +115,8 @@ tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
 	$(CC) $(QUICKLY) $(LINK) -o $@ tests/prove/locks.c
 
 # UPDATE, with the plug pulled everywhere.
-tests/prove/update: tests/prove/update.c mailbox.c pop3.h built-with
+tests/prove/update: tests/prove/update.c tests/disk.h mailbox.c pop3.h \
+	built-with
 	$(CC) $(FLAGS) $(LINK) -o $@ tests/prove/update.c
 
 # All that is proved by trying everything, in large; some of it, if named.

@@ -54,13 +54,15 @@ static size_t messages_max;
 
 enum {
 	SECTOR = 512,		/* a disk writes it whole or not at all */
+	SECTOR_MAX = SECTOR,
 	DISK_MAX = 80 * 1024,
-	SECTORS = DISK_MAX / SECTOR,
+	DISK = DISK_MAX + SECTOR,
+	SECTORS = DISK / SECTOR,
+	VERSIONS = 40,		/* of a sector between two fsyncs */
+	SIZES = 400,
 	PARTS_MAX = 40,
 	OPS_MAX = 2000,
 	CALLS_MAX = 600,	/* that an UPDATE of these mailboxes may take */
-	VERSIONS_MAX = 16,	/* of a sector between two fsyncs */
-	SIZES_MAX = 400,
 	SEEN_MAX = 1 << 17	/* images remembered */
 };
 
@@ -1022,125 +1024,55 @@ kill_everywhere(int again)
 
 /* ---- Power loss ---- */
 
-/* The sectors written since the last fsync, in all the versions they had. */
-static struct pending {
-	size_t n;
-	size_t sector[SECTORS], nversions[SECTORS];
-	unsigned char version[SECTORS][VERSIONS_MAX][SECTOR];
-	size_t nsizes, size[SIZES_MAX];
-	time_t when[SIZES_MAX];	/* the time that goes with it */
-	unsigned char end[SIZES_MAX][2];	/* the octets in front of it */
-} pending;
+#define disk_fault(what)	ck_abort_msg("%s: %s", scene.name, what)
+#include "disk.h"
 
+static size_t dirty[SECTORS], ndirty;
+
+/* Put version which[i] of the i-th dirty sector on the disk; 0 is the old one. */
 static void
-add_version(size_t sector, const unsigned char *p)
-{
-	size_t i = 0, *n;
-
-	while (i < pending.n && pending.sector[i] != sector)
-		i++;
-	if (i == pending.n) {
-		pending.sector[pending.n++] = sector;
-		pending.nversions[i] = 0;
-	}
-	n = &pending.nversions[i];
-	if (*n > 0 && memcmp(pending.version[i][*n - 1], p, SECTOR) == 0)
-		return;
-	/* the last ones say enough */
-	if (*n == VERSIONS_MAX)
-		memmove(pending.version[i][0], pending.version[i][1],
-		    (size_t)--*n * SECTOR);
-	memcpy(pending.version[i][(*n)++], p, SECTOR);
-}
-
-static void
-add_size(const struct image *now, size_t size, time_t when)
-{
-	size_t *n = &pending.nsizes;
-
-	ck_assert_uint_lt(*n, SIZES_MAX);
-	if (*n > 0 && pending.size[*n - 1] == size)
-		return;
-	pending.size[*n] = size;
-	pending.when[*n] = when;
-	memset(pending.end[*n], 0, 2);
-	if (size >= 2)
-		memcpy(pending.end[*n], now->data + size - 2, 2);
-	++*n;
-}
-
-/* All before is on disk. */
-static void
-forget_pending(const struct image *disk, time_t when)
-{
-	pending.n = pending.nsizes = 0;
-	add_size(disk, disk->size, when);
-}
-
-/* What makes a file longer does so sector by sector. */
-static void
-add_pending(const struct image *now, size_t from, size_t to, time_t when)
+build(struct image *im, const size_t *which, size_t size)
 {
 	size_t i;
 
-	for (i = from / SECTOR; from < to && i * SECTOR < to; i++) {
-		add_version(i, now->data + i * SECTOR);
-		if (i * SECTOR > from && i * SECTOR > pending.size[0])
-			add_size(now, i * SECTOR, when);
-	}
-	if (to > pending.size[0])
-		add_size(now, to, when);
-	add_size(now, now->size, when);
-}
-
-/* Put version which[i] of each pending sector on the disk; 0 is the old one. */
-static void
-build(struct image *im, const struct image *disk, const size_t *which,
-    size_t size)
-{
-	size_t i;
-
-	memcpy(im->data, disk->data, disk->size);
-	if (size > disk->size)
-		memset(im->data + disk->size, 0, size - disk->size);
-	for (i = 0; i < pending.n; i++)
-		if (which[i] > 0)
-			memcpy(im->data + pending.sector[i] * SECTOR,
-			    pending.version[i][which[i] - 1], SECTOR);
+	for (i = 0; i * SECTOR < disk.most; i++)
+		memcpy(im->data + i * SECTOR, disk.s[i].version[0], SECTOR);
+	for (i = 0; i < ndirty; i++)
+		memcpy(im->data + dirty[i] * SECTOR,
+		    disk.s[dirty[i]].version[which[i]], SECTOR);
 	im->size = size;
 }
 
 /* With the k-th of the sizes. */
 static void
-judge_build(struct verdict *v, const struct image *disk, const size_t *which,
-    size_t k, int done)
+judge_build(struct verdict *v, const size_t *which, size_t k, int done)
 {
 	static struct image im;
 
-	build(&im, disk, which, pending.size[k]);
-	judge(v, &im, pending.end[k], pending.when[k]);
+	build(&im, which, disk.sizes[k].size);
+	judge(v, &im, disk.sizes[k].end, disk.sizes[k].when);
 	v->bad += done && !is_wanted(&im);
 }
 
 /* All subsets if there are few. */
 static int
-try_all(struct verdict *v, const struct image *disk, unsigned most, int done)
+try_all(struct verdict *v, unsigned most, int done)
 {
 	size_t which[SECTORS] = { 0 }, i, k;
-	unsigned long all = pending.nsizes;
+	unsigned long all = disk.nsizes;
 
-	for (i = 0; i < pending.n; i++)
-		if ((all *= pending.nversions[i] + 1) > most)
+	for (i = 0; i < ndirty; i++)
+		if ((all *= disk.s[dirty[i]].n) > most)
 			return 0;
-	for (k = 0; k < pending.nsizes; k++)
+	for (k = 0; k < disk.nsizes; k++)
 		do {
-			judge_build(v, disk, which, k, done);
-			for (i = 0; i < pending.n &&
-			    which[i] == pending.nversions[i]; i++)
+			judge_build(v, which, k, done);
+			for (i = 0; i < ndirty &&
+			    which[i] == disk.s[dirty[i]].n - 1; i++)
 				which[i] = 0;
-			if (i < pending.n)
+			if (i < ndirty)
 				which[i]++;
-		} while (i < pending.n);
+		} while (i < ndirty);
 	return 1;
 }
 
@@ -1149,30 +1081,29 @@ try_all(struct verdict *v, const struct image *disk, unsigned most, int done)
  * order, only one, all but one. Then random ones.
  */
 static void
-try_some(struct verdict *v, const struct image *disk, unsigned n, int done)
+try_some(struct verdict *v, unsigned n, int done)
 {
-	size_t which[SECTORS], i, k, shape, step = 1 + pending.n / 16;
-	unsigned odds;
+	size_t which[SECTORS], i, k, shape, step = 1 + ndirty / 16;
+	unsigned odds, newest, sizes = (unsigned)disk.nsizes;
 	int new;
 
 	for (shape = 0; shape < 4; shape++)
-		for (k = 0; k <= pending.n; k += step) {
-			for (i = 0; i < pending.n; i++) {
+		for (k = 0; k <= ndirty; k += step) {
+			for (i = 0; i < ndirty; i++) {
 				new = shape == 0 ? i < k : shape == 1 ? i >= k :
 				    (i == k) == (shape == 2);
-				which[i] = new ? pending.nversions[i] : 0;
+				which[i] = new ? disk.s[dirty[i]].n - 1 : 0;
 			}
-			judge_build(v, disk, which,
-			    roll((unsigned)pending.nsizes), done);
-			judge_build(v, disk, which, pending.nsizes - 1, done);
+			judge_build(v, which, roll(sizes), done);
+			judge_build(v, which, disk.nsizes - 1, done);
 		}
 	while (n-- > 0) {
 		odds = roll(10);
-		for (i = 0; i < pending.n; i++)
-			which[i] = roll(10) <= odds ? pending.nversions[i] :
-			    roll((unsigned)pending.nversions[i] + 1);
-		judge_build(v, disk, which, roll((unsigned)pending.nsizes),
-		    done);
+		for (i = 0; i < ndirty; i++) {
+			newest = (unsigned)disk.s[dirty[i]].n - 1;
+			which[i] = roll(10) <= odds ? newest : roll(newest + 1);
+		}
+		judge_build(v, which, roll(sizes), done);
 	}
 }
 
@@ -1190,36 +1121,55 @@ sync_kind(size_t i)
 }
 
 /*
+ * What is written to a hole that is not on disk yet may make the file longer
+ * there, sector by sector.
+ */
+static void
+do_on_disk(const struct op *op)
+{
+	size_t at = (size_t)op->at, to, was = disk.size;
+
+	if (op->kind == CUT)
+		cut_disk(at);
+	if (op->kind != WRITE)
+		return;
+	put_on_disk(op->data, op->len, at, 0);
+	for (to = (at / SECTOR + 1) * SECTOR; to < at + op->len && to < was;
+	    to += SECTOR)
+		if (to > disk.sizes[0].size)
+			add_size(to);
+	if (at + op->len < was && at + op->len > disk.sizes[0].size)
+		add_size(at + op->len);
+	add_size(disk.size);
+}
+
+/*
  * Pull the plug in front of every fsync and at the end, as if the disk ignored
  * the fsyncs of kind without. If UPDATE said that it was done, it must be.
  */
 static struct verdict
 lose_power(enum kind without, int done, unsigned n)
 {
-	static struct image disk, now;
 	struct verdict v = { 0 };
 	const struct op *op;
-	size_t i, from, to;
+	size_t i;
 	time_t begun = stamp;
 
-	copy_image(&now, &scene.was);
-	copy_image(&disk, &scene.was);
-	forget_pending(&disk, begun);
+	disk.when = begun;
+	make_disk(scene.was.data, scene.was.size);
 	for (i = 0; i <= run.n; i++) {
 		op = &run.op[i];
+		disk.when = begun + (time_t)i;
 		if (i == run.n || (op->kind == SYNC &&
 		    (without == NONE || sync_kind(i) != without))) {
-			if (!try_all(&v, &disk, n, done && i == run.n))
-				try_some(&v, &disk, n, done && i == run.n);
-			copy_image(&disk, &now);
-			forget_pending(&disk, begun + (time_t)i);
+			ndirty = list_dirty(dirty);
+			if (!try_all(&v, n, done && i == run.n))
+				try_some(&v, n, done && i == run.n);
+			sync_disk();
 			continue;
 		}
-		from = (size_t)op->at;
-		to = from + op->len;
-		apply(&now, op, op->len);
-		if (op->kind == WRITE || op->kind == CUT)
-			add_pending(&now, from, to, begun + (time_t)i + 1);
+		disk.when++;
+		do_on_disk(op);
 	}
 	return v;
 }

@@ -54,7 +54,7 @@ static size_t buffer_octets;
 #define clock_gettime(id, t)	((void)(id), sim_clock(t))
 #define nanosleep(t, left)	((void)(t))
 #define lockf(fd, how, len)	((void)(fd), 0)
-#define flock(fd, how)		((void)(fd), 0)
+#define flock(fd, how)		((void)(fd), (void)(how), 0)
 #define fstatfs(fd, s)		((void)(fd), (s)->f_type = 0, 0)
 #define sigprocmask(how, s, old) ((void)(s), (void)(old))
 #ifndef MAILBOX
@@ -94,7 +94,6 @@ static int open_end;		/* 1: no empty line at the end; 2: no line end */
 static unsigned char was[DISK], want[DISK];
 static size_t was_size, want_size;
 static int was_shut, want_shut;	/* what is appended to it is no message */
-static size_t sector;
 static uint64_t serial;		/* of the mailbox */
 static struct mbox box, judge_box;
 
@@ -137,19 +136,8 @@ write_part(struct part *p, int letter, int open)
 
 /* ---- The disk ---- */
 
-struct sector {
-	size_t n;
-	int stuck;
-	unsigned char version[VERSIONS][SECTOR_MAX];
-};
-
-static struct {
-	unsigned char now[DISK];	/* as the kernel has it */
-	size_t size;
-	struct sector s[SECTORS];
-	struct { size_t size; unsigned char end[2]; } sizes[SIZES];
-	size_t nsizes;
-} disk;
+static void disk_fault(const char *);
+#include "../disk.h"
 
 enum event { NONE, EIO_ONCE, EIO_AFTER_HALF, EIO_ON, EIO_LONGER, ONE_OCTET,
 	HALF, NO_ROOM, NO_ROOM_SYNC, NO_ROOM_LONGER, COPIES, LOST, NO_READ, NO_LOOK,
@@ -168,7 +156,6 @@ static size_t calls, reads, looks, asks, chances, unasked, room, foreign;
 static int lost;		/* the lock; and fsyncs behind that */
 static unsigned char own[SECTORS];
 static time_t now_seconds;
-static size_t most;		/* octets the file had at most */
 static const unsigned char *view;	/* what is read */
 static size_t view_size;
 
@@ -211,84 +198,9 @@ complain(const char *what, const unsigned char *image, size_t size)
 }
 
 static void
-add_size(size_t size)
+disk_fault(const char *what)
 {
-	size_t n = disk.nsizes;
-
-	if (n > 0 && disk.sizes[n - 1].size == size)
-		return;
-	if (n == SIZES)
-		complain("too many sizes", disk.now, disk.size);
-	disk.sizes[n].size = size;
-	memcpy(disk.sizes[n].end, size < 2 ? disk.now : disk.now + size - 2, 2);
-	disk.nsizes++;
-}
-
-static void
-add_version(size_t i)
-{
-	const unsigned char *p = disk.now + i * sector;
-	struct sector *s = &disk.s[i];
-	size_t k;
-
-	s->stuck = 0;
-	for (k = 0; k < s->n; k++)
-		if (memcmp(s->version[k], p, sector) == 0)
-			return;
-	if (s->n == VERSIONS)
-		complain("too many versions", disk.now, disk.size);
-	memcpy(s->version[s->n++], p, sector);
-}
-
-/* What nobody has written yet is a hole. */
-static void
-lengthen(size_t size)
-{
-	size_t i;
-
-	if (size > DISK - SECTOR_MAX)
-		complain("the disk is too small", disk.now, disk.size);
-	for (i = (most + sector - 1) / sector; i * sector < size; i++) {
-		disk.s[i].n = 1;
-		memset(disk.s[i].version[0], 0, sector);
-	}
-	if (size > most)
-		most = size;
-	disk.size = size;
-	add_size(size);
-}
-
-/* What makes a file longer does so sector by sector, or at once. */
-static void
-put(const void *p, size_t len, size_t at, int at_once)
-{
-	size_t i;
-
-	memcpy(disk.now + at, p, len);
-	for (i = at / sector + 1; !at_once && i * sector < at + len; i++)
-		if (i * sector > disk.size)
-			lengthen(i * sector);
-	if (at + len > disk.size)
-		lengthen(at + len);
-	for (i = at / sector; i * sector < at + len; i++)
-		add_version(i);
-}
-
-static void
-make_disk(const unsigned char *p, size_t size)
-{
-	size_t i;
-
-	memset(disk.now, 0, most + sector);
-	memcpy(disk.now, p, size);
-	disk.size = size;
-	for (i = 0; i * sector < (most > size ? most : size); i++) {
-		disk.s[i].n = 0;
-		add_version(i);
-	}
-	most = size;
-	disk.nsizes = 0;
-	add_size(size);
+	complain(what, disk.now, disk.size);
 }
 
 /* ---- What an image is worth ---- */
@@ -446,13 +358,13 @@ try_versions(size_t k, const size_t *dirty, size_t ndirty, uint64_t base,
 	size_t which[SECTORS] = { 0 }, size = disk.sizes[k].size, i, d;
 	uint64_t key = sum(serial + size, NULL, 0) ^ base;
 
-	for (i = 0; i * sector < most; i++)
+	for (i = 0; i * sector < disk.most; i++)
 		memcpy(image + i * sector, disk.s[i].version[0], sector);
 	do {
 		for (i = 0; i < ndirty; i++)
 			memcpy(image + dirty[i] * sector,
 			    disk.s[dirty[i]].version[which[i]], sector);
-		memset(image + size, 0, most + sizeof(agent) - size);
+		memset(image + size, 0, disk.most + sizeof(agent) - size);
 		demand(judge(key, image, size), image, size,
 		    disk.sizes[k].end, 0);
 		for (i = 0; i < ndirty; i++) {
@@ -471,17 +383,16 @@ static void
 pull_the_plug(void)
 {
 	static uint64_t sums[SECTORS][VERSIONS];
-	size_t dirty[SECTORS], n = 0, i, k, images = disk.nsizes;
+	size_t dirty[SECTORS], n = list_dirty(dirty), i, k;
+	size_t images = disk.nsizes;
 	uint64_t base = 0;
 
 	if (nstrangers > 1 && plan[0].what == STRANGER_ON)
 		return;		/* then only the end is looked at */
-	for (i = 0; i * sector < most; i++) {
+	for (i = 0; i * sector < disk.most; i++) {
 		for (k = 0; k < disk.s[i].n; k++)
 			sums[i][k] = sum(i + 1, disk.s[i].version[k], sector);
 		base ^= sums[i][0];
-		if (disk.s[i].n > 1)
-			dirty[n++] = i;
 		if ((images *= disk.s[i].n) > IMAGES_MAX)
 			complain("too many images", disk.now, disk.size);
 	}
@@ -557,7 +468,7 @@ bring_stranger(void)
 		if (disk.sizes[i].size <= disk.size)
 			disk.sizes[k++] = disk.sizes[i];
 	disk.nsizes = k;
-	put(p->text, p->len, disk.size, 1);
+	put_on_disk(p->text, p->len, disk.size, 1);
 }
 
 /*
@@ -701,7 +612,7 @@ sim_pwrite(int fd, const void *p, size_t len, off_t where)
 		return refuse(0, ENOSPC);
 	if (at + len <= disk.size)
 		meet_stranger();
-	put(p, len, at, 0);
+	put_on_disk(p, len, at, 0);
 	return (ssize_t)len;
 }
 
@@ -717,29 +628,19 @@ sim_fsync(int fd)
 	over = is_over();
 	lost += lost > 0;
 	pull_the_plug();
-	for (i = 0; i * sector < most; i++)
-		if (full || over)
-			disk.s[i].stuck = disk.s[i].n > 1;
-		else if (!disk.s[i].stuck) {
-			disk.s[i].n = 0;
-			add_version(i);
-		}
 	if (full || over) {
+		for (i = 0; i * sector < disk.most; i++)
+			disk.s[i].stuck = disk.s[i].n > 1;
 		errno = full ? ENOSPC : EIO;
 		return -1;
 	}
-	disk.nsizes = 0;
-	add_size(disk.size);
-	for (i = 0; i * sector < most && !disk.s[i].stuck; i++)
-		;
 	/* else his may be among what the failed one left out */
-	if (i * sector >= most)
+	if (sync_disk())
 		for (i = nparts; i < nparts + nstrangers; i++)
 			part[i].certain = 1;
 	return 0;
 }
 
-/* What was cut off is seen again only if the disk has the old size. */
 static int
 sim_ftruncate(int fd, off_t size)
 {
@@ -750,11 +651,9 @@ sim_ftruncate(int fd, off_t size)
 	if (is_over())
 		return -1;
 	pull_the_plug();
-	if ((size_t)size < disk.size)
-		memset(disk.now + size, 0, disk.size - (size_t)size);
-	disk.size = (size_t)size;
-	add_size(disk.size);
-	for (i = (disk.size + sector - 1) / sector; i * sector < most; i++) {
+	cut_disk((size_t)size);
+	i = ((size_t)size + sector - 1) / sector;
+	for (; i * sector < disk.most; i++) {
 		room += own[i];
 		own[i] = 0;
 	}
@@ -939,8 +838,8 @@ run_all(void)
 	for (e = EIO_ONCE; e <= HALF; e++)
 		places[e] = calls + 1;
 	places[NO_ROOM] = places[NO_ROOM_SYNC] = places[NO_ROOM_LONGER] =
-	    most - was_size + 1;
-	places[COPIES] = most / sector + 2;
+	    disk.most - was_size + 1;
+	places[COPIES] = disk.most / sector + 2;
 	places[NO_READ] = reads;
 	places[NO_LOOK] = looks;
 	places[STRANGER_ON] = looks + 1;
