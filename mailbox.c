@@ -305,13 +305,17 @@ write_owner(const struct dotlock *d)
 
 /*
  * Whether the lock is the file that we made. Not by its links: on NFS and FUSE
- * the unique name of an open file stays, under another name.
+ * the unique name of an open file stays, under another name. Over NFS names are
+ * remembered for a minute, but who opens their directory asks the server anew.
  */
 static int
 is_ours(const struct dotlock *d, const char *lock)
 {
 	struct stat ours, st;
+	int dir = d->fd == -1 ? -1 : open(".", O_RDONLY | O_CLOEXEC);
 
+	if (dir != -1)
+		close(dir);
 	return d->fd != -1 && fstat(d->fd, &ours) == 0 &&
 	    lstat(lock, &st) == 0 && is_same_file(&ours, &st);
 }

@@ -284,9 +284,8 @@ is_locked() {	# inode
 	return 1
 }
 
-# Stopped in UPDATE for so long that the other host takes the dotlock for a dead
-# one's; but not the kernel's lock.
-notices_that_its_lock_was_taken() {
+# Start a session and stop it in UPDATE, when it holds all locks.
+stop_in_update() {
 	fill_box
 	{ message 4; head -c 1000000 /dev/zero | tr '\0' x; } >> "$spool/box"
 	inode=$(ls -i "$spool/box" | sed 's/^ *\([0-9]*\).*/\1/')
@@ -302,15 +301,36 @@ notices_that_its_lock_was_taken() {
 		:
 	done
 	kill -STOP $pid
-	sleep 301
-	commands QUIT | as_user_in host2 / pop3d -p -m "$box" > "$tmp/out"
-	check 'the kernel lock holds' says 0 '-ERR [IN-USE]'
-	check 'the dotlock was taken' [ ! -e "$spool/box.lock" ]
+}
+
+# Its dotlock was taken meanwhile.
+go_on() {
 	kill -CONT $pid
 	wait $pid
 	mv "$tmp/stopped" "$tmp/out"
 	check 'who lost its lock says so' says 2 '-ERR [SYS/TEMP]'
 	check 'nothing was touched' has 1 2 3 4
+}
+
+# Stopped for so long that the other host takes the dotlock for a dead one's; but
+# not the kernel's lock.
+notices_that_its_lock_was_taken() {
+	stop_in_update
+	sleep 301
+	commands QUIT | as_user_in host2 / pop3d -p -m "$box" > "$tmp/out"
+	check 'the kernel lock holds' says 0 '-ERR [IN-USE]'
+	check 'the dotlock was taken' [ ! -e "$spool/box.lock" ]
+	go_on
+	check 'no lock is left' is_clean
+}
+
+# What its host remembers of the disk is not old then.
+notices_at_once_that_its_lock_is_another() {
+	stop_in_update
+	as_user_in host2 "$disk/spool" sh -c 'rm box.lock && : > box.lock'
+	go_on
+	check "the other's lock stays" [ -e "$spool/box.lock" ]
+	rm -f "$spool/box.lock"
 	check 'no lock is left' is_clean
 }
 
@@ -372,6 +392,7 @@ for mount in ${MOUNTS:-v3 v4.2 v4.1,soft vfat}; do
 		    removes_the_lock_of_a_process_that_is_gone
 		    works_with_everybody_on_two_hosts
 		    notices_that_its_lock_was_taken
+		    notices_at_once_that_its_lock_is_another
 		    sees_the_server_go_and_return"
 		logins='deletes_one meets_procmail finds_no_server'
 	fi

@@ -215,7 +215,11 @@ make_file(int n)
 static int
 s_open(const char *s, int flags, ...)
 {
-	int n = find_name(s);
+	int n;
+
+	if (strcmp(s, ".") == 0)
+		return -1;	/* so names are looked up anew, which is all */
+	n = find_name(s);
 	CALL(
 		if (flags & O_CREAT) {
 			if (w->name[n] != 0)
