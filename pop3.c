@@ -950,4 +950,5 @@ main(int argc, char **argv)
 		reply(&s, "-ERR [SYS/PERM] the server is not set up");
 	flush(&s);
 	leave(&s, in == -1);
+	return 0;
 }

@@ -838,7 +838,7 @@ accuse(const char *format, ...)
 static int
 account(const char *name)
 {
-	static unsigned char known[SERIALS];
+	static int known[SERIALS];
 	unsigned i, n[3] = { 0 }, left = 0;
 	char line[700], *p, *end, *header;
 	FILE *f = fopen("log", "r");
@@ -1155,7 +1155,8 @@ name_some(struct killing *k, struct client *c)
 	memset(k->kept, 1, sizeof(k->kept));
 	k->kept[k->n / 8] = 0;
 	for (i = 0; i < k->n; i++) {
-		k->kept[i] &= roll(4) > 0;
+		if (roll(4) == 0)
+			k->kept[i] = 0;
 		if (k->kept[i])
 			continue;
 		put(c, "DELE %u\r\n", i + 1);

@@ -26,6 +26,7 @@ hook_wait(const struct timespec *t)
 	return 0;
 }
 
+#undef syslog
 #define syslog			hook_syslog
 #define nanosleep(t, rest)	hook_wait(t)
 #define crypt			fake_crypt

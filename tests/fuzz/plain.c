@@ -60,6 +60,7 @@ hook_syslog(int level, const char *format, ...)
 #define alarm(n)		((void)(n))
 /* the only child here is the one that the fuzzer asks for names */
 #define wait(status)		((void)(status))
+#undef syslog
 #define syslog			hook_syslog
 #define main			pop3_main
 int pop3_main(int, char **);

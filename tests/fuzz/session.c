@@ -124,6 +124,7 @@ hook_wait(const struct timespec *t)
 #include "../../mailbox.c"
 #undef nanosleep
 #define nanosleep(t, rest)	hook_wait(t)
+#undef syslog
 #define syslog			hook_syslog
 #define crypt			fake_crypt
 #include "../../auth.c"

@@ -21,7 +21,7 @@ fault(const char *file, int line, const char *what)
 void
 add(struct bytes *b, const void *p, size_t len)
 {
-	if (b->room - b->len < len + 1) {
+	if (b->room - b->len <= len) {
 		b->room = 2 * (b->room + len) + 64;
 		b->p = realloc(b->p, b->room);
 		CHECK(b->p != NULL);

@@ -684,6 +684,7 @@ sim_read(int fd, void *p, size_t len)
 		a.what = DOT_GONE;
 		lost += lost == 0;
 	}
+	len = len < sizeof(a) ? len : sizeof(a);
 	memcpy(p, &a, len);
 	return (ssize_t)len;
 }
@@ -946,7 +947,7 @@ choose(const struct size *s, size_t k)
 	if (k == 2 && part[0].role != DELETE && part[1].role != DELETE)
 		return;
 	for (role = KEEP; role <= UNSEEN; role++)
-		for (ends = s->from; ends <= (int)s->to; ends++)
+		for (ends = (int)s->from; ends <= (int)s->to; ends++)
 			for (i = 0; i < 8 && (i == 0 || s->bodies[i] != 0);
 			    i++) {
 				part[k].role = (enum role)role;
