@@ -508,6 +508,7 @@ note_pwrite(int fd, const void *p, size_t len, off_t at)
 
 	if (!run.on || fd != run.fd)
 		return pwrite(fd, p, len, at);
+	ck_assert_uint_le(len, MBOX_BUFFER);
 	if (is_failing()) {
 		if (!run.spill || whole)
 			return refuse_write(fd, len, at);

@@ -1,6 +1,6 @@
 /*
- * A disk that may stop at any moment: of each sector it keeps all versions since
- * the last fsync, and of the file all sizes, and any of them may be found then.
+ * A disk that may stop at any moment: it keeps all versions that each sector has
+ * had since the last fsync, and all sizes of the file. Any may be found then.
  *
  * In front of it stand the octets of a DISK, SECTOR_MAX, and how many SECTORS,
  * VERSIONS and SIZES there may be; and disk_fault, for what does not fit.
