@@ -117,7 +117,7 @@ tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
 # UPDATE, with the plug pulled everywhere.
 tests/prove/update: tests/prove/update.c tests/disk.h mailbox.c pop3.h \
 	built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/prove/update.c
+	$(CC) $(FLAGS) -O3 $(LINK) -o $@ tests/prove/update.c
 
 # All that is proved by trying everything, in large; some of it, if named.
 PIECES =
