@@ -2403,25 +2403,25 @@ take_answers(struct auth *a)
 }
 
 static void
-hostile_garbage(void *arg)
+send_junk(struct auth *a, int octet)
 {
-	struct auth *a = arg;
 	char junk[8 * sizeof(struct attempt)];
 
-	memset(junk, 0xff, sizeof(junk));
+	memset(junk, octet, sizeof(junk));
 	send_raw(a, junk, sizeof(junk));
 	take_answers(a);
 }
 
 static void
+hostile_garbage(void *arg)
+{
+	send_junk(arg, 0xff);
+}
+
+static void
 hostile_text(void *arg)
 {
-	struct auth *a = arg;
-	char junk[8 * sizeof(struct attempt)];
-
-	memset(junk, 'p', sizeof(junk));
-	send_raw(a, junk, sizeof(junk));
-	take_answers(a);
+	send_junk(arg, 'p');
 }
 
 static void
@@ -2990,11 +2990,7 @@ can_signal(uid_t uid, pid_t pid)
 
 	fflush(stdout);
 	if ((child = fork()) == 0) {
-		gid_t gid = (gid_t)uid;
-
-		if (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
-		    setuid(uid) == -1)
-			_exit(2);
+		become(uid);
 		_exit(kill(pid, 0) == 0 ? 1 : errno == EPERM ? 0 : 2);
 	}
 	waitpid(child, &status, 0);
@@ -3216,11 +3212,7 @@ has_in_memory(pid_t pid, const char *what)
 static void
 become_user(void)
 {
-	gid_t gid = USER;
-
-	if (setgroups(1, &gid) == -1 || setgid(gid) == -1 ||
-	    setuid(USER) == -1)
-		_exit(126);
+	become(USER);
 }
 
 /* Whoever serves alice now has no copy of what let her in. */
@@ -3910,20 +3902,7 @@ fail_in_system(char *template)
 static void
 take_digest(struct peer *c, char hex[33])
 {
-	char text[256], *line = next_line(c, 5000), *p;
-	unsigned char d[16];
-	struct md5 m;
-	int i;
-
-	ck_assert(line != NULL && (p = strchr(line, '<')) != NULL);
-	snprintf(text, sizeof(text), "%s", p);
-	ck_assert(text[strlen(text) - 1] == '>');
-	md5_init(&m);
-	md5_update(&m, text, strlen(text));
-	md5_update(&m, "tanstaaf", 8);
-	md5_final(&m, d);
-	for (i = 0; i < 16; i++)
-		snprintf(hex + 2 * i, 3, "%02x", d[i]);
+	ck_assert_int_eq(apop_digest(take_line(c), "tanstaaf", hex), 0);
 }
 
 AS_ROOT(apop_works_with_separate_processes)

@@ -1026,23 +1026,6 @@ struct transcript {
 	long long begun;
 };
 
-static void
-hash_greeting(const char *greeting, const char *secret, char *hex)
-{
-	const char *p = strchr(greeting, '<'), *end = strchr(greeting, '>');
-	unsigned char d[16];
-	struct md5 m;
-	int i;
-
-	must(p != NULL && end > p, "no APOP challenge");
-	md5_init(&m);
-	md5_update(&m, p, (size_t)(end + 1 - p));
-	md5_update(&m, secret, strlen(secret));
-	md5_final(&m, d);
-	for (i = 0; i < 16; i++)
-		snprintf(hex + 2 * i, 3, "%02x", d[i]);
-}
-
 /* What stands behind a backslash at *p, which moves behind it. -1: nothing. */
 static int
 unescape(const char **p)
@@ -1086,7 +1069,8 @@ expand_braces(const struct transcript *t, const char *p, struct octets *out)
 		return 0;
 	snprintf(text, sizeof(text), "%.*s", (int)(end - p - 1), p + 1);
 	if (strncmp(text, "apop ", 5) == 0) {
-		hash_greeting(t->greeting, text + 5, hex);
+		must(apop_digest(t->greeting, text + 5, hex) == 0,
+		    "no APOP challenge");
 		put_text(out, hex);
 	} else if ((star = strrchr(text, '*')) == NULL || star == text)
 		return 0;
