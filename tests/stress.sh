@@ -254,7 +254,7 @@ read_by_mailx()
 
 printf 'DEFAULT=%s\nORGMAIL=%s\nMAILDIR=%s\nLOGFILE=/dev/null\n' "$box" \
     "$box" "$bin/everybody" >procmailrc
-printf 'to "%s"\n' "$box" >maildroprc
+printf 'LOCKSLEEP=1\nto "%s"\n' "$box" >maildroprc
 chmod 600 procmailrc maildroprc
 
 run "$bin/stress_tool" deliver "$box" "$seconds" 100000
