@@ -63,6 +63,42 @@ char nondet_char(void);
 	(m)->base <= (m)->octets &&					\
 	(off_t)((m)->len - MBOX_BEFORE) <= (m)->octets - (m)->base)
 
+/* A sum's context holds less than it has room for, the last octets of all. */
+#define IS_SUM(m)	((m)->held_len < sizeof((m)->held) &&		\
+	(m)->octets % 64 == (m)->held_len % 64)
+
+/*
+ * Of a scan, with what comes next at p: one more id can be under way besides
+ * those of the list's last messages. At most twice what was looked at, of the
+ * message or in front of all, counts as sent. Where a header has ended, that was
+ * an empty line. Behind a line without an end some of header or body is there,
+ * and behind an empty line of the body, two octets.
+ */
+#define IS_SCAN(s, p)	((s)->waiting < LANES && IS_LANES(s) &&		\
+	(s)->state <= BODY && (s)->size >= 0 && ((s)->state == BEFORE ?	\
+	(s)->size <= 2 * here((s)->m) : IS_UNDER_WAY(s, p)))
+#define IS_LANES(s)	((s)->first <= (s)->m->n &&			\
+	(s)->waiting <= (s)->m->n - (s)->first)
+#define IS_UNDER_WAY(s, p)	(IS_SUM(&(s)->id[(s)->waiting]) &&	\
+	IS_SUM(&(s)->wide) && (s)->start >= 0 &&			\
+	(s)->start <= here((s)->m) &&					\
+	(s)->size <= 2 * (here((s)->m) - (s)->start) &&			\
+	((s)->state == FROM ? (s)->size == 0 : (s)->state == HEADER ?	\
+	(s)->size > 0 || (p)[-1] == '\n' : IS_BODY(s, p)))
+#define IS_BODY(s, p)	((s)->header >= 2 && (s)->header <= (s)->size &&	\
+	((s)->size > (s)->header || (p)[-1] == '\n') &&			\
+	((s)->size == (s)->header || (s)->size >= (s)->header + 2 ||	\
+	!is_after_empty(p, 1)))
+
+/* A message begins with "From ", which was taken up to an offset. */
+#define HAS_FROM(s, at)	((s)->state == BEFORE || (at) - (s)->start >= 5)
+
+/* Where a message of the list can lie, and what can be sent of it. */
+#define IS_MESSAGE(msg, octets)	((msg)->offset >= 0 &&			\
+	(msg)->length >= 5 && (msg)->length <= (octets) &&		\
+	(msg)->offset <= (octets) - (msg)->length && (msg)->size >= 2 &&	\
+	(msg)->size / 2 - 2 <= (msg)->length)
+
 /* ---- The C library ---- */
 
 /* Small strings are searched as they are. */

@@ -5,11 +5,17 @@
 #include <ctype.h>
 /* as in the locale C, which nobody leaves */
 #undef toupper
+#undef isdigit
+#undef isalpha
 #define toupper(c)	((c) >= 'a' && (c) <= 'z' ? (c) - 32 : (c))
+#define isdigit(c)	((c) >= '0' && (c) <= '9')
+#define isalpha(c)	(((c) | 32) >= 'a' && ((c) | 32) <= 'z')
+#define FROM_MAX	12
+#define MESSAGES_MAX	3
 #include <small/mailbox.c>
 #include "invariants.h"
 
-enum { LIST = 3 };	/* messages */
+enum { LIST = MESSAGES_MAX };
 static struct mbox box;
 static unsigned char data[sizeof(*box.data)];
 static struct message list[LIST + 1];
@@ -57,9 +63,6 @@ any_md5_run(struct md5 *m, size_t n)
 }
 
 /* prove_md5_update */
-#define IS_SUM(m)	((m)->held_len < sizeof((m)->held) &&		\
-	(m)->octets % 64 == (m)->held_len % 64)
-
 void
 any_md5_update(struct md5 *m, const void *p, size_t len)
 {
@@ -193,6 +196,496 @@ prove_mbox_read(void)
 	CHECK(p + len == data + box.pos);
 	CHECK(p[len - 1] != '\r' || here(&box) == end || p[len] == '\r');
 }
+
+/* ---- The scan: contracts ---- */
+
+static struct scan s;
+static unsigned steps;
+static int is_found;
+
+/* A line end or none: which of more it is matters to nobody. */
+void *
+any_memchr(const void *p, int c, size_t n)
+{
+	size_t i = nondet_size();
+
+	CAN_READ(p, n);
+	is_found = i < n;
+	if (!is_found)
+		return NULL;
+	ASSUME(((const unsigned char *)p)[i] == c);
+	return (unsigned char *)p + i;
+}
+
+static void
+begin_scan(void)
+{
+	begin();
+	s.m = &box;
+	ASSUME(box.n <= LIST && IS_SCAN(&s, data + box.pos));
+	data[box.len] = '\n';
+	steps = 0;
+}
+
+/* Up to the buffer's end, behind which a line end stands and two octets more. */
+static void
+can_look_ahead(const unsigned char *p)
+{
+	CHECK(p >= data + MBOX_BEFORE && p <= data + box.len);
+	CHECK(data[box.len] == '\n');
+	CHECK(box.len + 2 < sizeof(data));
+}
+
+/* prove_is_from */
+int
+any_is_from(const unsigned char *p)
+{
+	can_look_ahead(p);
+	return nondet_int() & 1;
+}
+
+/*
+ * prove_is_start. Of a line as much is there as it looks at, wherever the buffer
+ * ends.
+ */
+int
+any_is_start(const struct scan *x, const unsigned char *p)
+{
+	size_t len = box.len - box.pos;
+	int r = nondet_int() & 1;
+
+	can_look_ahead(p);
+	/* each line begins as the one before has ended */
+	CHECK(p == data + box.pos && len > 0);
+	CHECK(IS_BUFFER(&box) && IS_SCAN(x, p) && HAS_FROM(x, here(&box)));
+	CHECK(is_found || len >= FROM_MAX || is_at_end(&box));
+	ASSUME(steps++ < 2);
+	if (r)
+		ASSUME(len >= 5 && memcmp(p, "From ", 5) == 0);
+	return r;
+}
+
+/* prove_end_message. One more in the list, or it ends; or it is hidden. */
+void
+any_end_message(struct scan *x)
+{
+	CHECK(x->state != BEFORE);
+	CHECK(HAS_FROM(x, here(x->m)));
+	if ((x->end = nondet_int() & 1))
+		x->result = MBOX_TEMP;
+	else if (nondet_int())
+		x->m->n++;
+	x->waiting = nondet_size();
+	ASSUME(x->waiting < LANES && IS_LANES(x));
+}
+
+/* prove_begin_message */
+void
+any_begin_message(struct scan *x)
+{
+	if (x->state != BEFORE)
+		any_end_message(x);
+	x->end |= nondet_int() & 1;
+	x->state = FROM;
+	x->start = here(x->m);
+	x->size = 0;
+	x->id[x->waiting].octets = x->wide.octets = 0;
+	x->id[x->waiting].held_len = x->wide.held_len = 0;
+}
+
+/* prove_scan_line */
+void
+any_scan_line(struct scan *x, const unsigned char *p, size_t len, int has_end)
+{
+	int began = x->state != BEFORE;
+
+	CHECK(len > 0 && len <= box.len - box.pos && p == data + box.pos);
+	CHECK(has_end == (p[len - 1] == '\n'));
+	CHECK(has_end || (len == box.len - box.pos &&
+	    (len >= FROM_MAX || is_at_end(&box))));
+	CHECK(IS_SCAN(x, p));
+	CHECK(HAS_FROM(x, here(&box) + (off_t)len));
+	x->state = nondet_unsigned();
+	x->size = nondet_long();
+	x->header = nondet_long();
+	x->end |= !began && (nondet_int() & 1);
+	ASSUME((x->state != BEFORE) == began);
+	box.pos += len;
+	ASSUME(IS_SCAN(x, p + len));
+	box.pos -= len;
+}
+
+/* prove_hash_line */
+static int hashed;
+
+void
+any_hash_line(struct scan *x, const unsigned char *p, size_t len)
+{
+	CHECK(IS_SUM(&x->id[x->waiting]) && IS_SUM(&x->wide));
+	can_look_ahead(p);
+	CHECK(len > 0);
+	hashed++;
+}
+
+/* prove_classify: by the first letter at least. */
+static int what_line;
+
+int
+any_classify(const unsigned char *p)
+{
+	can_look_ahead(p);
+	return what_line;
+}
+
+void
+any_md5_finish(struct md5 *m, size_t n)
+{
+	size_t l;
+
+	CHECK(n <= LANES);
+	for (l = 0; l < n; l++)
+		CHECK(__CPROVER_w_ok(&m[l], sizeof(*m)));
+}
+
+/* prove_finish_ids: a place in the list for each. */
+void
+any_finish_ids(struct scan *x)
+{
+	CHECK(x->waiting <= LANES && IS_LANES(x));
+	x->waiting = 0;
+}
+
+static struct message added;
+
+enum mbox_result
+any_add_message(struct mbox *m, const struct message *new)
+{
+	added = *new;
+	if (nondet_int() & 1)
+		return MBOX_TEMP;
+	m->n++;
+	return MBOX_OK;
+}
+
+/* prove_fill: it is as it was, or there is more. */
+int
+any_fill(struct mbox *m)
+{
+	off_t at = here(m);
+	size_t had = m->len - m->pos;
+	unsigned char before[3];
+	int r = nondet_int();
+
+	CHECK(IS_BUFFER(m));
+	ASSUME(r >= -1 && r <= 1);
+	memcpy(before, data + m->pos - sizeof(before), sizeof(before));
+	m->base = nondet_long();
+	m->pos = nondet_size();
+	m->len = nondet_size();
+	ASSUME(IS_BUFFER(m) && here(m) == at);
+	ASSUME(r == 1 ? m->len - m->pos > had : m->len - m->pos == had);
+	__CPROVER_havoc_slice(data, sizeof(data));
+	memcpy(data + m->pos - sizeof(before), before, sizeof(before));
+	data[m->len] = '\n';
+	return r;
+}
+
+/* prove_scan_lines */
+void
+any_scan_lines(struct scan *x)
+{
+	struct scan now;
+
+	CHECK(IS_BUFFER(x->m) && x->m->data == &data);
+	CHECK(data[x->m->len] == '\n');
+	CHECK(IS_SCAN(x, data + x->m->pos));
+	CHECK(HAS_FROM(x, here(x->m)));
+	ASSUME(steps++ < 2);
+	now.m = x->m;
+	now.first = x->first;
+	x->m->pos = nondet_size();
+	x->m->n = nondet_size();
+	*x = now;
+	ASSUME(x->m->n <= LIST && IS_BUFFER(x->m));
+	ASSUME(IS_BIT(x->end) && x->result <= MBOX_GONE);
+	ASSUME(x->end || x->result == MBOX_OK);
+	ASSUME(IS_SCAN(x, data + x->m->pos) && HAS_FROM(x, here(x->m)));
+	ASSUME(x->end || !is_at_end(x->m) || x->m->pos == x->m->len);
+}
+
+/* ---- The scan: pieces ---- */
+
+/* An empty line of LF counts, one of CRLF where it is said so. */
+void
+prove_is_after_empty(void)
+{
+	static unsigned char p[3];
+	int crlf = nondet_int();
+
+	CHECK(is_after_empty(p + 3, crlf) == (memcmp(p + 1, "\n\n", 2) == 0 ||
+	    (crlf && memcmp(p, "\n\r\n", 3) == 0)));
+}
+
+static int
+has_date(const unsigned char *p)
+{
+	static const char *const months[] = { "Jan", "Feb", "Mar", "Apr",
+	    "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	size_t i;
+
+	for (i = 0; i < 12; i++)
+		if (p[0] == months[i][0] && p[1] == months[i][1] &&
+		    p[2] == months[i][2] && !isalpha(p[3]))
+			return 1;
+	for (i = 0; i < 10; i++)
+		if (i == 4 || i == 7 ? p[i] != '-' : !isdigit(p[i]))
+			return 0;
+	return 1;
+}
+
+/* Behind the line end there are two octets: that is as far as it looks. */
+void
+prove_is_date(void)
+{
+	enum { MOST = 11 };
+	static unsigned char line[MOST + 3], same[MOST + 11];
+	size_t i, at = nondet_size();
+
+	line[MOST] = '\n';
+	ASSUME(at <= MOST);
+	for (i = 0; i < sizeof(line); i++)
+		same[i] = line[i];
+	CHECK(is_date(line + at) == has_date(same + at));
+}
+
+/* Any octets of a line may be a date. */
+static const unsigned char *line;
+static unsigned char dates[FROM_MAX + 2];
+
+int
+any_is_date(const unsigned char *p)
+{
+	CHECK(__CPROVER_r_ok(p, 3));
+	return dates[p - line] & 1;
+}
+
+/*
+ * The line, or what is looked at of it, has behind "From" a space and a date,
+ * and further on a space and a time.
+ */
+static void
+check_is_from(const unsigned char *p)
+{
+	size_t i, k, end;
+	int dated = 0, want = 0;
+
+	line = p;
+	for (end = 0; end < FROM_MAX && p[end] != '\n'; end++)
+		;
+	for (i = 4; i < end; i++) {
+		if (p[i] != ' ')
+			continue;
+		k = isdigit(p[i + 2]) ? i + 3 : i + 2;
+		want |= dated && isdigit(p[i + 1]) && p[k] == ':' &&
+		    isdigit(p[k + 1]) && isdigit(p[k + 2]) && k + 2 < end;
+		dated |= dates[i + 1] & 1;
+	}
+	want = want && memcmp(p, "From ", 5) == 0;
+	CHECK(is_from(p) == want);
+}
+
+/* Where the buffer ends, two octets behind the line end; and a longer line. */
+void
+prove_is_from(void)
+{
+	static unsigned char shorter[FROM_MAX + 2], longer[FROM_MAX + 4];
+
+	shorter[FROM_MAX - 1] = longer[FROM_MAX + 1] = '\n';
+	if (nondet_int())
+		check_is_from(shorter);
+	else
+		check_is_from(longer);
+}
+
+/* Behind what separates it; and where the file begins, whatever it is. */
+void
+prove_is_start(void)
+{
+	const unsigned char *p;
+	int r;
+
+	begin_scan();
+	p = data + box.pos;
+	r = is_start(&s, p);
+	CHECK(IS_BIT(r));
+	if (r == 0)
+		return;
+	CHECK(s.state == BEFORE || s.state == BODY);
+	CHECK(*p == 'F');
+	CHECK((s.state == BEFORE && s.found == 0) ||
+	    is_after_empty(p, s.crlf));
+	CHECK((s.state == BODY || s.found > 0) ||
+	    memcmp(p, "From ", 5) == 0);
+}
+
+/* Octets as sent: a line end is two, in however many pieces it comes. */
+void
+prove_scan_line(void)
+{
+	const unsigned char *p, *next;
+	size_t len = nondet_size();
+	int has_end, is_empty, state;
+	off_t size;
+
+	begin_scan();
+	p = data + box.pos;
+	ASSUME(len > 0 && len <= box.len - box.pos);
+	next = p + len;
+	ASSUME(len < 2 || next[-2] != '\n');
+	ASSUME(len < 3 || next[-3] != '\n');
+	has_end = next[-1] == '\n';
+	is_empty = has_end && (len == 1 ? p[-1] == '\n' ||
+	    (p[-1] == '\r' && p[-2] == '\n') :
+	    len == 2 && *p == '\r' && p[-1] == '\n');
+	ASSUME(HAS_FROM(&s, here(&box) + (off_t)len));
+	state = (int)s.state;
+	size = s.size;
+	s.end = hashed = 0;
+	s.result = MBOX_OK;
+	scan_line(&s, p, len, has_end);
+	box.pos += len;
+	CHECK(IS_SCAN(&s, next));
+	CHECK(HAS_FROM(&s, here(&box)));
+	CHECK(s.end == (state == BEFORE && !is_empty));
+	CHECK(s.end == (s.result != MBOX_OK));
+	CHECK(s.state == (state == FROM ? (has_end ? HEADER : FROM) :
+	    state == HEADER && is_empty ? BODY : state));
+	CHECK(s.size == (state == FROM ? 0 : size + (off_t)len +
+	    (has_end && next[-2] != '\r')));
+	CHECK(hashed == (state == HEADER && !is_empty));
+}
+
+/*
+ * Line by line, all that is there; what stays is less than the buffer holds, so
+ * there is room to go on.
+ */
+void
+prove_scan_lines(void)
+{
+	begin_scan();
+	ASSUME(HAS_FROM(&s, here(&box)) && IS_BIT(s.end));
+	scan_lines(&s);
+	CHECK(IS_BUFFER(&box));
+	CHECK(IS_SCAN(&s, data + box.pos));
+	CHECK(HAS_FROM(&s, here(&box)));
+	CHECK(s.end || box.len - box.pos < FROM_MAX);
+	CHECK(s.end || box.pos == box.len || !is_at_end(&box));
+}
+
+/* As if it looked at each line, whatever was there before. */
+void
+prove_hash_line(void)
+{
+	const unsigned char *p;
+	size_t i = nondet_size(), len = nondet_size();
+	int received, what, seen, in_id, in_wide;
+
+	begin_scan();
+	ASSUME(s.state == HEADER);
+	p = data + box.pos;
+	ASSUME(len > 0 && len <= box.len - box.pos);
+	ASSUME(i <= N_HEADER_LINES);
+	ASSUME(i == N_HEADER_LINES || *header_lines[i].start == toupper(*p));
+	what_line = i < N_HEADER_LINES ? header_lines[i].what : 0;
+	seen = s.seen;
+	in_id = s.in_id;
+	in_wide = s.in_wide;
+	received = seen & RECEIVED;
+	if (p[-1] == '\n' && *p != ' ' && *p != '\t') {
+		what = (what_line & CAPITAL) && *p != 'X' ? 0 : what_line;
+		in_id = (what & ALWAYS) ||
+		    (!received && (what & (RECEIVED | EARLY)));
+		in_wide = !((seen | what) & (RECEIVED | MESSAGE_ID)) &&
+		    !(what & UNSTABLE);
+		if (!received)
+			seen |= what;
+	}
+	hash_line(&s, p, len);
+	CHECK(IS_SCAN(&s, p));
+	CHECK(!s.in_id == !in_id && !s.in_wide == !in_wide);
+	CHECK((s.seen & RECEIVED) == (seen & RECEIVED));
+	CHECK(received || s.seen == seen);
+}
+
+/* What the list gets is what read_list takes, and what can be sent. */
+void
+prove_end_message(void)
+{
+	off_t at;
+	size_t n;
+
+	begin_scan();
+	ASSUME(s.state != BEFORE && HAS_FROM(&s, here(&box)));
+	ASSUME(box.n < LIST);
+	at = here(&box);
+	added.offset = -1;
+	n = box.n;
+	s.result = MBOX_OK;
+	s.end = 0;
+	end_message(&s);
+	CHECK(s.waiting < LANES && IS_LANES(&s));
+	CHECK(s.end == (s.result != MBOX_OK));
+	CHECK(box.n == n + (added.offset != -1 && !s.end));
+	if (added.offset == -1) {
+		CHECK((s.seen & (FOLDER | SUBJECT)) == (FOLDER | SUBJECT));
+		return;
+	}
+	CHECK(IS_MESSAGE(&added, at));
+	CHECK(added.offset + added.length == at);
+	CHECK(!added.deleted && !added.gone && !added.unsure);
+	CHECK(added.body == (uint32_t)(s.state == BODY ? added.size - s.header :
+	    0));
+}
+
+void
+prove_begin_message(void)
+{
+	begin_scan();
+	ASSUME(HAS_FROM(&s, here(&box)) && IS_BIT(s.end));
+	begin_message(&s);
+	CHECK(s.state == FROM && s.start == here(&box));
+	CHECK(IS_SCAN(&s, data + box.pos));
+}
+
+/* Each of the last messages gets its id. */
+void
+prove_finish_ids(void)
+{
+	begin();
+	s.m = &box;
+	ASSUME(box.n <= LIST && s.waiting <= LANES && IS_LANES(&s));
+	finish_ids(&s);
+	CHECK(s.waiting == 0);
+}
+
+/* Nothing is appended where it fails, and each look reads on. */
+void
+prove_scan_from(void)
+{
+	off_t from = nondet_long();
+	size_t n = box.n;
+	enum mbox_result r;
+
+	begin();
+	steps = 0;
+	ASSUME(n <= LIST && from >= 0 && from <= box.octets);
+	ASSUME(from == 0 || from >= 3);
+	r = scan_from(&box, from, nondet_int() & 1);
+	CHECK(r == MBOX_OK ? box.n >= n : box.n == n && box.octets == -1);
+	CHECK(box.octets == -1 || IS_BUFFER(&box));
+}
+
+/* ---- Matching ---- */
 
 /*
  * Old ones that nothing tells apart get the first of the new ones, in order; if

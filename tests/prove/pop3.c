@@ -2,6 +2,8 @@
  * For cbmc: what a stranger's octets meet before login, all commands, and
  * put_mail. Run by run.sh, which names the pieces.
  */
+struct session;
+static void any_run(struct session *s);	/* instead of a handler */
 #include <small/pop3.c>
 #include "invariants.h"
 
@@ -185,13 +187,14 @@ any_login_plain(struct session *t, char *text)
 }
 
 /*
- * prove_get_line. It has room for the longest command's name and for two
- * arguments, which is more than the small COMMAND_MAX.
+ * prove_get_line. It has room for the longest command's name and an argument
+ * of FIELD_MAX octets, which is more than the small COMMAND_MAX. No command has
+ * a longer argument: that goes for the large one, too.
  */
 char *
 any_get_line(struct session *t, size_t max)
 {
-	static char line[16];
+	static char line[4 + 1 + FIELD_MAX + 1];
 
 	CHECK(max == COMMAND_MAX || max == SASL_MAX);
 	CHECK(IS_OUT(t));
@@ -457,12 +460,54 @@ prove_try_login(void)
 	CHECK(s.done || s.auth.tries < TRIES_MAX);
 }
 
-/*
- * Any line in any state has one status line; and no number leads astray. Not
- * proved: it takes too long, and so run.sh does not name it.
- */
-void
-prove_run_command(void)
+/* An argument that check_argument lets pass. */
+static int
+is_checked(const struct session *t)
+{
+	enum argument kind = t->command->argument;
+
+	if (t->message > t->mbox.n || (t->message < t->mbox.n &&
+	    !is_there(t, t->message)))
+		return 0;
+	if (kind == MESSAGE || kind == LINES)
+		return t->message < t->mbox.n;
+	if (kind == NAME || kind == TEXT)
+		return t->arg != NULL && *t->arg != '\0' &&
+		    (kind == TEXT || strchr(t->arg, ' ') == NULL);
+	return t->arg == NULL || (kind != NOTHING && *t->arg != '\0');
+}
+
+/* prove_check_argument */
+const char *
+any_check_argument(struct session *t)
+{
+	CHECK(t->command->name != NULL);
+	/* numbers may be longer */
+	CHECK(t->arg == NULL || t->command->argument >= MESSAGE ||
+	    strlen(t->arg) <= FIELD_MAX);
+	t->message = nondet_size();
+	t->lines = nondet_size();
+	if (nondet_int())
+		return "";
+	ASSUME(is_checked(t));
+	return NULL;
+}
+
+/* prove_cmd_user and so on, whatever the handler. */
+static void
+any_run(struct session *t)
+{
+	CHECK(t->command->states & (unsigned)t->state);
+	CHECK(is_checked(t));
+	CHECK(!t->need_tls || t->command->states != AUTHORIZATION);
+	if (t->state == AUTHORIZATION && nondet_int())
+		entered = 1;
+	else
+		any_reply(t, "-");
+}
+
+static void
+begin_command(void)
 {
 	s.state = nondet_int() ? AUTHORIZATION : nondet_int() ? TRANSACTION :
 	    nondet_int() ? PIPE : NO_MAILBOX;
@@ -475,12 +520,63 @@ prove_run_command(void)
 	s.name[FIELD_MAX] = '\0';
 	ASSUME(IS_MAIL(list[0].size) && IS_MAIL(list[1].size) &&
 	    IS_MAIL(list[2].size) && IS_MAIL(s.top) && IS_MAIL(s.retr));
+	/* counted up at commands before the login */
+	ASSUME(s.need_tls >= 0 && s.need_tls <= COMMANDS_MAX);
 	s.done = 0;
+}
+
+/* Any line in any state has one status line, or a handler's. */
+void
+prove_run_command(void)
+{
+	begin_command();
 	run_command(&s);
 	CHECK(replies + entered == 1);
-	CHECK(!entered || (s.done && s.state == AUTHORIZATION));
 	CHECK(IS_OUT(&s));
 }
+
+/*
+ * A handler has one status line, in each state in which it may run; or somebody
+ * is in, and the session's comes.
+ */
+static void
+handle(void (*run)(struct session *))
+{
+	static char arg[FIELD_MAX + 1];
+	size_t which = nondet_size();
+
+	ASSUME(which < sizeof(commands) / sizeof(*commands) - 1);
+	begin_command();
+	ASSUME(commands[which].run == run);
+	s.command = &commands[which];
+	ASSUME(s.command->states & (unsigned)s.state);
+	arg[FIELD_MAX] = '\0';
+	s.arg = nondet_int() ? NULL : arg;
+	ASSUME(is_checked(&s));
+}
+
+#define HANDLER(run)							\
+void									\
+prove_##run(void)							\
+{									\
+	handle(run);							\
+	run(&s);							\
+	CHECK(replies + entered == 1);					\
+	CHECK(!entered || (s.done && s.state == AUTHORIZATION));	\
+	CHECK(IS_OUT(&s));						\
+}
+
+HANDLER(cmd_user)
+HANDLER(cmd_pass)
+HANDLER(cmd_apop)
+HANDLER(cmd_auth)
+HANDLER(cmd_capa)
+HANDLER(cmd_stat)
+HANDLER(cmd_list)
+HANDLER(cmd_retr)
+HANDLER(cmd_dele)
+HANDLER(cmd_rset)
+HANDLER(cmd_quit)
 
 /*
  * Octet by octet: RFC 1939, section 3. What one piece leaves is what the next
@@ -642,17 +738,7 @@ prove_check_argument(void)
 		CAN_READ(why, 1);
 		return;
 	}
-	CHECK(s.message <= s.mbox.n);
-	if (s.command->argument == MESSAGE || s.command->argument == LINES) {
-		CHECK(s.message < s.mbox.n);
-		CHECK(!list[s.message].deleted && !list[s.message].gone);
-	}
-	if (s.command->argument == NAME || s.command->argument == TEXT)
-		CHECK(s.arg != NULL && *s.arg != '\0');
-	if (s.command->argument == NAME)
-		CHECK(strchr(s.arg, ' ') == NULL);
-	if (s.command->argument == NOTHING)
-		CHECK(s.arg == NULL);
+	CHECK(is_checked(&s));
 }
 
 /* In the log stands an address or what stood there. */

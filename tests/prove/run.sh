@@ -22,6 +22,18 @@ get_line pop3 10 memmove client_io flush wrong
 wrong pop3 4 reply
 refuse pop3 4 reply note
 try_login pop3 14 reply
+run_command pop3 18 get_line check_argument wrong reply note
+cmd_user pop3 18 reply
+cmd_pass pop3 18 wrong try_login
+cmd_apop pop3 18 wrong try_login
+cmd_auth pop3 18 get_line login_plain wrong reply
+cmd_capa pop3 18 reply
+cmd_stat pop3 18 reply
+cmd_list pop3 18 reply refuse
+cmd_retr pop3 18 reply refuse flush note leave put_mail
+cmd_dele pop3 18 reply
+cmd_rset pop3 18 reply
+cmd_quit pop3 18 reply refuse note note_end
 put_mail pop3 10 memcpy flush
 parse_number pop3 9
 decode_base64 pop3 66
@@ -43,6 +55,17 @@ is_plain auth 34 is_equal auth_wipe
 ask_saslauthd auth 8 is_name complain socket connect write recv auth_wipe
 priv_verify auth 14 verify read write die expand prctl alarm seteuid stat64:stat signal _exit
 expand auth 14 memcpy
+is_after_empty mailbox 4
+is_date mailbox 16
+is_from mailbox 17 is_date
+is_start mailbox 8 is_from
+scan_line mailbox 4 hash_line md5_update
+scan_lines mailbox 7 memchr is_start begin_message scan_line
+hash_line mailbox 20 classify md5_update
+begin_message mailbox 8 end_message
+end_message mailbox 26 add_message finish_ids md5_update
+finish_ids mailbox 8 md5_finish
+scan_from mailbox 4 fill pread64:pread scan_lines end_message finish_ids
 fill mailbox 4 memmove touch clock_ms pread64:pread
 classify mailbox 60
 md5_update mailbox 5 memcpy:memmove md5_run
@@ -245,7 +268,7 @@ shrink() {
 		cp "$tmp/small/pop3.h" "$tmp/shrunk"
 		shift 2
 	done
-	sed -e 's/^\(#define MBOX_BUFFER	\)[0-9]*/\164/' \
+	sed -e 's/^\(#define MBOX_BUFFER	\)[0-9]*/\132/' \
 	    -e 's/held\[1024\]/held[128]/' -e 's/\(name\)\[256\]/\1[8]/' \
 	    -e 's/\(home\)\[256\]/\1[8]/' \
 	    -e 's/PATH_OCTETS + 128/8/' \
@@ -258,8 +281,10 @@ shrink() {
 	    -e 's/char out\[/char (*out)[/' \
 	    -e 's/s->in\([^_a-z]\)/(*s->in)\1/g' \
 	    -e 's/s->out\([^_a-z]\)/(*s->out)\1/g' \
+	    -e 's/c->run(s)/any_run(s)/' \
 	    -e 's/challenge\[128\]/challenge[8]/' pop3.c > "$tmp/small/pop3.c"
-	sed -e 's/m->data\([^_a-z]\)/(*m->data)\1/g' mailbox.c \
+	sed -e 's/m->data\([^_a-z]\)/(*m->data)\1/g' -e 's/LANES = 16/LANES = 2/' \
+	    mailbox.c \
 	    > "$tmp/small/mailbox.c"
 	sed -e 's/^\(#define LINE_OCTETS	\)[0-9]*/\116/' auth.c \
 	    > "$tmp/small/auth.c"
