@@ -674,7 +674,10 @@ is_after_empty(const unsigned char *p, int crlf)
 	    (p[-2] == '\n' || (crlf && p[-2] == '\r' && p[-3] == '\n'));
 }
 
-/* Whether a date is at p: a month's three letters as a word, or 2020-01-31. */
+/*
+ * Whether a date is at p: a month's three letters as a word, or 2020-01-31. Two
+ * octets behind the line end are looked at: data has them.
+ */
 static int
 is_date(const unsigned char *p)
 {

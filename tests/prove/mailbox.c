@@ -41,13 +41,29 @@ any_touch(struct mbox *m)
 ssize_t
 any_pread(int fd, void *p, size_t n, off_t at)
 {
-	ssize_t r = nondet_long();
+	ssize_t r = nondet_long(), k = nondet_long();
 
 	CHECK(n > 0 && at >= 0);
 	CHECK((off_t)n <= box.octets - at);
 	CAN_WRITE(p, n);
 	ASSUME(r >= -1 && r <= (ssize_t)n);
+	ASSUME(k >= 0 && (k < r || r <= 0));
+	if (r > 0)
+		((char *)p)[k] = nondet_char();
 	return r;
+}
+
+/* It is looked at one octet, whichever. */
+static size_t watched;
+
+void *
+any_move(void *to, const void *from, size_t n)
+{
+	CAN_READ(from, n);
+	CAN_WRITE(to, n);
+	if (watched < n)
+		((char *)to)[watched] = ((const char *)from)[watched];
+	return to;
 }
 
 /* It holds whole blocks, all of them. */
@@ -99,16 +115,24 @@ begin(void)
 	ASSUME(IS_BUFFER(&box));
 }
 
-/* It goes on where it was, and a line end that does not count is behind. */
+/*
+ * It goes on where it was, with what was not used and what was in front of it;
+ * and a line end that does not count is behind.
+ */
 void
 prove_fill(void)
 {
+	unsigned char was;
 	off_t at;
 	int r;
 
 	begin();
 	at = here(&box);
+	watched = nondet_size();
+	ASSUME(watched < MBOX_BEFORE + box.len - box.pos);
+	was = data[box.pos - MBOX_BEFORE + watched];
 	r = fill(&box);
+	CHECK(data[watched] == was);
 	CHECK(r >= -1 && r <= 1);
 	CHECK(here(&box) == at);
 	CHECK(IS_BUFFER(&box));
@@ -211,8 +235,10 @@ any_memchr(const void *p, int c, size_t n)
 
 	CAN_READ(p, n);
 	is_found = i < n;
-	if (!is_found)
+	if (!is_found) {
+		ASSUME(n == 0 || ((const unsigned char *)p)[n - 1] != c);
 		return NULL;
+	}
 	ASSUME(((const unsigned char *)p)[i] == c);
 	return (unsigned char *)p + i;
 }
@@ -244,6 +270,10 @@ any_is_from(const unsigned char *p)
 	return nondet_int() & 1;
 }
 
+/* Up to here lines were taken: there IS_SCAN holds. HAS_FROM needs five octets. */
+static off_t taken;
+static int has_begun;
+
 /*
  * prove_is_start. Of a line as much is there as it looks at, wherever the buffer
  * ends.
@@ -252,17 +282,18 @@ int
 any_is_start(const struct scan *x, const unsigned char *p)
 {
 	size_t len = box.len - box.pos;
-	int r = nondet_int() & 1;
 
 	can_look_ahead(p);
-	/* each line begins as the one before has ended */
+	CHECK(IS_BUFFER(&box) && here(&box) == taken);
 	CHECK(p == data + box.pos && len > 0);
-	CHECK(IS_BUFFER(&box) && IS_SCAN(x, p) && HAS_FROM(x, here(&box)));
 	CHECK(is_found || len >= FROM_MAX || is_at_end(&box));
-	ASSUME(steps++ < 2);
-	if (r)
-		ASSUME(len >= 5 && memcmp(p, "From ", 5) == 0);
-	return r;
+	/* the next one finds what this one leaves, which is looked at here */
+	ASSUME(steps++ < 1);
+	has_begun = nondet_int() & 1;
+	/* data[len] is a line end: so there are five octets */
+	if (has_begun)
+		ASSUME(memcmp(p, "From ", 5) == 0);
+	return has_begun;
 }
 
 /* prove_end_message. One more in the list, or it ends; or it is hidden. */
@@ -283,36 +314,21 @@ any_end_message(struct scan *x)
 void
 any_begin_message(struct scan *x)
 {
-	if (x->state != BEFORE)
-		any_end_message(x);
-	x->end |= nondet_int() & 1;
-	x->state = FROM;
-	x->start = here(x->m);
-	x->size = 0;
-	x->id[x->waiting].octets = x->wide.octets = 0;
-	x->id[x->waiting].held_len = x->wide.held_len = 0;
+	CHECK(has_begun && here(&box) == taken);
+	x->end = nondet_int() & 1;
 }
 
 /* prove_scan_line */
 void
 any_scan_line(struct scan *x, const unsigned char *p, size_t len, int has_end)
 {
-	int began = x->state != BEFORE;
-
 	CHECK(len > 0 && len <= box.len - box.pos && p == data + box.pos);
 	CHECK(has_end == (p[len - 1] == '\n'));
 	CHECK(has_end || (len == box.len - box.pos &&
 	    (len >= FROM_MAX || is_at_end(&box))));
-	CHECK(IS_SCAN(x, p));
-	CHECK(HAS_FROM(x, here(&box) + (off_t)len));
-	x->state = nondet_unsigned();
-	x->size = nondet_long();
-	x->header = nondet_long();
-	x->end |= !began && (nondet_int() & 1);
-	ASSUME((x->state != BEFORE) == began);
-	box.pos += len;
-	ASSUME(IS_SCAN(x, p + len));
-	box.pos -= len;
+	CHECK(here(&box) == taken && (!has_begun || len >= 5));
+	taken += (off_t)len;
+	x->end |= nondet_int() & 1;
 }
 
 /* prove_hash_line */
@@ -572,12 +588,14 @@ prove_scan_line(void)
 void
 prove_scan_lines(void)
 {
-	begin_scan();
-	ASSUME(HAS_FROM(&s, here(&box)) && IS_BIT(s.end));
+	begin();
+	s.m = &box;
+	data[box.len] = '\n';
+	ASSUME(IS_BIT(s.end));
+	taken = here(&box);
+	steps = 0;
 	scan_lines(&s);
-	CHECK(IS_BUFFER(&box));
-	CHECK(IS_SCAN(&s, data + box.pos));
-	CHECK(HAS_FROM(&s, here(&box)));
+	CHECK(IS_BUFFER(&box) && here(&box) == taken);
 	CHECK(s.end || box.len - box.pos < FROM_MAX);
 	CHECK(s.end || box.pos == box.len || !is_at_end(&box));
 }
@@ -790,4 +808,370 @@ prove_next_kept(void)
 	CHECK(len > 0 || p.at == u.end);
 	ASSUME(x >= at && x < p.at + len);
 	CHECK(stays(x) == (x >= p.at));
+}
+
+/* prove_next_kept: one stretch behind the other, from the end of the last on. */
+static struct {
+	off_t at, len;
+} stretch[LIST];
+
+off_t
+any_next_kept(const struct update *x, struct place *p)
+{
+	size_t k;
+
+	for (k = 0; k < LIST && stretch[k].at + stretch[k].len <= p->at; k++)
+		;
+	p->i = nondet_size();
+	if (k == LIST) {
+		p->at = x->end;
+		return 0;
+	}
+	CHECK(p->at <= stretch[k].at);
+	p->at = stretch[k].at;
+	return stretch[k].len;
+}
+
+/* As many stretches as fit, one at least, and none of them in part. */
+void
+prove_measure(void)
+{
+	struct place p = { 0, 0 }, end;
+	off_t len, at = 0, n = 0;
+	size_t k;
+
+	for (k = 0; k < LIST; k++) {
+		ASSUME(stretch[k].at >= at && IS_MAIL(stretch[k].at));
+		ASSUME(stretch[k].len > 0 && IS_MAIL(stretch[k].len));
+		at = stretch[k].at + stretch[k].len;
+	}
+	ASSUME(IS_MAIL(u.limit) && u.end >= at);
+	p.at = nondet_long();
+	ASSUME(p.at == 0 || p.at == stretch[0].at + stretch[0].len ||
+	    p.at == at);
+	at = p.at;
+	len = measure(&u, p, &end);
+	CHECK((len == 0) == (end.at == at));
+	for (k = 0; k < LIST && stretch[k].at < end.at; k++)
+		if (stretch[k].at >= at)
+			n += stretch[k].len;
+	CHECK(len == n);
+	CHECK(len == 0 || end.at == stretch[k - 1].at + stretch[k - 1].len);
+	CHECK(len <= u.limit || k == 1 || stretch[k - 2].at < at);
+	CHECK(k == LIST || (len > 0 && len + stretch[k].len > u.limit));
+}
+
+/* ---- Sorting ---- */
+
+void
+prove_octet(void)
+{
+	unsigned k = nondet_unsigned();
+	uint64_t n = k < 4 ? list[0].body : list[0].hash, i;
+
+	ASSUME(k < 12);
+	for (i = k % 4 + (k > 7 ? 4 : 0); i > 0; i--)
+		n /= 256;
+	CHECK(octet(list, k) == n % 256);
+}
+
+/* The small one sorts by 4 bits of a hash and 2 of a body, each for an octet. */
+unsigned
+any_octet(const struct message *msg, unsigned k)
+{
+	CHECK(k < 6);
+	return (k < 2 ? msg->body >> k : (unsigned)(msg->hash >> (k - 2))) & 1;
+}
+
+static uint32_t order[2 * (LIST + 1)];
+
+void *
+any_malloc(size_t n)
+{
+	CHECK(n == (box.n + 1) * 2 * sizeof(*order));
+	return nondet_int() ? order : NULL;
+}
+
+/* Each once, by hash or by hash and body, and equal ones as they were. */
+static int
+is_sorted(const uint32_t *index, size_t n, int by_body)
+{
+	const struct message *a, *b;
+	size_t i, k;
+
+	for (i = 0; i < n; i++) {
+		if (index[i] >= n)
+			return 0;
+		for (k = 0; k < i; k++) {
+			a = &list[index[k]];
+			b = &list[index[i]];
+			if (a->hash > b->hash || (a->hash == b->hash &&
+			    (by_body && a->body != b->body ? a->body > b->body :
+			    index[k] >= index[i])))
+				return 0;
+		}
+	}
+	return 1;
+}
+
+void
+prove_sort_index(void)
+{
+	uint32_t *index;
+	int by_body = nondet_int() & 1;
+	size_t i;
+
+	ASSUME(box.n <= LIST);
+	for (i = 0; i < LIST; i++)
+		ASSUME(list[i].hash < 1 << 4 && list[i].body < 1 << 2);
+	index = sort_index(list, box.n, by_body);
+	CHECK(index == NULL || index == order);
+	CHECK(index == NULL || is_sorted(index, box.n, by_body));
+}
+
+uint32_t *
+any_sort_index(const struct message *msg, size_t n, int by_body)
+{
+	CHECK(msg == list && n == box.n);
+	ASSUME(is_sorted(order, n, by_body));
+	return nondet_int() ? order : NULL;
+}
+
+static int is_freed;
+
+void
+any_free(void *p)
+{
+	CHECK(p == order && !is_freed);
+	is_freed = 1;
+}
+
+/* From 1, among those with the same hash, in the mailbox's order. */
+void
+prove_number(void)
+{
+	size_t i, k, n;
+	int r;
+
+	box.msg = list;
+	ASSUME(box.n <= LIST);
+	is_freed = box.numbered = 0;
+	r = number(&box);
+	CHECK(is_freed == (r == 0) && box.numbered == (r == 0));
+	if (r != 0)
+		return;
+	for (i = 0; i < box.n; i++) {
+		for (n = 1, k = 0; k < i; k++)
+			n += list[k].hash == list[i].hash;
+		CHECK(list[i].ordinal == n);
+	}
+}
+
+/* ---- The index, and reading by it ---- */
+
+static struct message whole[LIST + 1];
+static uint64_t head[HEAD];
+
+/* In the file, one behind the other, and none is marked. */
+static int
+is_list(const struct mbox *m)
+{
+	off_t at = 0;
+	size_t i;
+
+	for (i = 0; i < m->n; i++) {
+		if (!IS_MESSAGE(&m->msg[i], m->octets) ||
+		    m->msg[i].offset < at || m->msg[i].deleted ||
+		    m->msg[i].gone || m->msg[i].unsure)
+			return 0;
+		at = m->msg[i].offset + m->msg[i].length;
+	}
+	return 1;
+}
+
+void *
+any_realloc(void *p, size_t n)
+{
+	CHECK(n >= sizeof(*whole) && n <= sizeof(whole));
+	return nondet_int() ? whole : NULL;
+}
+
+/* What is in the index may be anything. */
+ssize_t
+any_read_index(int fd, void *p, size_t n, off_t at)
+{
+	ssize_t r = nondet_long();
+
+	CAN_WRITE(p, n);
+	ASSUME(r >= -1 && r <= (ssize_t)n);
+	return r;
+}
+
+/* Whatever stands in it, it is a list, or none. */
+void
+prove_read_list(void)
+{
+	int r;
+
+	box.msg = NULL;
+	box.n = box.room = 0;
+	ASSUME(IS_MAIL(box.octets));
+	r = read_list(&box, head);
+	CHECK(IS_BIT(r));
+	CHECK(box.n <= LIST && box.n <= box.room);
+	CHECK(r == 0 || is_list(&box));
+}
+
+void
+prove_describe(void)
+{
+	box.msg = list;
+	ASSUME(box.n <= LIST);
+	describe(&box, head);
+	CHECK(head[MAGIC] == INDEX_MAGIC && head[COUNT] == box.n);
+	CHECK(head[OCTETS] == (uint64_t)box.octets);
+}
+
+enum mbox_result
+any_take_figures(struct mbox *m)
+{
+	m->octets = nondet_long();
+	ASSUME(m->octets == -1 || IS_MAIL(m->octets));
+	return m->octets == -1 ? MBOX_TEMP : MBOX_OK;
+}
+
+/* prove_read_list */
+int
+any_read_list(struct mbox *m, const uint64_t h[HEAD])
+{
+	CAN_READ(h, HEAD * sizeof(*h));
+	m->msg = list;
+	m->n = nondet_size();
+	ASSUME(m->n <= LIST);
+	return nondet_int() && is_list(m);
+}
+
+int
+any_memcmp(const void *p, const void *q, size_t n)
+{
+	CAN_READ(p, n);
+	CAN_READ(q, n);
+	return nondet_int();
+}
+
+void
+any_describe(const struct mbox *m, uint64_t h[HEAD])
+{
+	CHECK(is_list(m));
+	__CPROVER_havoc_slice(h, HEAD * sizeof(*h));
+}
+
+/* prove_scan_from: what it appends is in the file, behind that. */
+enum mbox_result
+any_scan_from(struct mbox *m, off_t from, int crlf)
+{
+	size_t n = m->n, i;
+
+	CHECK(from >= 3 && from <= m->octets && is_list(m));
+	for (i = 0; i < n; i++)
+		CHECK(m->msg[i].offset + m->msg[i].length <= from);
+	m->n = nondet_size();
+	ASSUME(m->n >= n && m->n <= LIST + 1);
+	if (nondet_int()) {
+		m->n = n;
+		m->octets = -1;
+		return MBOX_TEMP;
+	}
+	for (i = n; i < m->n; i++)
+		list[i] = whole[i];
+	ASSUME(is_list(m) && (m->n == n || list[n].offset >= from));
+	return MBOX_OK;
+}
+
+void
+any_save(const struct mbox *m, size_t from)
+{
+	CHECK(from <= m->n && is_list(m));
+}
+
+/* What is taken from an index is a list; and never more of it than is shown. */
+void
+prove_recall(void)
+{
+	int r;
+
+	box.msg = NULL;
+	box.n = box.room = box.unseen = 0;
+	r = recall(&box);
+	CHECK(IS_BIT(r));
+	if (r == 0)
+		return;
+	CHECK(box.n <= MESSAGES_MAX && is_list(&box));
+	CHECK(box.young);
+	CHECK(box.unseen == 0 || box.unseen < box.n);
+}
+
+static size_t wanted;
+
+enum mbox_result
+any_renew(struct mbox *m)
+{
+	enum mbox_result r = nondet_int();
+
+	CHECK(wanted >= m->unseen || m->octets == -1);
+	ASSUME(r >= MBOX_OK && r <= MBOX_GONE);
+	m->octets = nondet_long();
+	if (r != MBOX_OK)
+		return r;
+	ASSUME(IS_BUFFER(m));
+	__CPROVER_havoc_slice(list, sizeof(list));
+	ASSUME(list[wanted].gone || IS_MESSAGE(&list[wanted], m->octets));
+	return r;
+}
+
+/* prove_mbox_read */
+int
+any_mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
+{
+	const struct message *msg = &list[wanted];
+	off_t at = here(m);
+
+	CHECK(m->current == wanted && !msg->gone);
+	CHECK(IS_BUFFER(m));
+	CHECK(at >= msg->offset && at <= msg->offset + msg->length);
+	ASSUME(steps++ < 1);
+	if (nondet_int())
+		return -1;
+	if (at == msg->offset + msg->length) {
+		*p = (const unsigned char *)"\n";
+		*len = 1;
+		return 0;
+	}
+	m->base = nondet_long();
+	m->pos = nondet_size();
+	m->len = nondet_size();
+	*len = nondet_size();
+	ASSUME(IS_BUFFER(m) && *len > 0 && *len <= PIECE_MAX);
+	ASSUME(*len <= m->pos - MBOX_BEFORE && here(m) == at + (off_t)*len);
+	ASSUME(here(m) <= msg->offset + msg->length);
+	*p = data + m->pos - *len;
+	return 0;
+}
+
+/* Behind a line end of the message, or at its end. */
+void
+prove_mbox_seek(void)
+{
+	enum mbox_result r;
+
+	begin();
+	steps = 0;
+	ASSUME(box.n > 0 && box.n <= LIST && wanted < box.n);
+	r = mbox_seek(&box, wanted);
+	if (r != MBOX_OK)
+		return;
+	CHECK(IS_BUFFER(&box));
+	CHECK(box.current == wanted && !list[wanted].gone);
+	CHECK(here(&box) >= list[wanted].offset);
+	CHECK(here(&box) <= list[wanted].offset + list[wanted].length);
 }
