@@ -87,8 +87,8 @@ user_dir()
 # listens port: 0A is LISTEN, whatever the address.
 listens()
 {
-	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-	    grep -q "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") [0-9A-F:]* 0A "
+	grep -qs "^ *[0-9]*: [0-9A-F]*:$(printf %04X "$1") [0-9A-F:]* 0A " \
+	    /proc/net/tcp /proc/net/tcp6
 }
 
 # The next free port goes into port.
