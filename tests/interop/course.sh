@@ -322,6 +322,8 @@ use_display()
 	wait_until [ -s display ]
 }
 
+has_said() { grep -q "$w_end" "$w_user.said" || ! kill -0 $w_pid 2>/dev/null; }
+
 # in_window user pattern program: it receives, until it has said this, and ends.
 # A program of that name that runs would do it: it is looked for in TMPDIR.
 in_window()
@@ -333,7 +335,55 @@ in_window()
 	: >"$w_user.said"
 	as_user $w_env timeout 90 "$@" --receive-all >"$w_user.said" 2>&1 &
 	w_pid=$!
-	wait_tries=800 wait_until grep -q "$w_end" "$w_user.said"
+	wait_tries=800 wait_until has_said
 	as_user $w_env timeout 20 "$1" --exit >/dev/null 2>&1
 	wait $w_pid
+	rm -f "got/$w_user"/*
+	cp "$w_user.home/Mail/inbox"/[1-9]* "got/$w_user/" 2>/dev/null
+}
+
+# window_account directory user how: the account and the mailbox of Sylpheed, or
+# of Claws Mail, which has come from it.
+window_account()
+{
+	[ "$3" = delete ] && remove=1 || remove=0
+	case $security in
+	tls) ssl=1 ;;
+	stls) ssl=2 ;;
+	*) ssl=0 ;;
+	esac
+	mkdir -p "$1" "$2.home/tmp" "$2.home/Mail/inbox"
+	cat >"$1/accountrc" <<END
+[Account: 1]
+account_name=a
+is_default=1
+name=User
+address=user@example.net
+protocol=0
+receive_server=localhost
+user_id=$2
+password=$secret
+inbox=#mh/Mailbox/inbox
+local_inbox=#mh/Mailbox/inbox
+remove_mail=$remove
+message_leave_time=0
+enable_size_limit=0
+receive_at_get_all=1
+filter_on_receive=0
+set_popport=1
+pop_port=$port
+ssl_pop=$ssl
+END
+	cat >"$1/folderlist.xml" <<END
+<?xml version="1.0" encoding="UTF-8"?>
+<folderlist>
+    <folder type="mh" name="Mailbox" path="Mail">
+        <folderitem type="inbox" name="inbox" path="inbox" mtime="0"/>
+        <folderitem type="outbox" name="sent" path="sent" mtime="0"/>
+        <folderitem type="draft" name="draft" path="draft" mtime="0"/>
+        <folderitem type="queue" name="queue" path="queue" mtime="0"/>
+        <folderitem type="trash" name="trash" path="trash" mtime="0"/>
+    </folder>
+</folderlist>
+END
 }

@@ -8,15 +8,15 @@
 # program; BUSYBOX, one with inetd and tcpsvd; INTEROP_PLAIN=1, do without
 # namespaces; INTEROP_OFFLINE=1, fetch no packages; INTEROP_KEEP=1, leave the
 # directory; INTEROP_MEDDLE=how, damage what pop3d says (meddle.py): what a
-# client's course is good for. Everything is on loopback. Where the system allows it all of it
-# runs in namespaces of its own, with its own /dev/log and ports; elsewhere
-# free ports are looked for, and the log is read only if nobody else has it.
+# client's course is good for. Everything is on loopback. Where the system
+# allows it all of it runs in namespaces of its own, with its own /dev/log and
+# ports; elsewhere free ports are looked for, and the log is read only if
+# nobody else has it.
 
 here=tests/interop
-groups='thunderbird sylpheed selftest fetchmail mpop getmail mutt curl libraries
-mailx dialogues superservers systems ssh tls frontends banning readme saslauthd
-fdm nmh php perl javamail pop3el movemail rabid
-node'
+groups='thunderbird sylpheed claws selftest fetchmail mpop getmail mutt curl
+libraries mailx dialogues superservers systems ssh tls frontends banning readme
+saslauthd fdm nmh php perl javamail pop3el movemail rabid node'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'

@@ -1,0 +1,33 @@
+# Claws Mail, on a display that nobody sees.
+
+has_all claws claws-mail Xvfb || return
+serve || return
+user_dir claws
+use_display || return
+
+by_claws()
+{
+	settings=$1.home/.claws-mail
+	window_account "$settings" "$@"
+	cat >"$settings/clawsrc" <<END
+[Common]
+no_receive_error_panel=1
+receive_dialog_mode=2
+END
+	# As if its user had seen the certificate and kept it.
+	mkdir -p "$settings/certs"
+	openssl x509 -in "$work/cert.pem" -outform DER \
+	    -out "$settings/certs/localhost.$port.cert"
+	chown -R "$uid:$gid" "$1.home"
+	in_window "$1" 'session (.*): destroyed' claws-mail --debug
+	said=$(grep -a 'POP[<>] ' "$1.said")
+	echo "$said"
+	case $said in
+	*'POP< -ERR'*) return 1 ;;
+	*'POP> QUIT'*'POP< +OK'*) return 0 ;;
+	esac
+	return 1
+}
+
+poll=by_claws these=$made secure='stls tls'
+course claws
