@@ -32,6 +32,12 @@ dele()
 	get -I -X "DELE $1" "$at"
 }
 
+# A process that lives has made the lock, and pop3d waits for its end.
+fill curllock $few
+echo $$ >"$work/spool/curllock.lock"
+check 'a locked mailbox is exit 67' \
+    exits 67 curl -sS -m 60 -u "curllock:$secret" "$at" >locked.said 2>&1 &
+locked=$!
 fill curl $few
 check 'LIST from the URL' lists
 check 'RETR of each, octet for octet' retrieve
@@ -48,6 +54,22 @@ check 'a wrong password is exit 67' \
 check 'AUTH PLAIN' get --login-options AUTH=PLAIN "$at"
 check 'AUTH PLAIN with an initial response' \
     get --login-options AUTH=PLAIN --sasl-ir "$at"
+wait $locked
+cat locked.said
+rm -f "$work/spool/curllock.lock"
+check 'later, it is served' exits 0 curl -sS -u "curllock:$secret" "$at"
+check 'and nothing is lost' is_untouched curllock
+if has python3; then
+	# It takes the end of the connection for that of the message.
+	fill curlcut $few
+	(meddle='cut 100000' && serve &&
+	    get "pop3://127.0.0.1:$port/5" -u "curlcut:$secret" -o cut)
+	check 'a server that ends in the middle' [ "$(wc -c <cut)" -gt 90000 ]
+	check 'nothing is lost' is_untouched curlcut
+	check 'afterwards, all of it comes' \
+	    get "$at/5" -u "curlcut:$secret" -o got
+	check 'octet for octet' is_message 5 got
+fi
 # APOP comes of itself where the greeting has a challenge.
 serve -a || return
 at=pop3://127.0.0.1:$port
