@@ -5,6 +5,7 @@ usage: meddle.py how [argument] program argument ...
     cut n     the connection ends after n octets of answers
     change    an octet of each message is another one
     again     unique-ids are others at each connection
+    twice     the first message comes in the place of the second, too
     keep      DELE is not passed on
     pass      nothing is changed
 """
@@ -32,6 +33,8 @@ def answers(data):
 def commands(data):
     if how == "keep":
         return re.sub(rb"(?im)^dele \d+ *", b"NOOP", data)
+    if how == "twice":
+        return re.sub(rb"(?im)^retr 2(?= *\r$)", b"RETR 1", data)
     return data
 
 

@@ -28,6 +28,11 @@ with again
 check 'all is given again: it is found' \
     equal "$(printf 'and only that\nbrings nothing new')" \
     "$(failed again)"
+with twice
+check 'a message comes twice: it is found' equal \
+    "$(printf 'and only that\nbrings nothing new\noctet for octet')" \
+    "$(failed twice)"
+check 'as what it is' grep -q 'too often: message 1$' twice.said
 with keep
 check 'no deletion is done: it is found' \
     equal 'the mailbox is empty' "$(failed keep)"
