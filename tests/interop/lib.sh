@@ -91,6 +91,9 @@ listens()
 	    /proc/net/tcp /proc/net/tcp6
 }
 
+# What run.sh fetches has come, or will not.
+unpacked() { wait_tries=3000 wait_until [ -e "$work/unpacked" ]; }
+
 # The next free port goes into port.
 next_port()
 {

@@ -3,6 +3,7 @@
 has_all node node npm || return
 serve || return
 user_dir node
+unpacked
 poll=by_program
 
 course_of()

@@ -134,6 +134,7 @@ play()
 	umount "$r"
 }
 
+unpacked
 if [ -d "$work/archives" ]; then
 	scene inetd <<'END'
 install_it

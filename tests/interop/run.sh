@@ -36,11 +36,13 @@ if [ ! -x "$POP3D" ] || [ ! -r $here/run.sh ]; then
 fi
 
 # The superservers exclude each other as packages, so they are unpacked side by
-# side. It comes before the namespaces, which have no network.
+# side. It is done outside of the namespaces, which have no network, while the
+# groups that need none of it run: lib.sh's unpacked waits for its end.
 unpack()
 {
-	[ -n "$INTEROP_OFFLINE" ] && return
 	mkdir "$work/packages" && chmod 777 "$work/packages"
+	command -v npm >/dev/null && timeout 60 npm install --ignore-scripts \
+	    --prefix "$work/packages/node" node-pop3 yapople >/dev/null 2>&1 &
 	for p in xinetd openbsd-inetd inetutils-inetd; do
 		(cd "$work/packages" && apt-get -qq download $p &&
 		    dpkg -x ${p}_*.deb $p) >/dev/null 2>&1
@@ -50,14 +52,15 @@ unpack()
 		apt-get -qq -y -o Dir::Cache::archives="$work/archives" \
 		    -o Debug::NoLocking=1 --download-only install $p
 	done >"$work/archives/out" 2>&1 || rm -r "$work/archives"
-	command -v npm >/dev/null && timeout 60 npm install --ignore-scripts \
-	    --prefix "$work/packages/node" node-pop3 yapople >/dev/null 2>&1
+	wait
+	: >"$work/unpacked"
 }
 
 # In namespaces all processes have ended with the first one.
 finish()
 {
 	trap '' HUP INT TERM
+	wait
 	[ -s "$work/pids" ] && [ -z "$INTEROP_SPACES" ] &&
 		kill $(cat "$work/pids") 2>/dev/null
 	# A server's children may need a moment to see it.
@@ -89,7 +92,7 @@ if [ -z "$INTEROP_WORK" ]; then
 	if [ ! -d /run/sshd ]; then
 		mkdir -p /run/sshd && made_run_sshd=1
 	fi
-	unpack
+	[ -n "$INTEROP_OFFLINE" ] && : >"$work/unpacked" || unpack &
 	if [ -z "$INTEROP_PLAIN" ] && command -v ip >/dev/null &&
 	    unshare -mnpf --mount-proc true 2>/dev/null; then
 		INTEROP_SPACES=1

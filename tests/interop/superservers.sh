@@ -1,6 +1,7 @@
 # Superservers: each starts pop3d as root, for every connection one.
 
 has_all superservers socat || return
+unpacked
 user_dir superservers
 forged=203.0.113.66
 

@@ -84,6 +84,7 @@ check 'STLS, connect: one is left' equal 1 "$(left stlscurl)"
 tried 'STLS, connect' stlscurl pop3://localhost:$port stls
 
 # xinetd.d/pop3s as it is, but for paths and the port.
+unpacked
 xinetd=$work/packages/xinetd/usr/sbin/xinetd
 [ -x "$xinetd" ] || xinetd=$(command -v xinetd)
 if [ -n "$xinetd" ]; then
