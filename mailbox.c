@@ -60,32 +60,20 @@ enum { LANES = 16 };
 #define F2(x, y, z)	((y) ^ ((z) & ((x) ^ (y))))
 #define F3(x, y, z)	((x) ^ (y) ^ (z))
 #define F4(x, y, z)	((y) ^ ((x) | ~(z)))
-/* Step k in all lanes, with word w of the block and a turn by s bits. */
-#define STEP(F, a, b, c, d, x, w, k, s)					\
+/* Step k in all lanes, with a word of the block and a turn by s bits. */
+#define STEP(F, a, b, c, d, x, mul, add, k, s)				\
 	for (unsigned l = 0; l < LANES; l++) {				\
-		a[l] += F(b[l], c[l], d[l]) + x[(w) % 16][l] + sines[k]; \
+		a[l] += F(b[l], c[l], d[l]) +				\
+		    x[((mul) * (k) + (add)) % 16][l] + sines[k];	\
 		a[l] = (a[l] << (s) | a[l] >> (32 - (s))) + b[l];	\
 	}
 #define ROUND(F, v, x, first, mul, add, s1, s2, s3, s4)			\
 	for (unsigned k = (first); k < (first) + 16; k += 4) {		\
-		STEP(F, v[0], v[1], v[2], v[3], x,			\
-		    (mul) * k + (add), k, s1)				\
-		STEP(F, v[3], v[0], v[1], v[2], x,			\
-		    (mul) * (k + 1) + (add), k + 1, s2)			\
-		STEP(F, v[2], v[3], v[0], v[1], x,			\
-		    (mul) * (k + 2) + (add), k + 2, s3)			\
-		STEP(F, v[1], v[2], v[3], v[0], x,			\
-		    (mul) * (k + 3) + (add), k + 3, s4)			\
+		STEP(F, v[0], v[1], v[2], v[3], x, mul, add, k, s1)	\
+		STEP(F, v[3], v[0], v[1], v[2], x, mul, add, k + 1, s2)	\
+		STEP(F, v[2], v[3], v[0], v[1], x, mul, add, k + 2, s3)	\
+		STEP(F, v[1], v[2], v[3], v[0], x, mul, add, k + 3, s4)	\
 	}
-
-static void
-md5_block(uint32_t v[4][LANES], uint32_t x[16][LANES])
-{
-	ROUND(F1, v, x, 0, 1, 0, 7, 12, 17, 22)
-	ROUND(F2, v, x, 16, 5, 1, 5, 9, 14, 20)
-	ROUND(F3, v, x, 32, 3, 5, 4, 11, 16, 23)
-	ROUND(F4, v, x, 48, 7, 0, 6, 10, 15, 21)
-}
 
 /* Hash what n contexts hold, whole blocks all. */
 static void
@@ -93,24 +81,27 @@ md5_run(struct md5 *m, size_t n)
 {
 	uint32_t x[16][LANES] = { { 0 } }, v[4][LANES] = { { 0 } };
 	const unsigned char *p;
-	size_t at, end = 0, k, l;
+	size_t at, end = 0, i, j;
 
-	for (l = 0; l < n; l++)
-		if (m[l].held_len > end)
-			end = m[l].held_len;
+	for (i = 0; i < n; i++)
+		if (m[i].held_len > end)
+			end = m[i].held_len;
 	for (at = 0; at < end; at += 64) {
-		for (l = 0; l < n; l++) {
-			for (k = 0; k < 4; k++)
-				v[k][l] = m[l].state[k];
-			p = m[l].held + at;
-			for (k = 0; k < 16; k++, p += 4)
-				x[k][l] = p[0] | (uint32_t)p[1] << 8 |
+		for (i = 0; i < n; i++) {
+			for (j = 0; j < 4; j++)
+				v[j][i] = m[i].state[j];
+			p = m[i].held + at;
+			for (j = 0; j < 16; j++, p += 4)
+				x[j][i] = p[0] | (uint32_t)p[1] << 8 |
 				    (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 		}
-		md5_block(v, x);
-		for (l = 0; l < n; l++)
-			for (k = 0; k < 4 && at < m[l].held_len; k++)
-				m[l].state[k] += v[k][l];
+		ROUND(F1, v, x, 0, 1, 0, 7, 12, 17, 22)
+		ROUND(F2, v, x, 16, 5, 1, 5, 9, 14, 20)
+		ROUND(F3, v, x, 32, 3, 5, 4, 11, 16, 23)
+		ROUND(F4, v, x, 48, 7, 0, 6, 10, 15, 21)
+		for (i = 0; i < n; i++)
+			for (j = 0; j < 4 && at < m[i].held_len; j++)
+				m[i].state[j] += v[j][i];
 	}
 }
 
@@ -149,14 +140,12 @@ md5_finish(struct md5 *m, size_t n)
 {
 	static const unsigned char pad[64] = { 0x80 };
 	unsigned char length[8];
-	uint64_t bits;
 	size_t l;
 	unsigned i;
 
 	for (l = 0; l < n; l++) {
-		bits = m[l].octets * 8;
 		for (i = 0; i < 8; i++)
-			length[i] = (unsigned char)(bits >> 8 * i);
+			length[i] = (unsigned char)(m[l].octets << 3 >> 8 * i);
 		md5_update(&m[l], pad, 1 + (119 - m[l].octets % 64) % 64);
 		md5_update(&m[l], length, 8);
 	}
@@ -1355,12 +1344,10 @@ mbox_index(struct mbox *m, const char *path, uid_t owner)
 void
 mbox_close(struct mbox *m)
 {
-	if (m->index != -1)
-		close(m->index);
-	if (m->fd != -1)
-		close(m->fd);
-	if (m->keeper >= 0)
-		close(m->keeper);
+	/* what is not open is negative, and close refuses it */
+	close(m->index);
+	close(m->fd);
+	close(m->keeper);
 	free(m->msg);
 }
 
