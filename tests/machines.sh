@@ -110,8 +110,14 @@ build() {	# machine, make's arguments
 	    NF == 2 {	# the ELF header: class and byte order
 		print 32 * $1 " bits, " ($2 == 1 ? "little" : "big") "-endian"
 	    }')
-	say "$machine" build $status "${kind:-nothing}, $warned warnings" \
-	    "$dir/log"
+	# one that was built is shown by its warnings, which are as bad
+	why=$dir/log
+	if [ $status -eq 0 ]; then
+		why=$dir/warned
+		grep -A 4 'warning: .*\[-W' "$dir/log" > "$why"
+	fi
+	say "$machine" build $((status != 0 || warned > 0)) \
+	    "${kind:-nothing}, $warned warnings" "$why"
 	return $status
 }
 
