@@ -4,7 +4,7 @@ has_all fetchmail fetchmail || return
 serve || return
 user_dir fetchmail
 use_fetchmail
-secure='stls tls' talks=
+secure='stls tls'
 
 course fm
 

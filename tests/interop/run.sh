@@ -14,9 +14,10 @@
 # nobody else has it.
 
 here=tests/interop
-groups='thunderbird sylpheed claws selftest fetchmail mpop getmail mutt curl
-libraries mailx dialogues superservers systems ssh tls frontends banning readme
-saslauthd fdm nmh php perl javamail pop3el movemail rabid node'
+# Those that take longest begin.
+groups='thunderbird superservers claws sylpheed node javamail getmail fetchmail
+tls readme mpop pop3el systems perl nmh movemail php fdm ssh selftest mutt
+saslauthd rabid mailx banning libraries curl dialogues frontends'
 
 if [ "$(id -u)" != 0 ]; then
 	echo 'SKIP all: needs root, for accounts, uids and superservers'
