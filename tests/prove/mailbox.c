@@ -875,12 +875,19 @@ prove_octet(void)
 	CHECK(octet(list, k) == n % 256);
 }
 
-/* The small one sorts by 4 bits of a hash and 2 of a body, each for an octet. */
+/* The small one has 4 bits of a hash and 2 of a body, each for an octet. */
+static unsigned char key[LIST];
+
 unsigned
 any_octet(const struct message *msg, unsigned k)
 {
+	size_t i;
+
 	CHECK(k < 6);
-	return (k < 2 ? msg->body >> k : (unsigned)(msg->hash >> (k - 2))) & 1;
+	for (i = 0; i < LIST && msg != &list[i]; i++)
+		;
+	CHECK(i < box.n);
+	return key[i] >> k & 1;
 }
 
 static uint32_t order[2 * (LIST + 1)];
@@ -893,47 +900,45 @@ any_malloc(size_t n)
 }
 
 /* Each once, by hash or by hash and body, and equal ones as they were. */
-static int
-is_sorted(const uint32_t *index, size_t n, int by_body)
-{
-	const struct message *a, *b;
-	size_t i, k;
-
-	for (i = 0; i < n; i++) {
-		if (index[i] >= n)
-			return 0;
-		for (k = 0; k < i; k++) {
-			a = &list[index[k]];
-			b = &list[index[i]];
-			if (a->hash > b->hash || (a->hash == b->hash &&
-			    (by_body && a->body != b->body ? a->body > b->body :
-			    index[k] >= index[i])))
-				return 0;
-		}
-	}
-	return 1;
-}
-
 void
 prove_sort_index(void)
 {
 	uint32_t *index;
 	int by_body = nondet_int() & 1;
+	unsigned a, b;
 	size_t i;
 
 	ASSUME(box.n <= LIST);
-	for (i = 0; i < LIST; i++)
-		ASSUME(list[i].hash < 1 << 4 && list[i].body < 1 << 2);
 	index = sort_index(list, box.n, by_body);
 	CHECK(index == NULL || index == order);
-	CHECK(index == NULL || is_sorted(index, box.n, by_body));
+	ASSUME(index != NULL);
+	for (i = 0; i < box.n; i++) {
+		CHECK(order[i] < box.n);
+		if (i == 0)
+			continue;
+		a = (key[order[i - 1]] & 63) >> (by_body ? 0 : 2);
+		b = (key[order[i]] & 63) >> (by_body ? 0 : 2);
+		CHECK(a < b || (a == b && order[i - 1] < order[i]));
+	}
 }
 
+/* prove_sort_index */
 uint32_t *
 any_sort_index(const struct message *msg, size_t n, int by_body)
 {
-	CHECK(msg == list && n == box.n);
-	ASSUME(is_sorted(order, n, by_body));
+	const struct message *a, *b;
+	size_t i;
+
+	CHECK(msg == list && n == box.n && !by_body);
+	for (i = 0; i < n; i++) {
+		ASSUME(order[i] < n);
+		if (i == 0)
+			continue;
+		a = &list[order[i - 1]];
+		b = &list[order[i]];
+		ASSUME(a->hash < b->hash || (a->hash == b->hash &&
+		    order[i - 1] < order[i]));
+	}
 	return nondet_int() ? order : NULL;
 }
 
@@ -974,19 +979,20 @@ static uint64_t head[HEAD];
 
 /* In the file, one behind the other, and none is marked. */
 static int
-is_list(const struct mbox *m)
+is_list(const struct message *msg, const struct mbox *m)
 {
+	struct message is;
 	off_t at = 0;
 	size_t i;
+	int ok = 1;
 
 	for (i = 0; i < m->n; i++) {
-		if (!IS_MESSAGE(&m->msg[i], m->octets) ||
-		    m->msg[i].offset < at || m->msg[i].deleted ||
-		    m->msg[i].gone || m->msg[i].unsure)
-			return 0;
-		at = m->msg[i].offset + m->msg[i].length;
+		is = msg[i];
+		ok = ok && IS_MESSAGE(&is, m->octets) && is.offset >= at &&
+		    !is.deleted && !is.gone && !is.unsure;
+		at = ok ? is.offset + is.length : 0;
 	}
-	return 1;
+	return ok;
 }
 
 void *
@@ -1019,7 +1025,8 @@ prove_read_list(void)
 	r = read_list(&box, head);
 	CHECK(IS_BIT(r));
 	CHECK(box.n <= LIST && box.n <= box.room);
-	CHECK(r == 0 || is_list(&box));
+	CHECK(r == 0 || box.msg == whole);
+	CHECK(r == 0 || is_list(whole, &box));
 }
 
 void
@@ -1048,7 +1055,7 @@ any_read_list(struct mbox *m, const uint64_t h[HEAD])
 	m->msg = list;
 	m->n = nondet_size();
 	ASSUME(m->n <= LIST);
-	return nondet_int() && is_list(m);
+	return nondet_int() && is_list(list, m);
 }
 
 int
@@ -1062,7 +1069,7 @@ any_memcmp(const void *p, const void *q, size_t n)
 void
 any_describe(const struct mbox *m, uint64_t h[HEAD])
 {
-	CHECK(is_list(m));
+	CHECK(is_list(list, m));
 	__CPROVER_havoc_slice(h, HEAD * sizeof(*h));
 }
 
@@ -1072,9 +1079,9 @@ any_scan_from(struct mbox *m, off_t from, int crlf)
 {
 	size_t n = m->n, i;
 
-	CHECK(from >= 3 && from <= m->octets && is_list(m));
+	CHECK(from >= 3 && from <= m->octets && is_list(list, m));
 	for (i = 0; i < n; i++)
-		CHECK(m->msg[i].offset + m->msg[i].length <= from);
+		CHECK(list[i].offset + list[i].length <= from);
 	m->n = nondet_size();
 	ASSUME(m->n >= n && m->n <= LIST + 1);
 	if (nondet_int()) {
@@ -1084,14 +1091,14 @@ any_scan_from(struct mbox *m, off_t from, int crlf)
 	}
 	for (i = n; i < m->n; i++)
 		list[i] = whole[i];
-	ASSUME(is_list(m) && (m->n == n || list[n].offset >= from));
+	ASSUME(is_list(list, m) && (m->n == n || list[n].offset >= from));
 	return MBOX_OK;
 }
 
 void
 any_save(const struct mbox *m, size_t from)
 {
-	CHECK(from <= m->n && is_list(m));
+	CHECK(from <= m->n && is_list(list, m));
 }
 
 /* What is taken from an index is a list; and never more of it than is shown. */
@@ -1106,7 +1113,8 @@ prove_recall(void)
 	CHECK(IS_BIT(r));
 	if (r == 0)
 		return;
-	CHECK(box.n <= MESSAGES_MAX && is_list(&box));
+	CHECK(box.n <= MESSAGES_MAX && box.msg == list);
+	CHECK(is_list(list, &box));
 	CHECK(box.young);
 	CHECK(box.unseen == 0 || box.unseen < box.n);
 }
