@@ -80,7 +80,7 @@ read_list mailbox 6 realloc pread64:read_index
 recall mailbox 6 memcmp take_figures pread64:read_index read_list describe scan_from save
 mbox_seek mailbox 4 memchr renew mbox_read
 number mailbox 6 sort_index free
-describe mailbox 18
+describe mailbox 24
 END
 }
 
