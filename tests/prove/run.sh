@@ -75,7 +75,7 @@ match_group mailbox 6
 next_kept mailbox 6
 measure mailbox 6 next_kept
 octet mailbox 9
-sort_index mailbox 5,sort_index.4:7 malloc octet
+sort_index mailbox 5,sort_index.4:5 malloc octet
 read_list mailbox 6 realloc pread64:read_index
 recall mailbox 6 memcmp take_figures pread64:read_index read_list describe scan_from save
 mbox_seek mailbox 4 memchr renew mbox_read
@@ -334,7 +334,7 @@ shrink() {
 	    -e 's/challenge\[128\]/challenge[8]/' pop3.c > "$tmp/small/pop3.c"
 	sed -e 's/m->data\([^_a-z]\)/(*m->data)\1/g' -e 's/LANES = 16/LANES = 2/' \
 	    -e 's/count\[257\]/count[3]/' -e 's/i < 256/i < 2/' \
-	    -e 's/by_body ? 0 : 4; k < 12/by_body ? 0 : 2; k < 6/' \
+	    -e 's/by_body ? 0 : 4; k < 12/by_body ? 0 : 2; k < 4/' \
 	    -e 's/n + 64/n + 1/' mailbox.c \
 	    > "$tmp/small/mailbox.c"
 	sed -e 's/^\(#define LINE_OCTETS	\)[0-9]*/\116/' auth.c \
