@@ -107,6 +107,17 @@ for cc in "gcc -O3" "clang -O3" "musl-gcc -O2"; do
 	report "$cc -Werror" "$tmp/out"
 done
 
+# The tests may be made with either, too.
+for cc in gcc clang; do
+	has $cc || continue
+	flags=$(make -s print-flags CFLAGS="-O2 -Werror")
+	for f in tests/*.c tests/fuzz/*.c tests/prove/locks.c \
+	    tests/prove/update.c; do
+		$cc $flags -fsyntax-only $f
+	done > "$tmp/out" 2>&1
+	report "$cc -Werror, the tests" "$tmp/out"
+done
+
 # Each file includes what it uses, by the standard: what another header brings
 # along here, it may not bring elsewhere. Names of glibc's own stand for others:
 #  bits/		unistd.h, sys/stat.h, signal.h, which are included
