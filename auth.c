@@ -15,15 +15,18 @@
  *          |             directory. Single octets from the session: lock,
  *          |             unlock. It ends, and its lock, when the session does.
  *          '-> session   root itself, once it has opened the mailbox as the
- *                        user: chroot -e, the user for good. One descriptor.
+ *                        user: chroot -e, the user for good. Of files it has
+ *                        that mailbox and its index, nothing else.
  *
- * What runs as root is called priv_, and what that calls, and auth_start:
+ * As root run main of pop3.c and what is called priv_, and what these call:
  *
- *   at the start  start_, find_in_file: they read the options, the file of -f
- *                 and, for -u, passwd(5), before anything of the client's
- *   root          expand, is_shared_spool, confine, and mbox_open with the
- *                 user's ids. Nothing that comes from the client or the
- *                 dialogue is read, and no secret: one account, the verifier's
+ *   at the start  main, auth_start, start_, find_in_file: they read options,
+ *                 environment, the file of -f and, for -u, passwd(5), before
+ *                 anything of the client's
+ *   root          expand, is_shared_spool, confine, and, with the user's ids,
+ *                 mbox_open and mbox_index, which reads eight octets. Nothing
+ *                 that comes from the client or the dialogue is read, and no
+ *                 secret: one account, the verifier's
  *   verifier      verify and all above it: records of the dialogue, the file of
  *                 -f or the system's accounts, and what saslauthd answers
  *
@@ -92,16 +95,18 @@ get_hash(const struct passwd *pw, const char **why)
 #endif
 
 /*
- * What a process gives up for good besides. The only process, without root,
- * still has to open mail and make locks. A dialogue ends with root; the others
- * do not end with the superserver.
+ * What a process gives up for good besides root. The only process, which never
+ * was root, still has to open mail and make locks. A dialogue ends with root;
+ * the others do not end with the superserver.
  */
 enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
 #if defined(__OpenBSD__)
 #define hide_memory()		0
+#define reach_files_as(uid, gid)	((void)0)
 #define confine_more(process)	((process) == ONLY_PROCESS ? 0 :	\
 	pledge("stdio flock", NULL))
 #elif defined(__linux__)
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #if !defined(SYS_landlock_create_ruleset)
@@ -111,6 +116,12 @@ enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
 
 /* No core file, not even through a pipe, and nobody but root looks in. */
 #define hide_memory()	prctl(PR_SET_DUMPABLE, 0UL)
+
+/*
+ * Reach files as a user does, and keep what else root can. A server of NFS may
+ * take root for nobody, and root may have no right to look everywhere.
+ */
+#define reach_files_as(uid, gid)	((void)setfsgid(gid), setfsuid(uid))
 
 /*
  * Landlock, as far as the kernel has it: no file (the only process: no exec,
@@ -138,6 +149,7 @@ confine_more(enum process process)
 }
 #else
 #define hide_memory()		0
+#define reach_files_as(uid, gid)	((void)0)
 #define confine_more(process)	0
 #endif
 
@@ -162,8 +174,8 @@ enum {
 	TRY_SECONDS = 3,	/* a refusal comes at a multiple of this */
 	VERIFY_SECONDS = 60,	/* for a password, with the wait behind a no */
 	SASL_SECONDS = 30,	/* for each word of saslauthd's */
-	LOOK_SECONDS = 25,	/* for a first look at the mailbox, */
-	OPEN_SECONDS = 30	/* and for all that opens it */
+	LOOK_SECONDS = 25,	/* for the scout's look at the mailbox, */
+	OPEN_SECONDS = 30	/* the verifier's, and all that opens it */
 };
 
 /* What is known of somebody who wants to come in. */
@@ -318,8 +330,7 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 
 	if (a->file != NULL)
 		return find_in_file(a, name, c);
-	pw = getpwnam_shadow(name);
-	if (pw == NULL || !is_name(pw->pw_name))
+	if ((pw = getpwnam_shadow(name)) == NULL || !is_name(pw->pw_name))
 		return AUTH_NO;
 	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
 	c->entry = c->hash = a->saslauthd != NULL ? "" :
@@ -436,6 +447,7 @@ is_secret(struct auth *a, const struct attempt *t, struct claim *c)
 
 	if (c->plain && is_plain(a, t, c->hash))
 		return 1;
+	/* from here on c may be another's, but for why */
 	if (!usable)
 		find_any_hash(a, c);
 	if ((got = crypt(t->secret, c->hash)) == NULL)
@@ -529,6 +541,9 @@ verify(struct auth *a, struct attempt *t)
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
 	r = find_account(a, t->user, &c);
+	if (c.why == NULL && (t->mechanism == AUTH_NEVER ||
+	    (t->mechanism == AUTH_APOP && !c.plain)))
+		c.why = "APOP without {PLAIN}, or PLAIN as somebody else";
 	name = r == AUTH_YES ? a->account.name :
 	    is_name(t->user) ? t->user : "-";
 	if (r != AUTH_TROUBLE)
@@ -561,7 +576,7 @@ auth_try(struct auth *a, struct attempt *t)
 
 	a->tries++;	/* the dialogue's; the verifier counts for itself */
 	if (a->root) {
-		/* an attempt that began in time gets its answer */
+		/* a good attempt that began in time gets its answer */
 		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
@@ -588,14 +603,17 @@ priv_drop(uid_t uid, gid_t gid, const char *dir)
 		die("root or its groups were not given up");
 }
 
-/* No more descriptors or processes. Landlock comes first: it needs one. */
+/*
+ * No more processes and, but for the only one, descriptors. Landlock comes
+ * first: it needs one.
+ */
 static void
 confine(enum process process)
 {
 	struct rlimit none = { 0, 0 };
 	struct stat st;
 
-	/* answers that go to a file must get into it */
+	/* RLIMIT_FSIZE would stop answers, too, where 1 is a file */
 	if (confine_more(process) == -1 ||
 	    (process != ONLY_PROCESS &&
 	    setrlimit(RLIMIT_NOFILE, &none) == -1) ||
@@ -630,10 +648,11 @@ expand(const char *p, const struct account *who, char path[PATH_OCTETS])
 }
 
 /*
- * The verifier: as many records as may come, and an octet back for each, which
- * is how a no is kept back; with a yes the account goes to root first. Then it
- * looks for the mailbox: where a file system does not answer, only a signal
- * without a handler ends a call, and this process can be ended so.
+ * The verifier: as many records as may come, and one octet back for each. A no
+ * comes late (hold_back); the dialogue cannot hurry it. With a yes the account
+ * goes to root first. Then it looks for the mailbox as the user, and that is
+ * all that follows: where a file system does not answer, only a signal without
+ * a handler ends a call, and this process can be ended so.
  */
 static void
 priv_verify(struct auth *a, int records, int answers, const int accounts[2])
@@ -805,8 +824,7 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 	int pair[2];
 	pid_t pid;
 
-	if (stat(".", &st) == -1 ||
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
 	    setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience,
 	    sizeof(patience)) == -1 ||
 	    setsockopt(pair[1], SOL_SOCKET, SO_RCVTIMEO, &refresh,
@@ -820,6 +838,9 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 		close(m->fd);
 		close(m->index);
 		close(pair[0]);
+		reach_files_as(a->account.uid, a->account.gid);
+		if (stat(".", &st) == -1)
+			die("keeper");
 		priv_drop(a->account.uid, is_shared_spool(a, &st) ?
 		    st.st_gid : a->account.gid, ".");
 		closelog();
@@ -869,14 +890,14 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 	const struct account *who = &a->account;
 	enum mbox_result r;
 	char path[PATH_OCTETS] = "", answer;
-	int late;
+	int silent;
 
 	if (expand(a->mailbox, who, path) == -1)
 		path[0] = '\0';
-	late = !a->root && (write(a->to, path, sizeof(path)) != sizeof(path) ||
-	    read(a->to, &answer, 1) != 1);
-	r = mbox_open(m, late ? "" : path, uid);
-	if (late) {
+	silent = !a->root && !(write(a->to, path, sizeof(path)) ==
+	    sizeof(path) && read(a->to, &answer, 1) == 1);
+	r = mbox_open(m, silent ? "" : path, uid);
+	if (silent) {
 		errno = ETIMEDOUT;
 		r = MBOX_TEMP;
 	}
@@ -884,8 +905,7 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 		snprintf(a->why, sizeof(a->why), "%s, %s", m->why,
 		    *path != '\0' ? path : "no home for -m, or too long");
 		m->why = a->why;
-	}
-	if (r == MBOX_OK && m->fd != -1 && a->index != NULL &&
+	} else if (m->fd != -1 && a->index != NULL &&
 	    expand(a->index, who, path) == 0)
 		mbox_index(m, path, uid);
 	return r;
@@ -906,7 +926,7 @@ priv_enter(struct auth *a, struct mbox *m)
 	if (seteuid(0) == -1 || setegid(0) == -1)
 		die("cannot become root again");
 	if (r == MBOX_OK && m->fd != -1 && priv_start_keeper(a, m) == -1) {
-		m->why = "has no lock keeper";
+		m->why = "mailbox has no lock keeper";
 		r = MBOX_TEMP;
 	}
 	saved = errno;
@@ -1016,10 +1036,10 @@ auth_start(struct auth *a, int pipe)
 		return "not root, and no -f";
 	if (pw != NULL)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
-	why = start_options(a, pipe);
-	if (why == NULL && !a->root && start_scout(a) == -1)
-		why = "no process can be made";
-	if (why == NULL && !a->root)
-		confine(ONLY_PROCESS);
-	return why;
+	if ((why = start_options(a, pipe)) != NULL || a->root)
+		return why;
+	if (start_scout(a) == -1)
+		return "no process can be made";
+	confine(ONLY_PROCESS);
+	return NULL;
 }

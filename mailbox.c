@@ -1,9 +1,10 @@
 /*
  * The disk: locks, the scan of an mbox, unique-ids, reading, and UPDATE.
  *
- * Nothing here knows the client, the log or an identity. All reading and
- * writing goes through one buffer in struct mbox; the only memory from the heap
- * is the list of messages and, for a moment, an index to sort it.
+ * Nothing here knows the client or the log; of identities, it knows the owner
+ * that it is told and the pids in locks. All mail is read and written through
+ * one buffer in struct mbox; the only memory from the heap is the list of
+ * messages and, for a moment, an order to sort it by.
  */
 #include <ctype.h>
 
@@ -237,7 +238,7 @@ open_lock(struct dotlock *d, const char *lock, struct stat *st)
  * Whether a lock is nobody's. Who holds one touches it: so a process that seems
  * to be gone, but may live in another container, has some time for that. One
  * that lives may be stopped, or its host asleep, but not for ever: pids come
- * again.
+ * again. d->holder is as open_lock found it.
  */
 static int
 is_stale(const struct dotlock *d, const struct stat *st)
@@ -281,11 +282,10 @@ clear_stale(struct dotlock *d, const char *lock, const char *unique)
 	else if (fd != -1 && is_local(fd)) {
 		if (bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(lock, &st))
 			unlink(lock);
-	} else if (rename(lock, unique) == 0 && !is_still(unique, &st) &&
-	    link(unique, lock) == -1)
-		errno = 0;	/* there is a new one already */
-	if (fd != -1)
-		close(fd);
+	} else if (rename(lock, unique) == 0 && !is_still(unique, &st))
+		/* put it back, unless there is a new one */
+		(void)!link(unique, lock);
+	close(fd);
 }
 
 /*
@@ -303,8 +303,7 @@ write_owner(const struct dotlock *d)
 	n = snprintf(text, sizeof(text), "%ld:%s", (long)d->pid, host);
 	if (n > 15 || *host == '\0')
 		n = snprintf(text, sizeof(text), "%ld\n", (long)d->pid);
-	if (write(d->fd, text, (size_t)n) == -1)
-		errno = 0;
+	(void)!write(d->fd, text, (size_t)n);
 }
 
 /*
@@ -329,8 +328,7 @@ dotlock_release(struct dotlock *d, const char *lock)
 {
 	if (is_ours(d, lock))
 		unlink(lock);
-	if (d->fd != -1)
-		close(d->fd);
+	close(d->fd);
 	d->fd = -1;
 }
 
@@ -343,18 +341,18 @@ static char
 without_lock(struct dotlock *d, const char *lock, int e)
 {
 	struct stat st;
-	int fd;
 
 	if (e != EACCES && e != EPERM && e != EROFS && e != ENOSPC &&
 	    e != EDQUOT)
 		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
-	fd = open_lock(d, lock, &st);
-	if (fd != -1)
-		close(fd);
+	close(open_lock(d, lock, &st));
 	return st.st_mode == 0 || is_stale(d, &st) ? DOT_NONE : DOT_BUSY;
 }
 
-/* Whether the mailbox's name still leads to the file that was opened. */
+/*
+ * Whether the mailbox's name still leads to the file that was opened: DOT_LOCK,
+ * a lock may be taken, or kept. Else what to answer instead.
+ */
 static char
 find_mailbox(const struct dotlock *d)
 {
@@ -385,7 +383,8 @@ dotlock_take(struct dotlock *d, const char *lock)
 		return without_lock(d, lock, errno);
 	write_owner(d);
 	answer = DOT_BUSY;
-	if (fchmod(d->fd, 0644) == 0 && link(unique, lock) == -1) {
+	fchmod(d->fd, 0644);	/* a lock that few can read is one, too */
+	if (link(unique, lock) == -1) {
 		if (errno == EPERM || errno == EOPNOTSUPP)
 			answer = DOT_NONE;
 		clear_stale(d, lock, unique);
@@ -412,9 +411,7 @@ dotlock_step(struct dotlock *d, char what)
 	}
 	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
-	if (what == DOT_LOCK)
-		return dotlock_take(d, lock);
-	return what;
+	return what == DOT_LOCK ? dotlock_take(d, lock) : what;
 }
 
 /* ---- All locks ---- */
@@ -539,7 +536,7 @@ lock(struct mbox *m)
 #define FROM_MAX	1000
 #endif
 
-/* Seconds of a scan: behind that no client is waiting any more. */
+/* Seconds of a scan: no client waits longer. */
 #ifndef SCAN_SECONDS
 #define SCAN_SECONDS	600
 #endif
@@ -632,10 +629,8 @@ keep_lock(struct mbox *m)
 static int
 touch(struct mbox *m)
 {
-	if (m->locked && llabs((long long)(time(NULL) - m->touched)) >=
-	    REFRESH_SECONDS)
-		return keep_lock(m);
-	return 0;
+	return m->locked && llabs((long long)(time(NULL) - m->touched)) >=
+	    REFRESH_SECONDS ? keep_lock(m) : 0;
 }
 
 /*
@@ -1000,21 +995,21 @@ octet(const struct message *msg, unsigned k)
 }
 
 /*
- * An index of the list, sorted by hash, or with by_body by hash and body; equal
- * ones stay in order. Linear whatever strangers send, where a comparing sort or
+ * An order of the list, by hash, or with by_body by hash and body; equal ones
+ * stay as they were. Linear whatever strangers send, where a comparing sort or
  * a table of their hashes is not. To be freed; NULL without memory.
  */
 static uint32_t *
 sort_index(const struct message *msg, size_t n, int by_body)
 {
-	uint32_t *index = malloc((n + 1) * 2 * sizeof(*index));
-	uint32_t *from = index, *to, *t;
+	uint32_t *order = malloc((n + 1) * 2 * sizeof(*order));
+	uint32_t *from = order, *to, *t;
 	size_t count[257], i;
 	unsigned k;
 
-	if (index == NULL)
+	if (order == NULL)
 		return NULL;
-	for (to = index + n, i = 0; i < n; i++)
+	for (to = order + n, i = 0; i < n; i++)
 		from[i] = (uint32_t)i;
 	for (k = by_body ? 0 : 4; k < 12; k++) {
 		memset(count, 0, sizeof(count));
@@ -1028,26 +1023,25 @@ sort_index(const struct message *msg, size_t n, int by_body)
 		from = to;
 		to = t;
 	}
-	return index;	/* an even number of passes ends in the first half */
+	return order;	/* an even number of passes ends in the first half */
 }
 
 /* Number the messages of each hash, in mailbox order. */
 static int
 number(struct mbox *m)
 {
-	uint32_t *index = sort_index(m->msg, m->n, 0);
+	uint32_t *order = sort_index(m->msg, m->n, 0);
 	struct message *msg, *last = NULL;
 	size_t i;
 
-	if (index == NULL)
+	if (order == NULL)
 		return -1;
 	for (i = 0; i < m->n; i++, last = msg) {
-		msg = &m->msg[index[i]];
-		msg->ordinal = 1;
-		if (last != NULL && last->hash == msg->hash)
-			msg->ordinal = (last->ordinal + 1U) & 0xffffff;
+		msg = &m->msg[order[i]];
+		msg->ordinal = last != NULL && last->hash == msg->hash ?
+		    (last->ordinal + 1U) & 0xffffff : 1;
 	}
-	free(index);
+	free(order);
 	m->numbered = 1;
 	return 0;
 }
@@ -1067,25 +1061,25 @@ mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 
 /*
  * A group of messages of the old list and the new that nothing tells apart:
- * index[0..n) with the old ones first. If there are fewer than before nobody
+ * order[0..n) with the old ones first. If there are fewer than before nobody
  * knows which of them went, so none is touched again. How many of the new ones
- * are left over.
+ * are left over. crlf stays as it was: only recall asks, before any of this.
  */
 static size_t
-match_group(struct message *msg, size_t old, const uint32_t *index, size_t n)
+match_group(struct message *msg, size_t old, const uint32_t *order, size_t n)
 {
 	size_t i, known = 0, next = 0;
 	struct message *to, *from;
 
-	for (; next < n && index[next] < old; next++)
-		known += !msg[index[next]].gone;
+	for (; next < n && order[next] < old; next++)
+		known += !msg[order[next]].gone;
 	for (i = 0; known > n - next && i < next; i++)
-		msg[index[i]].gone = 1;
-	for (i = 0; i < n && index[i] < old; i++) {
-		to = &msg[index[i]];
+		msg[order[i]].gone = 1;
+	for (i = 0; i < n && order[i] < old; i++) {
+		to = &msg[order[i]];
 		if (to->gone)
 			continue;
-		from = &msg[index[next++]];
+		from = &msg[order[next++]];
 		to->offset = from->offset;
 		to->length = from->length;
 		to->size = from->size;
@@ -1105,7 +1099,7 @@ rescan(struct mbox *m)
 {
 	size_t old = m->n, all, i, k, first, left = 0;
 	enum mbox_result r = scan(m);
-	uint32_t *index;
+	uint32_t *order;
 	struct message *msg;
 	off_t at = 0;
 
@@ -1113,23 +1107,23 @@ rescan(struct mbox *m)
 	m->n = old;
 	if (r != MBOX_OK)
 		return r;
-	if ((index = sort_index(m->msg, all, 1)) == NULL) {
+	if ((order = sort_index(m->msg, all, 1)) == NULL) {
 		m->octets = -1;
 		return fail(m, MBOX_TEMP, "mailbox is too long");
 	}
 	for (i = first = 0; i < all; i = k) {
-		msg = &m->msg[index[i]];
-		for (k = i + 1; k < all && msg->hash == m->msg[index[k]].hash &&
-		    msg->body == m->msg[index[k]].body; k++)
+		msg = &m->msg[order[i]];
+		for (k = i + 1; k < all && msg->hash == m->msg[order[k]].hash &&
+		    msg->body == m->msg[order[k]].body; k++)
 			;
-		left += match_group(m->msg, old, index + i, k - i);
-		if (k < all && msg->hash == m->msg[index[k]].hash)
+		left += match_group(m->msg, old, order + i, k - i);
+		if (k < all && msg->hash == m->msg[order[k]].hash)
 			continue;
 		for (; first < k; first++)
-			m->msg[index[first]].unsure = left > 0;
+			m->msg[order[first]].unsure = left > 0;
 		left = 0;
 	}
-	free(index);
+	free(order);
 	for (msg = m->msg; msg < m->msg + old; msg++) {
 		if (!msg->gone && msg->offset < at)
 			msg->gone = msg->unsure = 1;
@@ -1195,8 +1189,8 @@ describe(const struct mbox *m, uint64_t head[HEAD])
 }
 
 /*
- * Write the list from a message on, whose like is not in the index, and last
- * the head: until that is there, the old one is right or its sum is wrong. If
+ * Write the messages behind the first `from`, which the index has, and then the
+ * head: until that is there, the old one is either true or its sum is wrong. If
  * it cannot be written, the next login scans again.
  */
 static void
@@ -1346,17 +1340,14 @@ mbox_index(struct mbox *m, const char *path, uid_t owner)
 	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
 	    O_NOCTTY | O_CLOEXEC, 0600);
 
-	if (fd == -1)
-		return;
-	m->index = fd;
-	if (fstat(fd, &st) == -1 || !S_ISREG(st.st_mode) ||
-	    st.st_uid != owner || st.st_nlink != 1 ||
-	    (st.st_dev == m->dot.dev && st.st_ino == m->dot.ino) ||
-	    pread(fd, &magic, sizeof(magic), 0) == -1 ||
-	    (magic != 0 && (magic ^ INDEX_MAGIC) >> 16 != 0)) {
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_uid == owner && st.st_nlink == 1 &&
+	    (st.st_dev != m->dot.dev || st.st_ino != m->dot.ino) &&
+	    pread(fd, &magic, sizeof(magic), 0) != -1 &&
+	    (magic == 0 || (magic ^ INDEX_MAGIC) >> 16 == 0))
+		m->index = fd;
+	else
 		close(fd);
-		m->index = -1;
-	}
 }
 
 void
@@ -1395,9 +1386,8 @@ read_on(struct mbox *m)
 {
 	struct message was = m->msg[m->current], is;
 	off_t at = here(m);
-	int r;
+	int r = fill(m);
 
-	r = fill(m);
 	if (is_unchanged(m))
 		return r > 0 ? 0 : -1;
 	if (renew(m) != MBOX_OK)
@@ -1446,7 +1436,7 @@ mbox_seek(struct mbox *m, size_t i)
 	size_t len;
 
 	if (i < m->unseen)
-		m->octets = -1;	/* the file has changed since that was read */
+		m->octets = -1;	/* the file has changed since: scan it all */
 	if ((r = renew(m)) != MBOX_OK)
 		return r;
 	msg = &m->msg[i];	/* not before: the list may have moved */
@@ -1672,10 +1662,9 @@ land(struct update *u, struct place from, off_t len, struct place end, off_t to)
 	struct mbox *m = u->m;
 	struct place next = end;
 	enum outcome r;
-	off_t follows;
+	off_t follows = next_kept(u, &next);
 	char last[2];
 
-	follows = next_kept(u, &next);
 	if (follows > 0 && (pread(m->fd, last, 2, end.at - 2) != 2 ||
 	    put_empty_line(u, next.at) != DONE))
 		return FAILED;
@@ -1813,11 +1802,10 @@ mbox_update(struct mbox *m)
 	struct update u = { .m = m, .limit = WINDOW };
 	struct place p = { 0, 0 };
 	enum mbox_result r;
-	size_t i, named = 0;
 
-	for (i = 0; i < m->n; i++)
-		named += m->msg[i].deleted;
-	if (named == 0)
+	while (p.i < m->n && !m->msg[p.i].deleted)
+		p.i++;
+	if (p.i == m->n)
 		return MBOX_OK;
 	if ((r = lock(m)) != MBOX_OK)
 		return r;

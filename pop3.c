@@ -52,7 +52,6 @@ enum {
 /* NO_MAILBOX: who logged in cannot have his mailbox, and has not left yet. */
 enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4, NO_MAILBOX = 8 };
 #define LOGGED_IN	(TRANSACTION | PIPE)
-#define ANY_STATE	(AUTHORIZATION | LOGGED_IN)
 
 struct session;
 
@@ -73,7 +72,7 @@ struct session {
 	char name[FIELD_MAX + 1];	/* USER's, until PASS comes */
 	struct attempt refused;	/* the last one that was */
 	enum state state;
-	int need_tls;		/* -s, and others can listen; 2: logged */
+	int need_tls;		/* -s, and others can listen; above 1: logged */
 	int done;		/* no more commands are read */
 	unsigned idle;		/* seconds */
 	unsigned wrong;		/* commands in AUTHORIZATION or NO_MAILBOX */
@@ -131,7 +130,7 @@ note_end(const struct session *s, const char *how, const char *figures)
 /*
  * End the process, and before it the lock keeper, or the scout: else process 1
  * gets it, which in a container may be tcpserver, and counts it as a child of
- * its own.
+ * its own. Where there is none, 0 is closed, the client's, which ends anyway.
  */
 static void
 leave(const struct session *s, int status)
@@ -166,7 +165,8 @@ client_io(struct session *s, int fd, char *p, size_t len)
 		if (errno == EAGAIN)
 			fcntl(fd, F_SETFL, 0);
 	}
-	note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
+	if (!s->done)		/* else it has ended already */
+		note_end(s, expired ? "TIMEOUT" : "DISCONNECTED", "");
 	leave(s, 0);
 	return 0;
 }
@@ -208,9 +208,9 @@ wrong(struct session *s, const char *text)
  * The next line as a string without its end, valid until the next call; blanks
  * there count as nothing, but in a password. NULL: it was over max octets
  * or held a NUL, and has been eaten whole and refused.
- * Answers wait while there are commands to answer: RFC 2449, section 6.6. In
- * front of the login as root, octets that belong to the session must stay in
- * the kernel: one is read at a time.
+ * Answers wait while there are commands to answer: RFC 2449, section 6.6.
+ * Before the login, if root started us, octets that belong to the session must
+ * stay in the kernel: one is read at a time.
  */
 static char *
 get_line(struct session *s, size_t max)
@@ -230,9 +230,11 @@ get_line(struct session *s, size_t max)
 		if (lf != NULL)
 			break;
 		/* what is moved may be half of a password */
+		if (bad)
+			len = 0;
 		memmove(s->in, line, len);
 		auth_wipe(s->in + len, s->in_len - len);
-		s->in_len = bad ? 0 : len;
+		s->in_len = len;
 		s->in_pos = 0;
 		flush(s);
 		s->in_len += client_io(s, 0, s->in + s->in_len,
@@ -450,9 +452,8 @@ static void
 cmd_stat(struct session *s)
 {
 	long long octets;
-	size_t n;
+	size_t n = total(s, &octets);
 
-	n = total(s, &octets);
 	reply(s, "+OK %lu %lld", (unsigned long)n, octets);
 }
 
@@ -488,9 +489,9 @@ cmd_list(struct session *s)
 
 /*
  * PIECE_MAX octets of mail or less, dot-stuffed: RFC 1939, section 3. Each may
- * become two. Where there is no room for them, what the buffer holds is sent
- * first; they stay in it, and go out together with what follows, so that no
- * packet holds the end of a message alone. 0: no more are wanted.
+ * become two. Where there may be no room for them, what the buffer holds is
+ * sent first. They are not sent at once: what follows goes out with them, so
+ * that no packet holds the end of a message alone. 0: no more are wanted.
  */
 static int
 put_mail(struct session *s, const unsigned char *p, size_t len)
@@ -540,8 +541,7 @@ cmd_retr(struct session *s)
 	size_t len;
 	int ok;
 
-	r = mbox_seek(&s->mbox, s->message);
-	if (r != MBOX_OK) {
+	if ((r = mbox_seek(&s->mbox, s->message)) != MBOX_OK) {
 		refuse(s, r, r == MBOX_GONE ? "no such message" : unreadable);
 		return;
 	}
@@ -555,7 +555,7 @@ cmd_retr(struct session *s)
 		;
 	if (ok == -1 || s->left < 0) {
 		flush(s);
-		note(s, "mailbox changed under a message");
+		note_end(s, "message changed, or cannot be read", "");
 		leave(s, 0);
 	}
 	memcpy(s->out + s->out_len, ".\r\n", END_OCTETS);
@@ -585,11 +585,10 @@ cmd_quit(struct session *s)
 {
 	enum mbox_result r = MBOX_OK;
 	long long octets;
-	size_t left;
+	size_t left = total(s, &octets);
 	char figures[64];
 
 	s->done = 1;
-	left = total(s, &octets);
 	if (s->state & LOGGED_IN)
 		r = mbox_update(&s->mbox);
 	if (r == MBOX_OK)
@@ -626,8 +625,9 @@ static const struct command commands[] = {
 	{ "TOP", LOGGED_IN, LINES, cmd_retr, NULL },
 	{ "UIDL", LOGGED_IN, MAYBE, cmd_list, NULL },
 	{ "NOOP", LOGGED_IN, NOTHING, NULL, "+OK nothing done" },
-	{ "CAPA", ANY_STATE, NOTHING, cmd_capa, NULL },
-	{ "QUIT", ANY_STATE | NO_MAILBOX, NOTHING, cmd_quit, NULL },
+	{ "CAPA", AUTHORIZATION | LOGGED_IN, NOTHING, cmd_capa, NULL },
+	{ "QUIT", AUTHORIZATION | LOGGED_IN | NO_MAILBOX, NOTHING, cmd_quit,
+	    NULL },
 	{ NULL, 0, NOTHING, NULL, NULL }
 };
 
@@ -686,8 +686,7 @@ run_command(struct session *s)
 	const char *why = NULL;
 	char *line;
 
-	line = get_line(s, COMMAND_MAX);
-	if (line == NULL)
+	if ((line = get_line(s, COMMAND_MAX)) == NULL)
 		return;
 	if ((s->arg = strchr(line, ' ')) != NULL)
 		*s->arg++ = '\0';
@@ -850,7 +849,7 @@ clean_up(void)
 		}
 	/* and what was opened here */
 	if (close_rest() == -1)
-		for (i = 3; i < 256 || i < limit; i++)
+		for (i = 3; i < 256 || (i < limit && i < 65536); i++)
 			close(i);
 	for (i = 1; i < 65; i++) {
 		sa.sa_handler = i == SIGPIPE || i == SIGXFSZ ? SIG_IGN :
@@ -939,8 +938,7 @@ main(int argc, char **argv)
 	gethostname(host, sizeof(host) - 1);
 	snprintf(s.challenge, sizeof(s.challenge), "<%ld.%lld%09ld@%s>",
 	    (long)getpid(), (long long)t.tv_sec, t.tv_nsec, host);
-	why = auth_start(&s.auth, s.state == PIPE);
-	if (why != NULL)
+	if ((why = auth_start(&s.auth, s.state == PIPE)) != NULL)
 		syslog(LOG_ERR, "%s", why);
 	in = why != NULL ? -1 : s.state == PIPE ? 1 :
 	    auth_login(&s.auth, dialogue, &s);

@@ -2,7 +2,9 @@
  * pop3d: what the three source files share.
  *
  * pop3.c talks to the client, mailbox.c to the disk, auth.c decides who may.
- * This file holds the limits and the contracts between them, nothing else.
+ * pop3.c makes no process and changes no id; mailbox.c knows neither client nor
+ * log; auth.c knows no mail and none of the client's words. This file holds the
+ * limits and the contracts between them, nothing else.
  */
 #ifndef POP3_H
 #define POP3_H
@@ -70,7 +72,8 @@ enum mbox_result {
 	MBOX_BUSY,	/* somebody else kept the lock for LOCK_SECONDS */
 	MBOX_TEMP,	/* disk, memory or lock trouble, in errno and why */
 	MBOX_PERM,	/* not a mailbox we may or can serve, as above */
-	MBOX_GONE	/* the message, or the whole file, is not there */
+	MBOX_GONE	/* the message, or the whole file, is not there; of
+			 * mbox_update: a deleted message may still be */
 };
 
 struct message {
@@ -112,8 +115,8 @@ struct mbox {
 	int keeper;		/* socket to the lock keeper, or as above */
 	struct dotlock dot;
 	int no_dotlock;		/* none can be made here: the kernel's alone */
-	int locked;
-	time_t touched;		/* when our dotlock was */
+	int locked;		/* locks are ours, or may be */
+	time_t touched;		/* when our dotlock was asked for or touched */
 	sigset_t mask;		/* as it was before the lock */
 
 	struct message *msg;	/* n are shown; room for room of them */
@@ -150,7 +153,8 @@ enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
 /*
  * Open the index of an opened mailbox, or make it, with the ids the process
  * has: mbox_load takes from it what it need not read, and writes it. Without
- * one, for whatever reason, all goes the same way, but slower.
+ * one, for whatever reason, all goes the same way, but slower. (A file system
+ * that does not answer is waited for, here and in mbox_load.)
  */
 void mbox_index(struct mbox *m, const char *path, uid_t owner);
 void mbox_close(struct mbox *m);

@@ -35,7 +35,7 @@
 enum call {
 	C_OPEN, C_WRITE, C_PREAD, C_PWRITE, C_FSYNC, C_FTRUNCATE, C_FSTAT,
 	C_LSTAT, C_LINK, C_RENAME, C_UNLINK, C_KILL, C_LOCKF, C_FUTIMENS,
-	C_MALLOC, C_REALLOC, C_SLEEP, C_FLOCK, N_CALLS
+	C_FCHMOD, C_MALLOC, C_REALLOC, C_SLEEP, C_FLOCK, N_CALLS
 };
 
 static struct {
@@ -213,6 +213,12 @@ hook_link(const char *from, const char *to)
 }
 
 static int
+hook_fchmod(int fd, mode_t mode)
+{
+	return hook_fails(C_FCHMOD) ? -1 : fchmod(fd, mode);
+}
+
+static int
 hook_rename(const char *from, const char *to)
 {
 	return hook_fails(C_RENAME) ? -1 : rename(from, to);
@@ -339,6 +345,7 @@ hook_fstatfs(int fd, struct statfs *s)
 #define fstat(fd, st)		hook_fstat(fd, st)
 #define lstat(path, st)		hook_lstat(path, st)
 #define link(from, to)		hook_link(from, to)
+#define fchmod(fd, mode)	hook_fchmod(fd, mode)
 #define rename(from, to)	hook_rename(from, to)
 #define unlink(path)		hook_unlink(path)
 #define kill(pid, sig)		hook_kill(pid, sig)
@@ -2159,6 +2166,19 @@ TEST_EACH(a_file_system_without_links_leaves_the_kernels_locks, 2)
 	hook.at = 1;
 	hook.error = errors[_i];
 	ck_assert_int_eq(take(), DOT_NONE);
+	ck_assert_int_eq((int)count_strangers(), 0);
+}
+
+/* Some file systems have no modes, and say so: a lock is a lock without. */
+TEST(a_lock_whose_mode_cannot_be_set_is_held)
+{
+	open_for_dotlock();
+	hook.call = C_FCHMOD;
+	hook.at = 1;
+	hook.error = EPERM;
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_TOUCH), DOT_TOUCH);
+	dotlock_step(&box.dot, DOT_UNLOCK);
 	ck_assert_int_eq((int)count_strangers(), 0);
 }
 

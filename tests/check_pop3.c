@@ -3054,6 +3054,8 @@ TEST(mail_that_does_not_add_up_to_its_size_breaks_off)
 	ck_assert_int_eq(run_in_child(retrieve_unit, got), 0);
 	ck_assert_ptr_eq(strstr(got, "\r\n.\r\n"), NULL);
 	ck_assert_int_eq(strncmp(got, "+OK 1", 5), 0);
+	ck_assert_ptr_ne(strstr(got, "message changed, or cannot be read, "
+	    "user=alice, ip=[192.0.2.7], top=0, retr="), NULL);
 }
 
 static void

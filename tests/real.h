@@ -10,6 +10,7 @@
 #undef clock_ms
 #undef crypt
 #undef exit
+#undef fchmod
 #undef fdatasync
 #undef fork
 #undef fstat
