@@ -859,7 +859,7 @@ is_start(const struct scan *s, const unsigned char *p)
 {
 	if (s->state == BEFORE && s->found == 0)
 		return strncmp((const char *)p, "From ", 5) == 0;
-	return (s->state == BODY || s->state == BEFORE) && *p == 'F' &&
+	return *p == 'F' && (s->state == BODY || s->state == BEFORE) &&
 	    is_after_empty(p, s->crlf) && is_from(p);
 }
 
@@ -868,9 +868,12 @@ static void
 scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 {
 	const unsigned char *next = p + len;
-	int is_empty = has_end && is_after_empty(next, 1);
+	int is_empty;
 
 	s->size += (off_t)len + (has_end && next[-2] != '\r');
+	if (s->state == BODY)
+		return;		/* most lines by far */
+	is_empty = has_end && is_after_empty(next, 1);
 	if (s->state == BEFORE && !is_empty) {
 		errno = EINVAL;
 		s->result = fail(s->m, MBOX_PERM, "mailbox is not an mbox");
