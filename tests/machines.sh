@@ -440,7 +440,8 @@ machine() {
 		    "$(ls /usr/src/uClibc-*.tar.* 2> /dev/null)" \
 		    "-D'getloadavg(load,n)=0'" mailbox auth pop3 ;;
 	dietlibc)
-		without_check dietlibc "diet gcc" "" LDFLAGS= LIBS=-lcrypt \
+		without_check dietlibc "diet gcc" "" LDFLAGS= \
+		    LIBS="-lcrypt -lcompat" \
 		    CFLAGS="-Os -include tests/machines/dietlibc.h" ;;
 	esac
 }

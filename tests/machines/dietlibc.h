@@ -1,6 +1,7 @@
 /*
  * What dietlibc lacks of POSIX.1-2008, for `diet gcc -include` of this file:
- * struct stat with whole times, and futimens. For Linux alone.
+ * struct stat with whole times, futimens, and functions that set the effective
+ * ids. For Linux alone.
  */
 #include <time.h>
 
@@ -8,6 +9,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 struct posix_stat {
 	dev_t st_dev;
@@ -70,6 +72,22 @@ posix_futimens(int fd, const struct timespec *t)
 	return utimensat(fd, NULL, (struct timespec *)(size_t)t, 0);
 }
 
+static inline int
+posix_seteuid(uid_t uid)
+{
+	return setreuid((uid_t)-1, uid);
+}
+
+static inline int
+posix_setegid(gid_t gid)
+{
+	return setregid((gid_t)-1, gid);
+}
+
+#undef seteuid
+#undef setegid
+#define seteuid		posix_seteuid
+#define setegid		posix_setegid
 #define stat		posix_stat
 #define lstat		posix_lstat
 #define fstat		posix_fstat
