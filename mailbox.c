@@ -776,8 +776,8 @@ add_message(struct mbox *m, const struct message *new)
 	}
 	if (m->n == m->room)
 		return fail(m, MBOX_TEMP, "mailbox is too long");
-	if (m->n % 256 == 0 && m->room - m->n >= 256)
-		have_pages(&m->msg[m->n], 256 * sizeof(*new));
+	if (m->n % 128 == 0 && m->room - m->n >= 128)
+		have_pages(&m->msg[m->n], 128 * sizeof(*new));
 	m->msg[m->n++] = *new;
 	return MBOX_OK;
 }
