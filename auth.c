@@ -340,7 +340,7 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 
 /* Why nobody gets in with this account, whatever the secret; or NULL. */
 static const char *
-why_not(const struct auth *a, const struct claim *c)
+why_not(const struct auth *a, const struct claim *c, char mechanism)
 {
 	const struct account *who = &a->account;
 
@@ -348,6 +348,8 @@ why_not(const struct auth *a, const struct claim *c)
 		return a->file == NULL ? "root's" : "root's, or no uid and gid";
 	if (a->root && who->uid == a->uid)
 		return "uid is that of -u";
+	if (mechanism == AUTH_NEVER || (mechanism == AUTH_APOP && !c->plain))
+		return "APOP without {PLAIN}, or PLAIN as somebody else";
 	if (c->why != NULL || a->saslauthd != NULL)
 		return c->why;
 	if (*c->hash == '\0')
@@ -360,22 +362,23 @@ why_not(const struct auth *a, const struct claim *c)
  * @. What counts then is the account's own name. AUTH_YES: there is one.
  */
 static enum auth_result
-find_account(struct auth *a, const char *typed, struct claim *c)
+find_account(struct auth *a, const struct attempt *t, struct claim *c)
 {
 	enum auth_result r = AUTH_NO;
 	char name[NAME_OCTETS + 2], *p;
 	int step;
 
-	snprintf(name, sizeof(name), "%s", typed);
+	snprintf(name, sizeof(name), "%s", t->user);
 	for (step = 0; step < 3 && r == AUTH_NO && is_name(name); step++) {
-		if (step == 0 || strcmp(name, typed) != 0)
+		if (step == 0 || strcmp(name, t->user) != 0)
 			r = find_exactly(a, name, c);
 		for (p = name; *p != '\0'; p++)
 			*p = (char)tolower((unsigned char)*p);
 		if (step > 0)
 			name[strcspn(name, "@")] = '\0';
 	}
-	c->why = r == AUTH_YES ? why_not(a, c) : "no such account";
+	c->why = r == AUTH_YES ? why_not(a, c, t->mechanism) :
+	    "no such account";
 	return r;
 }
 
@@ -540,10 +543,7 @@ verify(struct auth *a, struct attempt *t)
 
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	t->user[NAME_OCTETS + 1] = t->secret[FIELD_MAX] = '\0';
-	r = find_account(a, t->user, &c);
-	if (c.why == NULL && (t->mechanism == AUTH_NEVER ||
-	    (t->mechanism == AUTH_APOP && !c.plain)))
-		c.why = "APOP without {PLAIN}, or PLAIN as somebody else";
+	r = find_account(a, t, &c);
 	name = r == AUTH_YES ? a->account.name :
 	    is_name(t->user) ? t->user : "-";
 	if (r != AUTH_TROUBLE)

@@ -383,7 +383,7 @@ dotlock_take(struct dotlock *d, const char *lock)
 		return without_lock(d, lock, errno);
 	write_owner(d);
 	answer = DOT_BUSY;
-	fchmod(d->fd, 0644);	/* a lock that few can read is one, too */
+	(void)fchmod(d->fd, 0644);	/* a lock that few can read is one */
 	if (link(unique, lock) == -1) {
 		if (errno == EPERM || errno == EOPNOTSUPP)
 			answer = DOT_NONE;
@@ -411,7 +411,9 @@ dotlock_step(struct dotlock *d, char what)
 	}
 	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
-	return what == DOT_LOCK ? dotlock_take(d, lock) : what;
+	if (what == DOT_LOCK)
+		return dotlock_take(d, lock);
+	return what;
 }
 
 /* ---- All locks ---- */
@@ -1805,10 +1807,11 @@ mbox_update(struct mbox *m)
 	struct update u = { .m = m, .limit = WINDOW };
 	struct place p = { 0, 0 };
 	enum mbox_result r;
+	size_t i, named = 0;
 
-	while (p.i < m->n && !m->msg[p.i].deleted)
-		p.i++;
-	if (p.i == m->n)
+	for (i = 0; i < m->n; i++)
+		named += m->msg[i].deleted;
+	if (named == 0)
 		return MBOX_OK;
 	if ((r = lock(m)) != MBOX_OK)
 		return r;

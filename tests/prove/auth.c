@@ -45,9 +45,9 @@ any_auth_wipe(void *p, size_t len)
 
 /* A name, when it was found: prove_is_name, prove_take_entry. */
 enum auth_result
-any_find_account(struct auth *x, const char *typed, struct claim *claim)
+any_find_account(struct auth *x, const struct attempt *y, struct claim *claim)
 {
-	CHECK(strlen(typed) <= NAME_OCTETS + 1);
+	CHECK(strlen(y->user) <= NAME_OCTETS + 1);
 	claim->line[LINE_OCTETS - 1] = '\0';
 	claim->entry = claim->hash = claim->line;
 	claim->why = nondet_int() ? NULL : "";
@@ -231,6 +231,7 @@ prove_hold_back(void)
 void
 prove_why_not(void)
 {
+	char mechanism = (char)nondet_int();
 	const char *r;
 
 	a.file = nondet_int() ? NULL : "f";
@@ -238,7 +239,7 @@ prove_why_not(void)
 	c.line[LINE_OCTETS - 1] = '\0';
 	c.hash = c.line;
 	c.why = nondet_int() ? NULL : "";
-	r = why_not(&a, &c);
+	r = why_not(&a, &c, mechanism);
 	if (r != NULL) {
 		CAN_READ(r, 1);
 		return;
@@ -246,6 +247,7 @@ prove_why_not(void)
 	CHECK(!a.root || (a.account.uid != 0 && a.account.gid != 0));
 	CHECK(!a.root || a.account.uid != a.uid);
 	CHECK(c.why == NULL);
+	CHECK(mechanism != AUTH_NEVER);
 	CHECK(a.saslauthd != NULL || *c.hash != '\0');
 	CHECK(a.saslauthd != NULL || c.plain ||
 	    (*c.hash != '*' && *c.hash != '!'));
@@ -264,7 +266,7 @@ any_find_exactly(struct auth *x, const char *name, struct claim *claim)
 }
 
 const char *
-any_why_not(const struct auth *x, const struct claim *claim)
+any_why_not(const struct auth *x, const struct claim *claim, char mechanism)
 {
 	return nondet_int() ? NULL : "";
 }
@@ -273,12 +275,12 @@ any_why_not(const struct auth *x, const struct claim *claim)
 void
 prove_find_account(void)
 {
-	static char typed[NAME_OCTETS + 2];
+	static struct attempt typed;
 	enum auth_result r;
 
-	typed[NAME_OCTETS + 1] = '\0';
+	typed.user[NAME_OCTETS + 1] = '\0';
 	asked = 0;
-	r = find_account(&a, typed, &c);
+	r = find_account(&a, &typed, &c);
 	CHECK(r == AUTH_YES || r == AUTH_NO || r == AUTH_TROUBLE);
 	CHECK(asked <= 3);
 	CHECK(asked > 0 || r == AUTH_NO);

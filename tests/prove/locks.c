@@ -238,6 +238,8 @@ s_open(const char *s, int flags, ...)
 static int
 s_close(int fd)
 {
+	if (fd == -1)
+		return -1;	/* no other process can see that */
 	CALL(
 		if (w->ino[fd].locked == me + 1)
 			w->ino[fd].locked = 0;
