@@ -3,6 +3,13 @@
 has_all getmail getmail || return
 serve || return
 user_dir getmail
+# It forks to deliver, and does not notice a child that ends before it is waited
+# for, but waits three minutes: so no delivery is quick.
+cat >file <<'END'
+#!/bin/sh
+cat >"$1/$$" && sleep 0.2
+END
+chmod 755 file
 
 get()
 {
@@ -21,8 +28,9 @@ username = $1
 password = $secret
 ${security:+ca_certs = $work/cert.pem}
 [destination]
-type = Maildir
-path = $PWD/got/$1/
+type = MDA_external
+path = $PWD/file
+arguments = ("$PWD/got/$1/new",)
 [options]
 read_all = ${read_all:-false}
 delete = $delete
