@@ -32,9 +32,8 @@ CHECK_LIBS = `pkg-config --libs check 2>/dev/null || \
 COMPACT = -fno-asynchronous-unwind-tables -fno-inline-functions -fno-plt
 
 FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(COMPACT) $(CFLAGS)
-# For test programs that take as long to compile as to run. A main that has
-# another name there may end without a return.
-QUICKLY = $(FLAGS) -O1 -g1 -Wno-return-type
+# For test programs that take as long to compile as to run.
+QUICKLY = $(FLAGS) -O1 -g1
 LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \

@@ -30,8 +30,8 @@
  *   verifier      verify and all above it: records of the dialogue, the file of
  *                 -f or the system's accounts, and what saslauthd answers
  *
- * Started by an ordinary user all is one process, which has nothing to give up;
- * but a scout looks for the mailbox before it does.
+ * Started by an ordinary user all is one process, which has nothing to give up,
+ * and a scout, which only looks whether the mailbox's file system answers.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>

@@ -303,7 +303,7 @@ write_owner(const struct dotlock *d)
 	n = snprintf(text, sizeof(text), "%ld:%s", (long)d->pid, host);
 	if (n > 15 || *host == '\0')
 		n = snprintf(text, sizeof(text), "%ld\n", (long)d->pid);
-	(void)!write(d->fd, text, (size_t)n);
+	(void)!write(d->fd, text, (size_t)n);	/* !: gcc wants it used */
 }
 
 /*

@@ -849,7 +849,7 @@ clean_up(void)
 		}
 	/* and what was opened here */
 	if (close_rest() == -1)
-		for (i = 3; i < 256 || (i < limit && i < 65536); i++)
+		for (i = 3; i < 256 || i < limit; i++)
 			close(i);
 	for (i = 1; i < 65; i++) {
 		sa.sa_handler = i == SIGPIPE || i == SIGXFSZ ? SIG_IGN :

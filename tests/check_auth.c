@@ -4401,6 +4401,30 @@ TEST(an_ordinary_user_needs_a_file_of_accounts)
 	close(c.fd);
 }
 
+static void
+be_alone(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	if (getuid() == 0)
+		become_user();
+	setrlimit(RLIMIT_NPROC, &none);
+}
+
+/* And a place for one process more, which looks for the mailbox. */
+TEST(an_ordinary_user_needs_a_scout)
+{
+	char *file = a_file("virtual:{PLAIN}s:1:1\n");
+	struct peer c;
+
+	ck_assert(getuid() != 0 || chown(file, USER, USER) == 0);
+	start_with(&c, be_alone, with(file, "/nonexistent/%u", NULL));
+	expect(&c, setup_line);
+	expect_end(&c);
+	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 1);
+	close(c.fd);
+}
+
 /* In one process, with the ids that the program was started with. */
 TEST(an_ordinary_user_serves_accounts_of_its_own)
 {

@@ -20,13 +20,7 @@ END
 	    -out "$settings/certs/localhost.$port.cert"
 	chown -R "$uid:$gid" "$1.home"
 	in_window "$1" 'session (.*): destroyed' claws-mail --debug
-	said=$(grep -a 'POP[<>] ' "$1.said")
-	echo "$said"
-	case $said in
-	*'POP< -ERR'*) return 1 ;;
-	*'POP> QUIT'*'POP< +OK'*) return 0 ;;
-	esac
-	return 1
+	received "$1" 'POP[<>] ' 'POP< -ERR' 'POP> QUIT*POP< +OK'
 }
 
 poll=by_claws these=$made secure='stls tls'

@@ -342,6 +342,18 @@ in_window()
 	cp "$w_user.home/Mail/inbox"/[1-9]* "got/$w_user/" 2>/dev/null
 }
 
+# received user shown bad good: what its window says about it; patterns of case.
+received()
+{
+	said=$(grep -a "$2" "$1.said")
+	echo "$said"
+	case $said in
+	*$3*) return 1 ;;
+	*$4*) return 0 ;;
+	esac
+	return 1
+}
+
 # window_account directory user how: the account and the mailbox of Sylpheed, or
 # of Claws Mail, which has come from it.
 window_account()

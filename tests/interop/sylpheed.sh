@@ -17,13 +17,8 @@ END
 	cp "$work/cert.pem" "$settings/trust.crt"
 	chown -R "$uid:$gid" "$1.home"
 	in_window "$1" 'inc_finished' sylpheed --debug
-	said=$(grep -a 'error_val\|WARNING\|POP3[<>]' "$1.said")
-	echo "$said"
-	case $said in
-	*'Connection closed by the remote host'*) return 1 ;;
-	*'error_val: 0'*) return 0 ;;
-	esac
-	return 1
+	received "$1" 'error_val\|WARNING\|POP3[<>]' \
+	    'Connection closed by the remote host' 'error_val: 0'
 }
 
 poll=by_sylpheed these=$made secure='stls tls'
