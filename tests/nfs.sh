@@ -228,6 +228,19 @@ own_spool() {
 	fi
 }
 
+# As with mail in homes: root, whom the server takes for nobody, is not let in.
+enters_a_closed_home() {
+	fill_box
+	chown "$uid:$uid" "$spool" && chmod 700 "$spool"
+	check 'root is not let in' eval '! ls "$disk/spool" 2> /dev/null'
+	session 'DELE 1|QUIT'
+	check 'login, DELE and QUIT' says 2 '+OK'
+	check 'deleted' eval '! has 1'
+	check 'what stays is there' has 2 3
+	check 'it had a dotlock' eval '! grep "kernel locks only" /tmp/log'
+	check 'no lock is left' is_clean
+}
+
 let_pass() {	# seconds
 	date -s "@$(($(date +%s) + $1))" > "$tmp/out"
 }
@@ -396,7 +409,8 @@ for mount in ${MOUNTS:-v3 v4.2 v4.1,soft vfat}; do
 		    notices_that_its_lock_was_taken
 		    notices_at_once_that_its_lock_is_another
 		    sees_the_server_go_and_return"
-		logins='deletes_one meets_procmail finds_no_server'
+		logins='deletes_one meets_procmail enters_a_closed_home
+		    finds_no_server'
 	fi
 	ram=$((ram + 1))
 	kind=pipe uid=1000 gid=1000
