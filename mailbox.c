@@ -1355,16 +1355,6 @@ mbox_index(struct mbox *m, const char *path, uid_t owner)
 		close(fd);
 }
 
-void
-mbox_close(struct mbox *m)
-{
-	/* what is not open is negative, and close refuses it */
-	close(m->index);
-	close(m->fd);
-	close(m->keeper);
-	free(m->msg);
-}
-
 enum mbox_result
 mbox_load(struct mbox *m)
 {

@@ -144,9 +144,8 @@ struct mbox {
  * Open a mailbox with the ids the process has and make its directory the
  * working directory. It must be a regular file of owner's with one link. A
  * missing one is an empty maildrop, but not where the directory is missing. m
- * needs no preparation; it is owned by the caller and given back, void then,
- * with mbox_close in any case. MBOX_OK, MBOX_TEMP or MBOX_PERM; after the
- * latter two only mbox_close may follow.
+ * needs no preparation and is not given back: the process serves one mailbox,
+ * and ends. MBOX_OK, MBOX_TEMP or MBOX_PERM; nothing may follow the latter two.
  */
 enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
 
@@ -157,7 +156,6 @@ enum mbox_result mbox_open(struct mbox *m, const char *path, uid_t owner);
  * that does not answer is waited for, here and in mbox_load.)
  */
 void mbox_index(struct mbox *m, const char *path, uid_t owner);
-void mbox_close(struct mbox *m);
 
 /*
  * Lock, scan and unlock the mailbox: fills msg. Any result; m->n is 0 unless

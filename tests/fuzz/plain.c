@@ -114,12 +114,6 @@ auth_enter(struct auth *a, struct mbox *m)
 	return MBOX_PERM;
 }
 
-void
-mbox_close(struct mbox *m)
-{
-	(void)m;
-}
-
 enum mbox_result
 mbox_load(struct mbox *m)
 {
