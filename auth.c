@@ -854,9 +854,10 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 /*
  * Without root: a process that looks for the mailbox first, as the verifier
  * does otherwise. It is made while processes can be made, and waits for a path.
+ * Without one the mailbox counts as one that does not answer.
  * It ends before the one that asked, if the file system does not answer.
  */
-static int
+static void
 start_scout(struct auth *a)
 {
 	char path[PATH_OCTETS];
@@ -864,9 +865,12 @@ start_scout(struct auth *a)
 	int pair[2];
 	pid_t pid;
 
+	a->to = -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == -1 ||
-	    (pid = fork()) == -1)
-		return -1;
+	    (pid = fork()) == -1) {
+		syslog(LOG_ERR, "no scout: %s", strerror(errno));
+		return;
+	}
 	if (pid == 0) {
 		close(0);
 		close(1);
@@ -880,7 +884,6 @@ start_scout(struct auth *a)
 	}
 	close(pair[1]);
 	a->to = pair[0];
-	return 0;
 }
 
 /* Open the mailbox, and the index if one is wanted, with the user's ids. */
@@ -1038,8 +1041,7 @@ auth_start(struct auth *a, int pipe)
 		set_account(a, getuid(), getgid(), pw->pw_name, pw->pw_dir);
 	if ((why = start_options(a, pipe)) != NULL || a->root)
 		return why;
-	if (start_scout(a) == -1)
-		return "no process can be made";
+	start_scout(a);
 	confine(ONLY_PROCESS);
 	return NULL;
 }

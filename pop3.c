@@ -945,7 +945,9 @@ main(int argc, char **argv)
 	if (in == 1)
 		serve(&s, auth_enter(&s.auth, &s.mbox));
 	else if (in == -1)
-		reply(&s, "-ERR [SYS/PERM] the server is not set up");
+		reply(&s, "-ERR %s", why != NULL ?
+		    "[SYS/PERM] the server is not set up" :
+		    "[SYS/TEMP] no login is possible now, wait and try again");
 	flush(&s);
 	leave(&s, in == -1);
 	return 0;
