@@ -78,20 +78,77 @@ served()
 END
 
 nspawn= last= before=
+limit=180	# seconds; on a quiet machine they take 20 at most
 has systemd-nspawn && nspawn=1
 [ -n "$nspawn" ] ||
     skip 'no systemd-nspawn: nothing with systemd or its journal is run'
+
+# Of two systemds in one control group, each removes what the other has made and
+# not yet used, and waits for the other's processes. Where a machine cannot have
+# a group of its own, it waits until the one before it has ended.
+hierarchies=
+for d in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
+	[ ! -w $d/cgroup.procs ] || hierarchies="$hierarchies $d"
+done
 
 # scene name: the script on standard input, in a root of its own. They run side
 # by side, two at a time.
 scene()
 {
 	cat >"$1.go"
+	[ -n "$hierarchies" ] || before=$last
 	[ -z "$before" ] || wait "$before"
 	before=$last
 	play "$1" >"$1.said" 2>&1 &
 	last=$!
 }
+
+# boot name: until the script has ended. systemd ends with it.
+boot()
+{
+	for d in $hierarchies; do
+		mkdir "$d/$account-$1" && echo 0 >"$d/$account-$1/cgroup.procs"
+	done
+	if [ -z "$nspawn" ]; then
+		exec timeout -k 5 $limit unshare -nmp --kill-child sh -c "
+		    mount -t proc proc $r/proc && mount --rbind /dev $r/dev &&
+		    ip link set lo up && exec chroot $r sh /go"
+	fi
+	cat >"$r/etc/systemd/system/go.service" <<-END
+		[Unit]
+		Requires=sysinit.target sockets.target dbus.socket
+		After=sysinit.target sockets.target
+		[Service]
+		Type=oneshot
+		ExecStart=/bin/sh /go
+		ExecStopPost=systemctl --no-block exit
+	END
+	mkdir -p "$r/var/log/journal"
+	exec timeout -k 5 $limit systemd-nspawn -q --register=no --keep-unit \
+	    --private-network -M "pop3d-$1" -b -D "$r" systemd.unit=go.service
+}
+
+has_ended() { ! kill -0 "$1" 2>/dev/null; }
+
+# processes_below pid: those of the script, or if it does not run, all.
+processes_below()
+{
+	ps -e --forest -o pid,ppid,stat,etime,wchan:16,args | awk -v top="$1" '
+	$1 == top || $2 in below { below[$1]; all = all $0 "\n" }
+	($1 in below && / \/go$/) || $2 in script { script[$1]; its = its $0 "\n" }
+	END { printf "%s", its ? its : all }'
+}
+
+# Of a scene that did not come to its end: its processes, the last of its journal
+# (all, and what is more than information), and of its console.
+where_it_stands()
+{
+	processes_below "$1"
+	for least in ${nspawn:+debug notice}; do
+		journalctl -D "$r/var/log/journal" -p $least -n 12 --no-pager
+	done
+	tail -n 5 "$s/console"
+} 2>&1
 
 play()
 {
@@ -107,29 +164,21 @@ play()
 	[ -d "$work/archives" ] &&
 	    cp "$work"/archives/*.deb "$r/var/cache/apt/archives"
 	: >"$r/out" && : >"$r/pasted"
-	if [ -n "$nspawn" ]; then
-		cat >"$r/etc/systemd/system/go.service" <<-END
-			[Unit]
-			Requires=sysinit.target sockets.target dbus.socket
-			After=sysinit.target sockets.target
-			[Service]
-			Type=oneshot
-			ExecStart=/bin/sh /go
-			ExecStopPost=systemctl --no-block exit
-		END
-		timeout -k 5 90 systemd-nspawn -q --register=no --keep-unit \
-		    --private-network -M "pop3d-$1" -b -D "$r" \
-		    systemd.unit=go.service
-	else
-		unshare -nmp --kill-child sh -c "mount -t proc proc $r/proc &&
-		    mount --rbind /dev $r/dev && ip link set lo up &&
-		    exec timeout -k 5 90 chroot $r sh /go"
-	fi </dev/null >"$s/console" 2>&1
-	[ -e "$r/end" ] || {
-		echo "FAIL $group: $1: it did not come to its end"
-		tail -n 15 "$s/console"
+	boot "$1" </dev/null >"$s/console" 2>&1 &
+	wait_tries=$((limit * 9)) wait_until has_ended $! || {
+		where_it_stands $! >"$s/stood"
+		kill $!
 	}
+	wait $!
+	[ -e "$r/end" ] || [ -e "$s/stood" ] || where_it_stands $! >"$s/stood"
+	for d in $hierarchies; do
+		find "$d/$account-$1" -depth -type d -exec rmdir {} +
+	done
 	cat "$r/out"
+	[ ! -e "$s/stood" ] || {
+		echo "FAIL $group: $1: it did not come to its end"
+		sed 's/^/	/' "$s/stood"
+	}
 	cp "$r/pasted" "$1.pasted"
 	umount "$r"
 }
@@ -173,6 +222,8 @@ if [ -n "$nspawn" ]; then
 install_it
 check 'systemd: the socket' paste 'pop3d.socket <<'
 check 'systemd: the service' paste 'pop3d@.service <<'
+check 'systemd: no other has its control groups' exits 1 grep -rqx 0 \
+    /sys/fs/cgroup --include=cgroup.procs
 check 'systemd: it is enabled' paste 'systemctl daemon-reload'
 check 'systemd: the units are in order' equal '' "$(systemd-analyze verify \
     /etc/systemd/system/pop3d.socket /etc/systemd/system/pop3d@.service 2>&1)"

@@ -51,8 +51,10 @@ unpack()
 	mkdir -p "$work/archives/partial"
 	for p in xinetd openbsd-inetd python3-systemd python3-pyinotify; do
 		apt-get -qq -y -o Dir::Cache::archives="$work/archives" \
-		    -o Debug::NoLocking=1 --download-only install $p
-	done >"$work/archives/out" 2>&1 || rm -r "$work/archives"
+		    -o Debug::NoLocking=1 --download-only install $p ||
+		    : >"$work/unfetched"
+	done >"$work/archives/out" 2>&1
+	[ ! -e "$work/unfetched" ] || rm -r "$work/archives"
 	wait
 	: >"$work/unpacked"
 }
