@@ -333,9 +333,10 @@ dotlock_release(struct dotlock *d, const char *lock)
 }
 
 /*
- * No file can be made here, and e says why. Without the right or the room for
- * one the kernel's locks must do: on a full disk people must be able to delete.
- * A live lock of somebody else counts all the same.
+ * No file, or no link to it, can be made here, and e says why. Without the right
+ * or the room the kernel's locks must do, and where there are no links: on a
+ * full disk people must be able to delete. A live lock of somebody else counts
+ * all the same.
  */
 static char
 without_lock(struct dotlock *d, const char *lock, int e)
@@ -343,7 +344,7 @@ without_lock(struct dotlock *d, const char *lock, int e)
 	struct stat st;
 
 	if (e != EACCES && e != EPERM && e != EROFS && e != ENOSPC &&
-	    e != EDQUOT)
+	    e != EDQUOT && e != EOPNOTSUPP && e != ENOSYS)
 		return e == EEXIST ? DOT_BUSY : DOT_ERROR;
 	close(open_lock(d, lock, &st));
 	return st.st_mode == 0 || is_stale(d, &st) ? DOT_NONE : DOT_BUSY;
@@ -366,8 +367,7 @@ find_mailbox(const struct dotlock *d)
 
 /*
  * A unique file is linked to the lock's name, which is atomic over NFS too;
- * there the answer of link(2) can be lost, so what counts is who is there. If
- * nobody is, links cannot be made here.
+ * there the answer of link(2) can be lost, so what counts is who is there.
  */
 static char
 dotlock_take(struct dotlock *d, const char *lock)
@@ -385,8 +385,7 @@ dotlock_take(struct dotlock *d, const char *lock)
 	answer = DOT_BUSY;
 	(void)fchmod(d->fd, 0644);	/* a lock that few can read is one */
 	if (link(unique, lock) == -1) {
-		if (errno == EPERM || errno == EOPNOTSUPP)
-			answer = DOT_NONE;
+		answer = without_lock(d, lock, errno);
 		clear_stale(d, lock, unique);
 	}
 	unlink(unique);

@@ -72,6 +72,9 @@ run vfat 0 ',uid=65534,gid=65534' image 8 mkfs.vfat
 run tmpfs 0 '' mount -t tmpfs -o size=1m tmpfs "$disk"
 run 'tmpfs without inodes' 100 '' mount -t tmpfs \
     -o size=1m,nr_inodes=20 tmpfs "$disk"
+# enough for a file, not for a link to it: 14 of 20 and five others are taken
+run 'tmpfs with one inode left' 14 '' mount -t tmpfs \
+    -o size=1m,nr_inodes=20 tmpfs "$disk"
 run 'bindfs over FUSE' 0 '' bindfs
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
