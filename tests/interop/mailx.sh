@@ -45,7 +45,7 @@ if has_all s-nail s-nail; then
 	check 's-nail: reconnected' nail snail quit
 fi
 
-# press what text: alpine.exp knows the keys.
+# press what number text: alpine.exp knows the keys.
 press()
 {
 	cat >alpinerc <<END
@@ -59,7 +59,7 @@ feature-list=quit-without-confirm,expunge-without-confirm,
 	use-function-keys-no
 END
 	mkdir -p mail && chown -R "$uid" mail alpinerc .
-	in_time 60 expect -f "$tests/alpine.exp" "$1" "$2" "$secret" setpriv \
+	in_time 60 expect -f "$tests/alpine.exp" "$1" "$2" "$3" "$secret" setpriv \
 	    --reuid="$uid" --regid="$gid" --clear-groups env -i \
 	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 \
 	    alpine -p "$PWD/alpinerc"
@@ -67,9 +67,10 @@ END
 
 if has_all alpine alpine expect; then
 	fill alpine $few
-	check 'alpine: the list, and a message' press read 'A short'
+	check 'alpine: the list, and a message' press read 1 'A short'
+	check 'alpine: and the second' press read 2 'and text:'
 	check 'alpine: left on the server' is_untouched alpine
-	check 'alpine: the first is deleted' press delete x
+	check 'alpine: the first is deleted' press delete 1 x
 	check 'alpine: and only that' equal 6 "$(left alpine)"
-	check 'alpine: reconnected' press read 'and text:'
+	check 'alpine: reconnected' press read 1 'and text:'
 fi
