@@ -374,6 +374,7 @@ dotlock_take(struct dotlock *d, const char *lock)
 {
 	char unique[64], answer = find_mailbox(d);
 
+	d->holder = 0;		/* what DOT_BUSY found outlives DOT_UNLOCK */
 	if (answer != DOT_LOCK)
 		return answer;
 	snprintf(unique, sizeof(unique), ".pop3d.%ld.%ld", (long)d->pid,
@@ -401,7 +402,6 @@ dotlock_step(struct dotlock *d, char what)
 {
 	char lock[sizeof(d->name) + 8];
 
-	d->holder = 0;
 	snprintf(lock, sizeof(lock), "%s.lock", d->name);
 	if (what == DOT_TOUCH) {
 		if (d->fd != -1)

@@ -2234,6 +2234,7 @@ TEST(a_busy_lock_tells_its_holder)
 	open_for_dotlock();
 	put_foreign_lock("%l:%h", text, sizeof(text));
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
+	ck_assert_int_eq(dotlock_step(&box.dot, DOT_UNLOCK), DOT_UNLOCK);
 	ck_assert_int_eq((int)box.dot.holder, (int)getppid());
 	put_foreign_lock("%l:elsewhere.example", text, sizeof(text));
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
@@ -2578,10 +2579,12 @@ TEST(a_dotlock_of_others_is_waited_for)
 	put_foreign_lock("%l", text, sizeof(text));
 	hook.before = see_no_pause_with_kernel_lock;
 	expect_busy(mbox_load);
+	ck_assert_int_eq((int)box.dot.holder, (int)getppid());
 	expect_lock(text);
 	ck_assert_int_eq(unlink("mbox.lock"), 0);
 	hook.before = NULL;
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
+	ck_assert_int_eq((int)box.dot.holder, 0);
 	box.msg[0].deleted = 1;
 	put_foreign_lock("%l", text, sizeof(text));
 	hook.before = see_no_pause_with_kernel_lock;
