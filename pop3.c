@@ -87,7 +87,8 @@ struct session {
 	int at_line_start;	/* the next one begins a line */
 	int in_body;		/* the header was sent */
 	long long start;	/* of the session, by clock_ms */
-	long long deadline;	/* by clock_ms, of the line that is read */
+	long long deadline;	/* by clock_ms, of the line that is read, or of
+				 * all without a mailbox */
 	char ip[INET6_ADDRSTRLEN];
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
@@ -149,7 +150,9 @@ leave(const struct session *s, int status)
 static size_t
 client_io(struct session *s, int fd, char *p, size_t len)
 {
-	long long left = fd == 0 ? s->deadline - clock_ms() : s->idle * 1000LL;
+	/* an answer to one who has not logged in is a part of his time */
+	long long left = fd == 1 && (s->state & LOGGED_IN) ?
+	    s->idle * 1000LL : s->deadline - clock_ms();
 	ssize_t n;
 
 	/* rounded up to seconds, so that it does not come too early */
@@ -717,7 +720,6 @@ dialogue(void *arg)
 	struct session *s = arg;
 	unsigned n;
 
-	s->deadline = clock_ms() + s->auth.seconds * 1000LL;
 	reply(s, "+OK pop3d ready%s%s", s->auth.challenge != NULL ? " " : "",
 	    s->auth.challenge != NULL ? s->auth.challenge : "");
 	for (n = 0; n < COMMANDS_MAX && !s->done; n++)
@@ -907,6 +909,7 @@ read_options(struct session *s, int argc, char **argv)
 	if (optind != argc)
 		usage();
 	s->auth.seconds = s->idle < LOGIN_SECONDS ? s->idle : LOGIN_SECONDS;
+	s->deadline = clock_ms() + s->auth.seconds * 1000LL;
 }
 
 int

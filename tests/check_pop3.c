@@ -2922,10 +2922,10 @@ TEST_EACH(a_login_has_two_minutes_at_most, COUNT(limits))
 	unit.state = AUTHORIZATION;
 	snprintf(idle, sizeof(idle), "%s", limits[_i].idle);
 	optind = 1;
+	stopped = 100000;
 	read_options(&unit, 3, argv);
 	ck_assert_uint_eq(unit.auth.seconds, limits[_i].seconds);
 	type("QUIT\r\n");
-	stopped = 100000;
 	out = put_in_place(1, null);
 	dialogue(&unit);
 	put_back(1, out);
@@ -3120,6 +3120,23 @@ read_at_the_end(void)
 	client_io(&unit, 0, unit.in, 1);
 }
 
+/* An answer is a part of the time for a login; and of the one without mail. */
+static void
+answer_late(void)
+{
+	unit.state = AUTHORIZATION;
+	unit.deadline = stopped;
+	client_io(&unit, 1, unit.out, 1);
+}
+
+static void
+refuse_late(void)
+{
+	unit.state = NO_MAILBOX;
+	unit.deadline = stopped;
+	client_io(&unit, 1, unit.out, 1);
+}
+
 /* The client goes when some of a message was sent. */
 static void
 send_in_vain(void)
@@ -3139,6 +3156,10 @@ static const struct {
 	const char *log;
 } losses[] = {
 	{ read_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
+	    "time=7\n" },
+	{ answer_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
+	    "time=7\n" },
+	{ refuse_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
 	    "time=7\n" },
 	{ read_at_the_end, "DISCONNECTED, user=alice, ip=[192.0.2.7], top=11, "
 	    "retr=22, time=7\n" },

@@ -227,7 +227,8 @@ run_dialogue(void)
 
 	memset(&s, 0, sizeof(s));
 	s.state = AUTHORIZATION;
-	s.idle = s.auth.seconds = IDLE_SECONDS;
+	s.idle = IDLE_SECONDS;
+	s.deadline = clock_ms() + IDLE_SECONDS * 1000LL;
 	if (setjmp(ended) == 0)
 		dialogue(&s);
 	CHECK(asked_at == asked.len);

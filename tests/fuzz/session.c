@@ -160,7 +160,7 @@ run_session(const char *mailbox, const char *file)
 	s->state = plan.pipe ? PIPE : AUTHORIZATION;
 	s->need_tls = plan.refuse != 0;
 	s->idle = IDLE_SECONDS;
-	s->auth.seconds = LOGIN_SECONDS;
+	s->deadline = clock_ms() + LOGIN_SECONDS * 1000LL;
 	s->mbox.fd = s->mbox.keeper = -1;
 	s->start = clock_ms();
 	snprintf(s->ip, sizeof(s->ip), "local");
