@@ -1,7 +1,8 @@
 #!/bin/sh
 # README's first two commands, word for word, where nothing of them is installed
-# yet: in fresh folders of Debian that debootstrap makes, by root in /root, which
-# nobody else may enter, and what they do behind apt-get by an ordinary user.
+# yet: in fresh folders of Debian that debootstrap makes, by root under a path
+# with a blank in /root, which nobody else may enter, and what they do behind
+# apt-get by an ordinary user.
 # For root, and takes minutes. Ends in `N passed, N failed`.
 #
 #	sh tests/fresh.sh [suite ...]		stable and oldstable
@@ -57,16 +58,16 @@ for suite; do
 		echo "skipped: fresh: $suite: debootstrap failed"
 		continue
 	fi
-	mkdir "$root/root/pop3d" && chmod 700 "$root/root"
-	cp -R Makefile README ./*.c pop3.h tests xinetd.d "$root/root/pop3d"
-	rm -rf "$root"/root/pop3d/tests/*.tmp
-	cp -R "$root/root/pop3d" "$root/srv"
+	mkdir -p "$root/root/a b/pop3d" && chmod 700 "$root/root"
+	cp -R Makefile README ./*.c pop3.h tests xinetd.d "$root/root/a b/pop3d"
+	rm -rf "$root/root/a b"/pop3d/tests/*.tmp
+	cp -R "$root/root/a b/pop3d" "$root/srv"
 	chown -R 1000:1000 "$root/srv/pop3d"
 	chroot "$root" useradd -u 1000 -U -m somebody
 	user="cd /srv/pop3d && setpriv --reuid=1000 --regid=1000 \
 --clear-groups env HOME=/home/somebody"
-	say "$suite" "demo, root in /root" "cd /root/pop3d && $demo"
-	say "$suite" "check, root in /root" "cd /root/pop3d && $check"
+	say "$suite" "demo, root in /root" "cd '/root/a b/pop3d' && $demo"
+	say "$suite" "check, root in /root" "cd '/root/a b/pop3d' && $check"
 	say "$suite" "demo, a user" "$user sh -c 'make clean && ${demo##* && }'"
 	say "$suite" "check, a user" "$user ${check##* && }"
 	rm -rf --one-file-system "$root"
