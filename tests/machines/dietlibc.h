@@ -1,7 +1,7 @@
 /*
  * What dietlibc lacks of POSIX.1-2008, for `diet gcc -include` of this file:
- * struct stat with whole times, futimens, and functions that set the effective
- * ids. For Linux alone.
+ * struct stat with whole times, futimens, functions that set the effective ids,
+ * and a setvbuf that takes a buffer of the caller's. For Linux alone.
  */
 #include <time.h>
 
@@ -84,6 +84,20 @@ posix_setegid(gid_t gid)
 	return setregid((gid_t)-1, gid);
 }
 
+/*
+ * Its own forgets whose the buffer is, so that fclose frees what is nobody's to
+ * free: on a stack, a page of that may be gone. A bit in the second word of a
+ * FILE says it.
+ */
+static inline int
+posix_setvbuf(FILE *f, char *buf, int mode, size_t len)
+{
+	int *head = (int *)(void *)f, r = setvbuf(f, buf, mode, len);
+
+	head[1] |= 32;
+	return r;
+}
+
 #undef seteuid
 #undef setegid
 #define seteuid		posix_seteuid
@@ -92,6 +106,7 @@ posix_setegid(gid_t gid)
 #define lstat		posix_lstat
 #define fstat		posix_fstat
 #define futimens	posix_futimens
+#define setvbuf		posix_setvbuf
 #undef st_mtime
 #undef st_ctime
 #define st_mtime	st_mtim.tv_sec
