@@ -524,7 +524,7 @@ hold_back(const struct timespec *begun)
 	    begun->tv_nsec;
 	ns = step - ns % step;
 	t.tv_sec = (time_t)(ns / 1000000000);
-	t.tv_nsec = ns % 1000000000;
+	t.tv_nsec = (long)(ns % 1000000000);
 	while (nanosleep(&t, &t) == -1 && errno == EINTR)
 		;
 }
