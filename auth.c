@@ -948,10 +948,11 @@ auth_enter(struct auth *a, struct mbox *m)
 
 	/*
 	 * A file system whose server is gone may never answer. No handler would
-	 * run then, but a signal that ends the process does.
+	 * run then, but a signal that ends the process does. No timer of the
+	 * login may be that signal: so the alarm is set first.
 	 */
-	sigaction(SIGALRM, &end, &before);
 	alarm(OPEN_SECONDS);
+	sigaction(SIGALRM, &end, &before);
 	r = a->root ? priv_enter(a, m) : open_mailbox(a, m, getuid());
 	alarm(0);
 	sigaction(SIGALRM, &before, NULL);

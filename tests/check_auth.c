@@ -121,6 +121,7 @@ static struct {
 	int next_pw;		/* the one that getpwent returns */
 	long long crypt_ns;	/* how long a hash takes */
 	int quick;		/* alarms come soon */
+	int rings;		/* an older one comes when one is set */
 	int lie;		/* a call that says yes and does not do it */
 	int gullible;		/* crypt takes any secret */
 	int endless;		/* the alarm comes before crypt ends */
@@ -468,6 +469,8 @@ fake_alarm(unsigned seconds)
 {
 	struct itimerval t;
 
+	if (fake.rings && seconds > 0)
+		raise(SIGALRM);
 	memmove(sh->alarms + 1, sh->alarms,
 	    sizeof(sh->alarms) - sizeof(*sh->alarms));
 	sh->alarms[0] = seconds;
@@ -1856,6 +1859,33 @@ TEST_EACH(a_path_that_cannot_be_built_is_no_empty_maildrop, 3)
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_PERM);
 	ck_assert(strstr(m.why, "no home for -m") != NULL);
+	mbox_close(&m);
+}
+
+static volatile sig_atomic_t rung;
+
+static void
+count_ring(int sig)
+{
+	(void)sig;
+	rung++;
+}
+
+/* One that was set for the client's last line may run out at any moment. */
+TEST(a_timer_of_the_login_does_not_end_the_opening)
+{
+	static struct mbox m;
+	struct auth a;
+
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	a = an_auth(a_file("alice:{PLAIN}s:::x:/nowhere:\n"));
+	a.mailbox = "%h/mbox";
+	ck_assert_ptr_null(auth_start(&a, 0));
+	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert(signal(SIGALRM, count_ring) != SIG_ERR);
+	fake.rings = 1;
+	ck_assert_int_eq(auth_enter(&a, &m), MBOX_TEMP);
+	ck_assert_int_ge((int)rung, 1);
 	mbox_close(&m);
 }
 
