@@ -214,7 +214,7 @@ course()
 # program port user password how directory "file of ids" security
 by_program()
 {
-	as_user timeout 120 $program "$port" "$1" "$secret" "$2" \
+	as_user timeout $patience $program "$port" "$1" "$secret" "$2" \
 	    "$PWD/got/$1" "$PWD/$1.ids" "$security"
 }
 
@@ -273,7 +273,7 @@ delivery maildir $PWD/got/$1
 $more
 END
 	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
-	as_user timeout 60 mpop -d -C "$1.rc"
+	as_user timeout $patience mpop -d -C "$1.rc"
 }
 
 # Settings: server and more. Without sslproto '' it asks for STLS, whatever
@@ -333,9 +333,10 @@ in_window()
 	w_env="HOME=$PWD/$w_user.home TMPDIR=$PWD/$w_user.home/tmp
 	    DISPLAY=:$(cat display)"
 	: >"$w_user.said"
-	as_user $w_env timeout 90 "$@" --receive-all >"$w_user.said" 2>&1 &
+	as_user $w_env timeout $((patience + 10)) "$@" --receive-all \
+	    >"$w_user.said" 2>&1 &
 	w_pid=$!
-	wait_tries=800 wait_until has_said
+	wait_tries=$((patience * 10)) wait_until has_said
 	as_user $w_env timeout 20 "$1" --exit >/dev/null 2>&1
 	wait $w_pid
 	rm -f "got/$w_user"/*

@@ -27,7 +27,8 @@ END
 	keep=
 	[ "$2" = delete ] || keep=-k
 	# Its exit status says nothing.
-	as_user timeout 60 fdm -v -f "$PWD/$1.conf" $keep fetch >"$1.said" 2>&1
+	as_user timeout $patience fdm -v -f "$PWD/$1.conf" $keep fetch \
+	    >"$1.said" 2>&1
 	cat "$1.said"
 	! grep -q 'aborted\|syntax error' "$1.said"
 }

@@ -39,7 +39,7 @@ delivered_to = false
 verbose = 2
 END
 	chown -R "$uid" "$1.dir" "got/$1"
-	as_user timeout 150 getmail --getmaildir "$PWD/$1.dir"
+	as_user timeout $patience getmail --getmaildir "$PWD/$1.dir"
 }
 
 # It reads mail and writes it anew: CRs and blanks at the end of a header line

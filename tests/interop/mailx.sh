@@ -9,8 +9,8 @@ nail()
 	user=$1
 	shift
 	printf '%s\n' "$@" >commands
-	as_user timeout 60 s-nail -n -# -S v15-compat=yes -S pop3-auth=plain \
-	    -S pop3-bulk-load \
+	as_user timeout $patience s-nail -n -# -S v15-compat=yes \
+	    -S pop3-auth=plain -S pop3-bulk-load \
 	    -f "pop3://$user:pass%20word@127.0.0.1:$port" <commands
 }
 
@@ -59,7 +59,7 @@ feature-list=quit-without-confirm,expunge-without-confirm,
 	use-function-keys-no
 END
 	mkdir -p mail && chown -R "$uid" mail alpinerc .
-	in_time 60 expect -f "$tests/alpine.exp" "$1" "$2" "$3" "$secret" setpriv \
+	in_time expect -f "$tests/alpine.exp" "$1" "$2" "$3" "$secret" setpriv \
 	    --reuid="$uid" --regid="$gid" --clear-groups env -i \
 	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 \
 	    alpine -p "$PWD/alpinerc"

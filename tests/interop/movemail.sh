@@ -13,7 +13,7 @@ by_movemail()
 	keep='--preserve --uidl'
 	[ "$2" = keep ] || { keep=--no-preserve; rm -f "$1.mbox"; }
 	rm -f "got/$1"/*
-	as_user timeout 60 movemail --no-config $keep \
+	as_user timeout $patience movemail --no-config $keep \
 	    "pop://$1:$(echo "$secret" | sed 's/ /%20/')@localhost:$port" \
 	    "$PWD/$1.mbox" && status=0 || status=$?
 	[ ! -e "$1.mbox" ] || apart "$1.mbox" "got/$1" \

@@ -18,7 +18,7 @@ push "$4"
 END
 	mkdir -p "$2.cache"
 	chown -R "$uid" "$2.rc" "$2.cache"
-	in_time 60 setpriv --reuid="$uid" --regid="$gid" --clear-groups \
+	in_time setpriv --reuid="$uid" --regid="$gid" --clear-groups \
 	    env -i PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 \
 	    script -qec "$1 -n -F $2.rc -f pop://$2@127.0.0.1:$port/" /dev/null
 }

@@ -18,8 +18,8 @@ by_inc()
 	tls) tls='-initialtls -nocertverify' ;;
 	*) tls=-notls ;;
 	esac
-	said=$(as_user HOME="$PWD/$1.mh" timeout 60 "$inc" -host localhost \
-	    -port $port -user "$1" $keep $tls -nochangecur 2>&1) &&
+	said=$(as_user HOME="$PWD/$1.mh" timeout $patience "$inc" \
+	    -host localhost -port $port -user "$1" $keep $tls -nochangecur 2>&1) &&
 	    status=0 || status=$?
 	echo "$said"
 	mv "$1.mh/Mail/inbox"/[0-9]* "got/$1/" 2>/dev/null

@@ -27,7 +27,7 @@ by_pop3el()
 	rm -f "$1.mbox"
 	as_user $plain POP3_PORT=$port POP3_USER="$1" POP3_PASSWORD="$secret" \
 	    POP3_HOW="$2" POP3_IDS="$PWD/$1.ids" POP3_MBOX="$PWD/$1.mbox" \
-	    timeout 60 emacs -Q --batch -l "$PWD/fetch.el" && status=0 ||
+	    timeout $patience emacs -Q --batch -l "$PWD/fetch.el" && status=0 ||
 	    status=$?
 	[ ! -e "$1.mbox" ] || apart "$1.mbox" "got/$1" \
 	    'X-UIDL|Content-Length' ''

@@ -42,7 +42,8 @@ if has_all fetchmail fetchmail; then
 	sed "s/sslproto ''//" ssh.rc >stls.rc
 	chown "$uid" stls.rc && chmod 600 stls.rc
 	check "fetchmail without sslproto '' fails: it sends STLS" \
-	    exits 2 as_user timeout 60 fetchmail -f stls.rc --pidfile f.pid
+	    exits 2 as_user timeout $patience fetchmail -f stls.rc \
+	    --pidfile f.pid
 fi
 
 mutt_deletes()
@@ -52,7 +53,7 @@ set folder=$PWD spoolfile=/dev/null sleep_time=0 wait_key=no delete=yes
 set tunnel='$PWD/tunnel' pop_pass=asked-for-all-the-same
 push '<first-entry><delete-message><quit>'
 END
-	in_time 60 setpriv --reuid="$uid" --regid="$gid" --clear-groups env -i \
+	in_time setpriv --reuid="$uid" --regid="$gid" --clear-groups env -i \
 	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 script -qec \
 	    "mutt -n -F muttrc -f pop://x@127.0.0.1/" /dev/null
 }

@@ -17,7 +17,7 @@ user_pref("mailnews.database.global.indexer.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 END
 	chown -R "$uid:$gid" .
-	as_user timeout 400 thunderbird --headless --marionette --no-remote \
+	as_user timeout 900 thunderbird --headless --marionette --no-remote \
 	    --remote-allow-system-access --profile "$PWD/profile" \
 	    >thunderbird.out 2>&1 &
 	wait_tries=600 started $!
