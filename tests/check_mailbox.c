@@ -3740,12 +3740,15 @@ TEST(a_mailbox_is_never_its_own_index)
 TEST_EACH(an_index_of_another_layout_is_written_anew, 10)
 {
 	struct bytes index = { NULL, 0, 0 }, again = { NULL, 0, 0 };
+	uint64_t magic;
 
 	write_some_mail(3, 1);
 	load_with_index();
 	read_index(&index);
 	add(&again, index.p, index.len);
-	again.p[_i < 8 ? 0 : 1] ^= (unsigned char)(1 << _i % 8);
+	memcpy(&magic, again.p, sizeof(magic));
+	magic ^= (uint64_t)1 << _i;
+	memcpy(again.p, &magic, sizeof(magic));
 	write_index(&again);
 	ck_assert_int_gt((int)count_reads(), 3);
 	expect_right();

@@ -87,7 +87,7 @@ prepare() {	# machine, emulator or nothing
 	rm -rf "$dir"/tests/*.tmp "$dir"/tests/check_mailbox \
 	    "$dir"/tests/check_small "$dir"/tests/check_auth \
 	    "$dir"/tests/check_pop3 "$dir"/tests/check_crash
-	as_it=
+	as_it= of_it=$2
 	[ -z "$2" ] || be_nobody
 	pop3d=$dir/pop3d
 	[ -n "$2" ] || return
@@ -126,7 +126,7 @@ build() {	# machine, make's arguments
 run() {	# machine, emulator or nothing, directory of the test, test
 	alone=
 	[ "$4" != auth ] || [ -n "$as_it" ] || alone="sh tests/alone.sh"
-	(cd "$3" && POP3D=$pop3d TMPDIR=$tmp/tmp ROUNDS=5 \
+	(cd "$3" && POP3D=$pop3d EMULATOR=$of_it TMPDIR=$tmp/tmp ROUNDS=5 \
 	    CK_TIMEOUT_MULTIPLIER=5 $as_it \
 	    timeout 600 $alone ${2:+"$2"} "tests/check_$4") > "$dir/out" 2>&1
 	status=$?
