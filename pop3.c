@@ -41,7 +41,8 @@ enum {
 				 * NULs, base64; RFC 5034, section 4 */
 	IDLE_SECONDS = 600,	/* RFC 1939, section 3: 10 minutes or more */
 	COMMANDS_MAX = 100,	/* before login, right or wrong */
-	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION */
+	LOGIN_SECONDS = 120,	/* for all of AUTHORIZATION, */
+	ANSWER_SECONDS = 3,	/* and the last answer of it: TRY_SECONDS */
 	WRONG_MAX = 20,		/* wrong commands without a mailbox */
 	END_OCTETS = 3,		/* ".\r\n": a reply leaves room for it */
 	LEAVE_SECONDS = 15,	/* for a client to leave without one */
@@ -150,11 +151,13 @@ leave(const struct session *s, int status)
 static size_t
 client_io(struct session *s, int fd, char *p, size_t len)
 {
-	/* an answer to one who has not logged in is a part of his time */
-	long long left = fd == 1 && (s->state & LOGGED_IN) ?
-	    s->idle * 1000LL : s->deadline - clock_ms();
+	long long left = s->deadline - clock_ms();
 	ssize_t n;
 
+	/* what came in time is answered, but its time is no longer for that */
+	if (fd == 1)
+		left = s->state & LOGGED_IN ? s->idle * 1000LL :
+		    left + ANSWER_SECONDS * 1000;
 	/* rounded up to seconds, so that it does not come too early */
 	expired = left <= 0;
 	alarm(left > 0 ? (unsigned)(left + 999) / 1000 : 1);

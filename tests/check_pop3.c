@@ -3125,7 +3125,15 @@ static void
 answer_late(void)
 {
 	unit.state = AUTHORIZATION;
-	unit.deadline = stopped;
+	unit.deadline = stopped - ANSWER_SECONDS * 1000;
+	client_io(&unit, 1, unit.out, 1);
+}
+
+static void
+answer_at_the_end(void)
+{
+	unit.state = AUTHORIZATION;
+	unit.deadline = stopped - ANSWER_SECONDS * 1000 + 1;
 	client_io(&unit, 1, unit.out, 1);
 }
 
@@ -3133,7 +3141,7 @@ static void
 refuse_late(void)
 {
 	unit.state = NO_MAILBOX;
-	unit.deadline = stopped;
+	unit.deadline = stopped - ANSWER_SECONDS * 1000;
 	client_io(&unit, 1, unit.out, 1);
 }
 
@@ -3159,6 +3167,8 @@ static const struct {
 	    "time=7\n" },
 	{ answer_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
 	    "time=7\n" },
+	{ answer_at_the_end, "DISCONNECTED, user=alice, ip=[192.0.2.7], "
+	    "top=11, retr=22, time=7\n" },
 	{ refuse_late, "TIMEOUT, user=alice, ip=[192.0.2.7], top=11, retr=22, "
 	    "time=7\n" },
 	{ read_at_the_end, "DISCONNECTED, user=alice, ip=[192.0.2.7], top=11, "
