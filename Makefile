@@ -89,13 +89,13 @@ tests/check_pop3 tests/check_auth tests/check_hostile: tests/peer.h
 
 tests/check_mailbox: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	pop3.h $(FUZZ_OBJECTS) built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_mailbox.c $(FUZZ_OBJECTS) \
+	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_mailbox.c $(FUZZ_OBJECTS) \
 	    $(CHECK_LIBS) -lm
 
 # The same with a buffer that lines and headers do not fit into.
 tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 	pop3.h $(FUZZ_OBJECTS) built-with
-	$(CC) $(FLAGS) -DMBOX_BUFFER=1024 -DWINDOW=3000 -DMESSAGES_MAX=10000 \
+	$(CC) $(QUICKLY) -DMBOX_BUFFER=1024 -DWINDOW=3000 -DMESSAGES_MAX=10000 \
 	    $(LINK) -o $@ tests/check_mailbox.c $(FUZZ_OBJECTS) $(CHECK_LIBS) -lm
 
 tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.o pop3.h \
@@ -109,7 +109,7 @@ tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.o mailbox.o \
 	    $(FUZZ_OBJECTS) $(CHECK_LIBS) $(LIBS) -lm
 
 tests/check_crash: tests/check_crash.c tests/disk.h mailbox.c pop3.h built-with
-	$(CC) $(FLAGS) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
+	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_crash.c $(CHECK_LIBS)
 
 # The locks, in every order of their calls.
 tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
@@ -118,7 +118,7 @@ tests/prove/locks: tests/prove/locks.c mailbox.c pop3.h built-with
 # UPDATE, with the plug pulled everywhere.
 tests/prove/update: tests/prove/update.c tests/disk.h mailbox.c pop3.h \
 	built-with
-	$(CC) $(FLAGS) -O3 $(LINK) -o $@ tests/prove/update.c
+	$(CC) $(QUICKLY) -O2 $(LINK) -o $@ tests/prove/update.c
 
 # All that is proved by trying everything, in large; some of it, if named.
 PIECES =

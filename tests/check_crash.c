@@ -767,18 +767,20 @@ static struct seen *
 find_seen(const struct image *im)
 {
 	uint64_t sum[4] = { 0 }, word[4], key = im->size;
-	size_t i, k;
+	size_t i, k, rest = im->size % sizeof(word);
 
 	/* four sums, as each multiplication waits for the one before */
-	for (i = 0; i < im->size; i += sizeof(word)) {
-		memset(word, 0, sizeof(word));
-		memcpy(word, im->data + i, im->size - i < sizeof(word) ?
-		    im->size - i : sizeof(word));
+	for (i = 0; i + rest < im->size; i += sizeof(word)) {
+		memcpy(word, im->data + i, sizeof(word));
 		for (k = 0; k < 4; k++) {
 			sum[k] = (sum[k] ^ word[k]) * 0xff51afd7ed558ccd;
 			sum[k] ^= sum[k] >> 29;
 		}
 	}
+	memset(word, 0, sizeof(word));
+	memcpy(word, im->data + i, rest);
+	for (k = 0; k < 4; k++)
+		sum[k] = (sum[k] ^ word[k]) * 0xff51afd7ed558ccd;
 	for (k = 0; k < 4; k++) {
 		key = (key ^ sum[k]) * 0x9e3779b97f4a7c15;
 		key ^= key >> 31;

@@ -19,6 +19,7 @@
  */
 #if defined(__linux__)
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/vfs.h>
 #endif
 
@@ -57,6 +58,8 @@ static size_t buffer_octets;
 #define flock(fd, how)		((void)(fd), (void)(how), 0)
 #define fstatfs(fd, s)		((void)(fd), (s)->f_type = 0, 0)
 #define sigprocmask(how, s, old) ((void)(s), (void)(old))
+/* Memory that is there already; to say so took a quarter of the time. */
+#define madvise(p, len, how)	((void)(p), (void)(len), 0)
 #ifndef MAILBOX
 #define MAILBOX			"../../mailbox.c"
 #endif
