@@ -474,8 +474,25 @@ prove_is_date(void)
 	CHECK(is_date(line + at) == has_date(same + at));
 }
 
-/* Any octets of a line may be a date. */
+/* memchr in a line, of which each octet is looked at in its place. */
 static const unsigned char *line;
+static size_t line_octets;
+
+void *
+any_first(const void *from, int c, size_t n)
+{
+	size_t at = (size_t)((const unsigned char *)from - line), k;
+	size_t i = nondet_size();
+
+	CAN_READ(from, n);
+	ASSUME(i <= n);
+	for (k = 0; k < line_octets; k++)
+		ASSUME(k < at || k > at + i || k == at + n ||
+		    (line[k] == c) == (k == at + i));
+	return i == n ? NULL : (unsigned char *)from + i;
+}
+
+/* Any octets of a line may be a date. */
 static unsigned char dates[FROM_MAX + 2];
 
 int
@@ -490,12 +507,13 @@ any_is_date(const unsigned char *p)
  * and further on a space and a time.
  */
 static void
-check_is_from(const unsigned char *p)
+check_is_from(const unsigned char *p, size_t octets)
 {
 	size_t i, k, end;
 	int dated = 0, want = 0;
 
 	line = p;
+	line_octets = octets;
 	for (end = 0; end < FROM_MAX && p[end] != '\n'; end++)
 		;
 	for (i = 4; i < end; i++) {
@@ -518,9 +536,9 @@ prove_is_from(void)
 
 	shorter[FROM_MAX - 1] = longer[FROM_MAX + 1] = '\n';
 	if (nondet_int())
-		check_is_from(shorter);
+		check_is_from(shorter, sizeof(shorter));
 	else
-		check_is_from(longer);
+		check_is_from(longer, sizeof(longer));
 }
 
 /* Behind what separates it; and where the file begins, whatever it is. */
@@ -1120,6 +1138,7 @@ prove_recall(void)
 }
 
 static size_t wanted;
+static struct message renewed;
 
 enum mbox_result
 any_renew(struct mbox *m)
@@ -1132,7 +1151,8 @@ any_renew(struct mbox *m)
 	if (r != MBOX_OK)
 		return r;
 	ASSUME(IS_BUFFER(m));
-	__CPROVER_havoc_slice(list, sizeof(list));
+	/* the others nobody looks at */
+	list[wanted] = renewed;
 	ASSUME(list[wanted].gone || IS_MESSAGE(&list[wanted], m->octets));
 	return r;
 }
