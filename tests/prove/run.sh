@@ -201,6 +201,8 @@ selftest() {
 	    's/ || !is_our_end(u, end)//'
 	turn && notices update "" "no look at the lock" \
 	    's/if (keep_lock(u->m) == -1)/if (0)/'
+	turn && notices update "" "a read that the buffer cannot hold" \
+	    's/MBOX_BUFFER - have/MBOX_BUFFER + 1 - have/'
 	turn && notices update "" "no message written onto itself first" \
 	    's/transfer(u, p, len, 0, p.at)/DONE/'
 	turn && misses client_io pop3 's/if (n > 0)/if (n >= 0)/'

@@ -595,6 +595,8 @@ sim_pwrite(int fd, const void *p, size_t len, off_t where)
 	    ++unasked > 2)
 		complain("the lock is not refreshed", disk.now, disk.size);
 	check_lock();
+	if (len > buffer_octets)
+		complain("more than the buffer holds", disk.now, disk.size);
 	if (is_over())
 		return refuse(at + len, EIO);
 	if (limit > limit_of(NO_ROOM_LONGER))
