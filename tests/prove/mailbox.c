@@ -1020,6 +1020,13 @@ any_realloc(void *p, size_t n)
 	return nondet_int() ? whole : NULL;
 }
 
+/* Advice, of what is there. */
+void
+any_have_pages(void *p, size_t n)
+{
+	CAN_WRITE(p, n);
+}
+
 /* What is in the index may be anything. */
 ssize_t
 any_read_index(int fd, void *p, size_t n, off_t at)

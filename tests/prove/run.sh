@@ -30,7 +30,7 @@ cmd_auth pop3 18 get_line login_plain wrong reply
 cmd_capa pop3 18 reply
 cmd_stat pop3 18 reply
 cmd_list pop3 18 reply refuse
-cmd_retr pop3 18 reply refuse flush note leave put_mail
+cmd_retr pop3 18 reply refuse flush note note_end leave put_mail
 cmd_dele pop3 18 reply
 cmd_rset pop3 18 reply
 cmd_quit pop3 18 reply refuse note note_end
@@ -76,7 +76,7 @@ next_kept mailbox 6
 measure mailbox 6 next_kept
 octet mailbox 9
 sort_index mailbox 5,sort_index.4:5 malloc octet
-read_list mailbox 6 realloc pread64:read_index
+read_list mailbox 6 realloc have_pages pread64:read_index
 recall mailbox 6 memcmp take_figures pread64:read_index read_list describe scan_from save
 mbox_seek mailbox 4 memchr renew mbox_read
 number mailbox 6 sort_index free
