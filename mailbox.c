@@ -333,10 +333,10 @@ dotlock_release(struct dotlock *d, const char *lock)
 }
 
 /*
- * No file, or no link to it, can be made here, and e says why. Without the right
- * or the room the kernel's locks must do, and where there are no links: on a
- * full disk people must be able to delete. A live lock of somebody else counts
- * all the same.
+ * No file, or no link to it, can be made here, and e says why. Where the right,
+ * the room or links are missing the kernel's locks must do: on a full disk
+ * people must be able to delete. A live lock of somebody else counts all the
+ * same.
  */
 static char
 without_lock(struct dotlock *d, const char *lock, int e)
