@@ -206,7 +206,7 @@ selftest() {
 	turn && notices update "" "no message written onto itself first" \
 	    's/transfer(u, p, len, 0, p.at)/DONE/'
 	turn && misses client_io pop3 's/if (n > 0)/if (n >= 0)/'
-	turn && misses reply pop3 's/if (s->out_len + REPLY_MAX >/if (s->out_len + 8 >/'
+	turn && misses reply pop3 's/if (s->out_len + REPLY_MAX >/if (s->out_len + 4 >/'
 	turn && misses get_line pop3 's/bad |= len > max ||/bad |=/'
 	turn && misses get_line pop3 's/^	if (lf > line && lf\[-1\]/	if (lf[-1]/'
 	turn && misses put_mail pop3 's/if (s->out_len + 2 \* len >/if (s->out_len + len >/'
@@ -255,7 +255,7 @@ selftest() {
 	turn && misses is_after_empty mailbox 's/(crlf \&\& p\[-2\]/(p[-2]/'
 	turn && misses is_date mailbox 's/return !isalpha(p\[3\]);/return 1;/'
 	turn && misses is_from mailbox 's/if (dated \&\& isdigit/if (isdigit/'
-	turn && misses is_start mailbox 's/return (s->state == BODY || s->state == BEFORE) \&\&/return/'
+	turn && misses is_start mailbox 's/(s->state == BODY || s->state == BEFORE) \&\&//'
 	turn && misses scan_line mailbox 's/(has_end \&\& next\[-2\] != .*);/has_end;/'
 	turn && misses scan_lines mailbox 's/(len < FROM_MAX \&\& !is_at_end(m))/len < FROM_MAX/'
 	turn && misses hash_line mailbox "s/ || \*p == 'd' ||/ ||/"
@@ -266,7 +266,7 @@ selftest() {
 	turn && misses md5_update mailbox 's/if (n > len)/if (n > len + 1)/'
 	turn && misses measure mailbox 's/(len == 0 || len + more <= u->limit)/len + more <= u->limit/'
 	turn && misses octet mailbox 's/msg->hash >> 8 \* (k - 4)/msg->hash >> 8 * k/'
-	turn && misses number mailbox 's/last->hash == msg->hash)/0)/'
+	turn && misses number mailbox 's/last->hash == msg->hash ?/0 ?/'
 	turn && misses describe mailbox 's/i < m->n \* sizeof(\*m->msg)/i <= m->n * sizeof(*m->msg)/'
 	turn && misses sort_index mailbox 's/^		from = to;$//'
 	turn && misses read_list mailbox 's/msg->offset < at || //'
