@@ -7,12 +7,14 @@
  * Time passes in steps of STALE_SECONDS, at any point: whoever is in the middle
  * of something then was stopped. What must hold in all states, for sessions of
  * one host: no lock is taken off that is younger than that, unless by its owner;
- * no two are inside; whoever ends leaves nothing. Agents that do not look
- * before they remove a lock, and disks without flock, are counted, not judged.
+ * no two are inside; whoever ends leaves nothing (but a keeper that was stopped,
+ * and whose session has gone: a stale lock). Agents that do not look before they
+ * remove a lock, and disks without flock, are counted, not judged.
  *
  *	locks [-l] [-r] ROLES ...
- *		s session, a agent like dotlockfile, r session of another host,
- *		n the disk is NFS; -l larger; -r nobody is stopped for long
+ *		s session, k one with a keeper, either of which may end first,
+ *		a agent like dotlockfile, r session of another host, n the disk
+ *		is NFS; -l larger; -r nobody is stopped for long
  */
 #include <sys/file.h>
 #include <sys/vfs.h>
@@ -80,6 +82,7 @@ struct world {
 		signed char links, open, pid, host, maker, locked, mtime;
 	} ino[INODES];
 	signed char alive[PROCS], running[PROCS], inside[PROCS];
+	signed char left[PROCS];	/* the session has gone, not its keeper */
 	signed char now, crashes, again, bad;
 };
 
@@ -190,7 +193,8 @@ take_off(int n, int for_good)
 	int i = w->name[n];
 
 	if (n == LOCK && w->ino[i].maker != me && w->ino[i].mtime == w->now &&
-	    role[me] != 'a')
+	    role[me] != 'a' &&
+	    (w->ino[i].maker == PROCS || !w->left[w->ino[i].maker]))
 		w->bad = 1;
 	w->name[n] = 0;
 	w->ino[i].links = (signed char)(w->ino[i].links - for_good);
@@ -336,9 +340,8 @@ s_fstat(int fd, struct stat *st)
 static int
 s_fstatfs(int fd, struct statfs *s)
 {
-	(void)fd;
 	s->f_type = nfs ? 0x6969 : 0;
-	return 0;
+	return fd == -1 ? -1 : 0;
 }
 
 static int
@@ -417,7 +420,7 @@ static void
 set_inside(int inside)
 {
 	CALL(
-		w->inside[me] = (signed char)inside;
+		w->inside[me] = (signed char)(inside && !w->left[me]);
 		if (inside && role[me] != 'a')
 			w->bad = (w->inside[0] & 1) + (w->inside[1] & 1) +
 			    (w->inside[2] & 1) > 1 ? 2 : w->bad);
@@ -431,21 +434,32 @@ end(void)
 	(void)a;
 }
 
+/* The keeper reads what the session asks, or the end of it. */
+static int
+is_left(void)
+{
+	if (role[me] != 'k')
+		return 0;
+	CALL(a.r = w->left[me]);
+	return a.r;
+}
+
 static void
 run_session(void)
 {
 	struct dotlock d = { .name = "m", .ino = 1, .pid = PID + me, .fd = -1 };
 	int i;
 
-	for (i = 0; i < tries[me]; i++) {
+	for (i = 0; i < tries[me] && !is_left(); i++) {
 		if (dotlock_step(&d, DOT_LOCK) != DOT_LOCK)
 			continue;
 		set_inside(1);
-		dotlock_step(&d, DOT_TOUCH);
+		if (!is_left())
+			dotlock_step(&d, DOT_TOUCH);
 		set_inside(0);
-		dotlock_step(&d, DOT_UNLOCK);
 		break;
 	}
+	dotlock_step(&d, DOT_UNLOCK);
 	end();
 }
 
@@ -583,13 +597,17 @@ advance(int i, int p)
 	}
 	s.at[p] = s.w.running[p] ? path[n_path - 1] : p;
 	if (!s.w.running[0] && !s.w.running[1] && !s.w.running[2] &&
-	    s.w.crashes == 0 && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
+	    s.w.crashes == 0 && (ticks_max == 1 || !(s.w.left[0] ||
+	    s.w.left[1] || s.w.left[2])) && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
 	    (s.w.name[LOCK] && s.w.ino[s.w.name[LOCK]].maker != PROCS)))
 		s.w.bad = 3;
 	add(&s, i, p);
 }
 
-/* It is killed: the kernel closes its files, and its pid is nobody's. */
+/*
+ * It is killed: the kernel closes its files, and its pid is nobody's. A keeper
+ * has not the pid that is in the lock: its session is there still.
+ */
 static void
 crash(int i, int p)
 {
@@ -603,10 +621,23 @@ crash(int i, int p)
 			w->ino[k].locked = 0;
 		forget(k);
 	}
-	w->alive[p] = w->running[p] = w->inside[p] = 0;
+	w->running[p] = 0;
+	if (role[p] != 'k')
+		w->alive[p] = w->inside[p] = 0;
 	w->crashes++;
 	s.at[p] = p;
 	add(&s, i, 100 + p);
+}
+
+/* The session ends, or is killed, and its keeper is not. */
+static void
+leave(int i, int p)
+{
+	struct state s = states[i];
+
+	s.w.left[p] = 1;
+	s.w.alive[p] = s.w.inside[p] = 0;
+	add(&s, i, 400 + p);
 }
 
 /* Its pid comes again, as that of somebody who has nothing to do with it. */
@@ -686,6 +717,8 @@ explore(const char *roles, int stale)
 			if (states[i].w.running[p] &&
 			    states[i].w.crashes < crashes_max)
 				crash(i, p);
+			if (role[p] == 'k' && !states[i].w.left[p])
+				leave(i, p);
 			if (role[p] != 0 && !states[i].w.alive[p] &&
 			    !states[i].w.again)
 				come_again(i, p);

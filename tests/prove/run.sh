@@ -146,6 +146,8 @@ prove_locks() {
 	note $? "with an agent; over NFS"
 	"$tmp/locks" -r sr
 	note $? "two hosts"
+	"$tmp/locks" sk && "$tmp/locks" -r sk
+	note $? "a keeper, which its session leaves"
 	notices locks ss "a removal without flock" \
 	    's/bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still/is_still/'
 	notices locks ss "a removal without another look" \
@@ -154,7 +156,9 @@ prove_locks() {
 	    's/errno == ENOENT : fstat/0 : fstat/'
 	notices locks ss "a lock of any age" 's/ ? GONE_SECONDS :/ ? 0 :/'
 	notices locks ss "a release without a look" \
-	    's/^	if (is_ours(d, lock))$/	if (d->fd != -1)/'
+	    's/^	    is_ours(d, lock))$/	    d->fd != -1)/'
+	notices locks sk "a release without flock" \
+	    's/if ((bsd_lock(d->fd, .* errno != EWOULDBLOCK) &&/if (1 \&\&/'
 	notices locks ss "a unique file that stays" 's/^	unlink(unique);$//'
 }
 
