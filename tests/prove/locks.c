@@ -6,10 +6,10 @@
  *
  * Time passes in steps of STALE_SECONDS, at any point: whoever is in the middle
  * of something then was stopped. What must hold in all states, for sessions of
- * one host: no lock is taken off that is younger than that, unless by its owner;
- * no two are inside; whoever ends leaves nothing (but a keeper that was stopped,
- * and whose session has gone: a stale lock). Agents that do not look before they
- * remove a lock, and disks without flock, are counted, not judged.
+ * one host: no lock is taken off that is younger than that, unless by its
+ * owner; no two are inside; whoever ends leaves nothing (but a keeper that was
+ * stopped, and whose session has gone: a stale lock). Agents that do not look
+ * before they remove a lock, and disks without flock, are counted, not judged.
  *
  *	locks [-l] [-r] ROLES ...
  *		s session, k one with a keeper, either of which may end first,
@@ -605,8 +605,8 @@ advance(int i, int p)
 }
 
 /*
- * It is killed: the kernel closes its files, and its pid is nobody's. A keeper
- * has not the pid that is in the lock: its session is there still.
+ * It is killed: the kernel closes its files, and its pid is nobody's. That of a
+ * keeper is not in the lock: its session is there still.
  */
 static void
 crash(int i, int p)
