@@ -326,9 +326,9 @@ is_ours(const struct dotlock *d, const char *lock)
 static void
 dotlock_release(struct dotlock *d, const char *lock)
 {
-	/* we may be stopped behind the look: see clear_stale, which has flock */
-	if ((bsd_lock(d->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
-	    is_ours(d, lock))
+	/* we may be stopped behind the look: so with flock, as clear_stale */
+	if ((bsd_lock(d->fd, LOCK_EX | LOCK_NB) == 0 ||
+	    errno != EWOULDBLOCK) && is_ours(d, lock))
 		unlink(lock);
 	close(d->fd);
 	d->fd = -1;

@@ -598,8 +598,9 @@ advance(int i, int p)
 	s.at[p] = s.w.running[p] ? path[n_path - 1] : p;
 	if (!s.w.running[0] && !s.w.running[1] && !s.w.running[2] &&
 	    s.w.crashes == 0 && (ticks_max == 1 || !(s.w.left[0] ||
-	    s.w.left[1] || s.w.left[2])) && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
-	    (s.w.name[LOCK] && s.w.ino[s.w.name[LOCK]].maker != PROCS)))
+	    s.w.left[1] || s.w.left[2])) && (s.w.name[0] || s.w.name[1] ||
+	    s.w.name[2] || (s.w.name[LOCK] &&
+	    s.w.ino[s.w.name[LOCK]].maker != PROCS)))
 		s.w.bad = 3;
 	add(&s, i, p);
 }
