@@ -2128,7 +2128,7 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 BACKGROUND(a_client_that_reads_slowly_is_served)
 {
 	const struct octets *want = &find_sample("large")->sent[1];
-	struct peer p = start_session(make_dir(), "large", "-p -m mbox -t 6");
+	struct peer p = start_session(make_dir(), "large", "-p -m mbox -t 8");
 	struct octets got;
 	int i;
 
