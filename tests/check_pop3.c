@@ -2128,16 +2128,26 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 BACKGROUND(a_client_that_reads_slowly_is_served)
 {
 	const struct octets *want = &find_sample("large")->sent[1];
-	struct peer p = start_session(make_dir(), "large", "-p -m mbox -t 8");
+	struct peer p;
 	struct octets got;
-	int i;
+	int i, again;
 
 	(void)unused;
-	say(&p, "RETR 2\r\n");
-	for (i = 0; i < 12; i++) {
-		sleep_ms(800);
-		if (!receive(&p, PATIENCE))
+	/* a machine that is too busy for the reader is given a second chance */
+	for (again = 0; ; again++) {
+		p = start_session(make_dir(), "large", "-p -m mbox -t 8");
+		say(&p, "RETR 2\r\n");
+		for (i = 0; i < 12; i++) {
+			sleep_ms(800);
+			if (!receive(&p, PATIENCE))
+				break;
+		}
+		if (i == 12)
+			break;
+		if (again)
 			blame("it ended");
+		close(p.fd);
+		free(p.got);
 	}
 	expect(&p, "+OK *");
 	got = take_lines(&p);
