@@ -406,6 +406,7 @@ struct peer {
 	int fd;			/* both ways */
 	char *got;		/* what came and is not taken: pos to len */
 	size_t pos, len, room;
+	size_t most;		/* octets that are read at once, or 0 */
 	size_t line_len;	/* of the line that was taken last */
 	char last[80];		/* the command, for messages */
 };
@@ -485,6 +486,7 @@ say(struct peer *p, const char *format, ...)
 static inline int
 read_more(struct peer *p, int patience)
 {
+	size_t most;
 	ssize_t n;
 
 	/* what is taken makes room, or a long answer would be kept whole */
@@ -501,7 +503,10 @@ read_more(struct peer *p, int patience)
 	}
 	if (!wait_until(p->fd, POLLIN, patience))
 		return -1;
-	n = read(p->fd, p->got + p->len, p->room - p->len - 1);
+	most = p->room - p->len - 1;
+	if (p->most > 0 && p->most < most)
+		most = p->most;
+	n = read(p->fd, p->got + p->len, most);
 	p->len += n > 0 ? (size_t)n : 0;
 	p->got[p->len] = '\0';
 	return n > 0;
