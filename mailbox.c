@@ -326,9 +326,7 @@ is_ours(const struct dotlock *d, const char *lock)
 static void
 dotlock_release(struct dotlock *d, const char *lock)
 {
-	/* we may be stopped behind the look: so with flock, as clear_stale */
-	if ((bsd_lock(d->fd, LOCK_EX | LOCK_NB) == 0 ||
-	    errno != EWOULDBLOCK) && is_ours(d, lock))
+	if (is_ours(d, lock))
 		unlink(lock);
 	close(d->fd);
 	d->fd = -1;
@@ -384,6 +382,8 @@ dotlock_take(struct dotlock *d, const char *lock)
 	d->fd = open(unique, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (d->fd == -1)
 		return without_lock(d, lock, errno);
+	/* as long as we live nobody clears it, though we may be stopped */
+	(void)bsd_lock(d->fd, LOCK_EX | LOCK_NB);
 	write_owner(d);
 	answer = DOT_BUSY;
 	(void)fchmod(d->fd, 0644);	/* a lock that few can read is one */

@@ -7,8 +7,7 @@
  * Time passes in steps of STALE_SECONDS, at any point: whoever is in the middle
  * of something then was stopped. What must hold in all states, for sessions of
  * one host: no lock is taken off that is younger than that, unless by its
- * owner; no two are inside; whoever ends leaves nothing (but a keeper that was
- * stopped, and whose session has gone: a stale lock). Agents that do not look
+ * owner; no two are inside; whoever ends leaves nothing. Agents that do not look
  * before they remove a lock, and disks without flock, are counted, not judged.
  *
  *	locks [-l] [-r] ROLES ...
@@ -193,8 +192,7 @@ take_off(int n, int for_good)
 	int i = w->name[n];
 
 	if (n == LOCK && w->ino[i].maker != me && w->ino[i].mtime == w->now &&
-	    role[me] != 'a' &&
-	    (w->ino[i].maker == PROCS || !w->left[w->ino[i].maker]))
+	    role[me] != 'a')
 		w->bad = 1;
 	w->name[n] = 0;
 	w->ino[i].links = (signed char)(w->ino[i].links - for_good);
@@ -597,10 +595,8 @@ advance(int i, int p)
 	}
 	s.at[p] = s.w.running[p] ? path[n_path - 1] : p;
 	if (!s.w.running[0] && !s.w.running[1] && !s.w.running[2] &&
-	    s.w.crashes == 0 && (ticks_max == 1 || !(s.w.left[0] ||
-	    s.w.left[1] || s.w.left[2])) && (s.w.name[0] || s.w.name[1] ||
-	    s.w.name[2] || (s.w.name[LOCK] &&
-	    s.w.ino[s.w.name[LOCK]].maker != PROCS)))
+	    s.w.crashes == 0 && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
+	    (s.w.name[LOCK] && s.w.ino[s.w.name[LOCK]].maker != PROCS)))
 		s.w.bad = 3;
 	add(&s, i, p);
 }
