@@ -854,8 +854,8 @@ priv_start_keeper(struct auth *a, struct mbox *m)
 /*
  * Without root: a process that looks for the mailbox first, as the verifier
  * does otherwise. It is made while processes can be made, and waits for a path.
- * Without one the mailbox counts as one that does not answer.
- * It ends before the one that asked, if the file system does not answer.
+ * It ends before the one that asked, if the file system does not answer. If the
+ * scout cannot be made, the mailbox counts as one that does not answer.
  */
 static void
 start_scout(struct auth *a)

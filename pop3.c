@@ -88,8 +88,8 @@ struct session {
 	int at_line_start;	/* the next one begins a line */
 	int in_body;		/* the header was sent */
 	long long start;	/* of the session, by clock_ms */
-	long long deadline;	/* by clock_ms, of the line that is read, or of
-				 * all without a mailbox */
+	long long deadline;	/* by clock_ms, of the line that is read; and
+				 * of all of AUTHORIZATION or NO_MAILBOX */
 	char ip[INET6_ADDRSTRLEN];
 	char challenge[128];
 	size_t in_pos, in_len, out_len;
@@ -154,7 +154,7 @@ client_io(struct session *s, int fd, char *p, size_t len)
 	long long left = s->deadline - clock_ms();
 	ssize_t n;
 
-	/* what came in time is answered, but its time is no longer for that */
+	/* who reads no answers before the login gets no more time by that */
 	if (fd == 1)
 		left = s->state & LOGGED_IN ? s->idle * 1000LL :
 		    left + ANSWER_SECONDS * 1000;
