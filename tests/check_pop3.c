@@ -3127,28 +3127,16 @@ read_at_the_end(void)
 
 /* An answer is a part of the time for a login; and of the one without mail. */
 static void
-answer_late(void)
+answer(enum state state, long long left)
 {
-	unit.state = AUTHORIZATION;
-	unit.deadline = stopped - ANSWER_SECONDS * 1000;
+	unit.state = state;
+	unit.deadline = stopped - ANSWER_SECONDS * 1000 + left;
 	client_io(&unit, 1, unit.out, 1);
 }
 
-static void
-answer_at_the_end(void)
-{
-	unit.state = AUTHORIZATION;
-	unit.deadline = stopped - ANSWER_SECONDS * 1000 + 1;
-	client_io(&unit, 1, unit.out, 1);
-}
-
-static void
-refuse_late(void)
-{
-	unit.state = NO_MAILBOX;
-	unit.deadline = stopped - ANSWER_SECONDS * 1000;
-	client_io(&unit, 1, unit.out, 1);
-}
+static void answer_late(void) { answer(AUTHORIZATION, 0); }
+static void answer_at_the_end(void) { answer(AUTHORIZATION, 1); }
+static void refuse_late(void) { answer(NO_MAILBOX, 0); }
 
 /* The client goes when some of a message was sent. */
 static void
