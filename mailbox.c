@@ -1659,14 +1659,14 @@ land(struct update *u, struct place from, off_t len, struct place end, off_t to)
 	struct place next = end;
 	enum outcome r;
 	off_t follows = next_kept(u, &next);
-	char last[2];
+	char last[2] = { '\n', '\n' };
 
-	if (follows > 0 && (pread(m->fd, last, 2, end.at - 2) != 2 ||
+	if (follows > 0 && ((m->no_copy &&
+	    pread(m->fd, last, 2, end.at - 2) != 2) ||
 	    put_empty_line(u, next.at) != DONE))
 		return FAILED;
 	r = transfer(u, from, len, 0, to);
-	if (m->no_copy && follows > 0 && next.at == end.at &&
-	    memcmp(last, "\n\n", 2) != 0 &&
+	if (follows > 0 && next.at == end.at && memcmp(last, "\n\n", 2) != 0 &&
 	    (write_all(m->fd, last, 2, (r == DONE ? to + len : end.at) - 2) ==
 	    -1 || fsync(m->fd) == -1))
 		r = FAILED;

@@ -204,17 +204,18 @@ is_alike(const struct mail *a, const struct mail *b)
 
 /*
  * Find the old messages in the new list: to[i] is the number of i there, or
- * is->n if it is gone. The k-th of some that are alike is the k-th of those;
- * if there are fewer than before all are gone, and so is what went to a place
- * in front of one that was in front of it. What gone names was gone before, and
- * stays so.
+ * is->n if it is gone. The k-th of some that are alike is the k-th of those, and
+ * owner[] of that is i + 1; if there are fewer than before all are gone. Gone,
+ * too, is what went to a place in front of one that was in front of it. What
+ * gone names was gone before, and stays so.
  */
 static void
 match(const struct maildrop *was, const struct maildrop *is, const int *gone,
-    size_t *to)
+    size_t *to, size_t *owner)
 {
 	size_t i, k, before, old, new, at = 0;
 
+	memset(owner, 0, MESSAGES_MAX * sizeof(*owner));
 	for (i = 0; i < was->n; i++) {
 		for (before = old = k = 0; k < was->n; k++)
 			if (!gone[k] &&
@@ -227,9 +228,14 @@ match(const struct maildrop *was, const struct maildrop *is, const int *gone,
 			if (is_alike(&was->mail[i], &is->mail[k]) &&
 			    new++ == before)
 				to[i] = k;
-		if (new < old || (to[i] < is->n && is->mail[to[i]].start < at))
+		if (new < old)
 			to[i] = is->n;
-		if (to[i] < is->n)
+		if (to[i] == is->n)
+			continue;
+		owner[to[i]] = i + 1;
+		if (is->mail[to[i]].start < at)
+			to[i] = is->n;
+		else
 			at = is->mail[to[i]].end;
 	}
 }
@@ -357,22 +363,22 @@ is_any_deleted(const struct maildrop *is, const size_t *to, size_t n)
 	return 0;
 }
 
-/* Whether one that is gone and was deleted may be one that is there. */
+/*
+ * Whether one that is gone and was deleted may be one that is there: of those
+ * with its unique-id, one that is not another's.
+ */
 static int
 is_any_unsure(const struct maildrop *was, const struct maildrop *is,
-    const size_t *to)
+    const size_t *to, const size_t *owner)
 {
-	size_t i, k, j;
+	size_t i, k;
 
 	for (i = 0; i < was->n; i++)
 		for (k = 0; is_set(plan.deleted, i) && to[i] == is->n &&
-		    k < is->n; k++) {
-			for (j = 0; j < was->n && to[j] != k; j++)
-				;
-			if (j == was->n && strcmp(was->mail[i].hash,
-			    is->mail[k].hash) == 0)
+		    k < is->n; k++)
+			if ((owner[k] == 0 || owner[k] == i + 1) &&
+			    strcmp(was->mail[i].hash, is->mail[k].hash) == 0)
 				return 1;
-		}
 	return 0;
 }
 
@@ -383,10 +389,11 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	struct maildrop is = parse(now->p, now->len, MESSAGES_MAX), later;
 	struct bytes left, with, longer = { NULL, 0, 0 };
 	size_t to[MESSAGES_MAX], to_later[MESSAGES_MAX], i, k;
+	size_t owner[MESSAGES_MAX], owner_later[MESSAGES_MAX];
 	int gone[MESSAGES_MAX] = { 0 }, named = 0;
 	enum mbox_result r;
 
-	match(was, &is, gone, to);
+	match(was, &is, gone, to, owner);
 	for (i = 0; i < was->n; i++) {
 		box.msg[i].deleted = is_set(plan.deleted, i) ? 1 : 0;
 		named |= is_set(plan.deleted, i);
@@ -399,7 +406,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	if (!is.is_mbox || !is_any_deleted(&is, to, was->n)) {
 		r = mbox_update(&box);
 		CHECK(r == (!named ? MBOX_OK : !is.is_mbox ? MBOX_PERM :
-		    is_any_unsure(was, &is, to) ? MBOX_GONE : MBOX_OK));
+		    is_any_unsure(was, &is, to, owner) ? MBOX_GONE : MBOX_OK));
 		read_whole(path_of("alice"), &longer);
 		CHECK(is_same(&longer, now));
 		drop(&longer);
@@ -411,7 +418,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	add(&longer, now->p, now->len);
 	add(&longer, unlocked.p, unlocked.len);
 	later = parse(longer.p, longer.len, MESSAGES_MAX);
-	match(was, &later, gone, to_later);
+	match(was, &later, gone, to_later, owner_later);
 	with = remove_deleted(&longer, &later, to_later, was->n, &kept[1]);
 	longer_len = (off_t)longer.len;
 	looks = calls = 0;
@@ -420,7 +427,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 	r = mbox_update(&box);
 	check_result(r, &left, &with);
 	if (r != MBOX_TEMP && !writing)
-		CHECK((r == MBOX_GONE) == is_any_unsure(was, &is, to));
+		CHECK((r == MBOX_GONE) == is_any_unsure(was, &is, to, owner));
 	for (k = 0; k < 2; k++)
 		for (i = 0; i < kept[k].n; i++)
 			if (kept[k].stretch[i].octets.p != unlocked.p)
