@@ -37,6 +37,7 @@ for program in "$@"; do
 		    "$found/$name" "$corpus"
 	fi
 	echo "== $program"
+	: > "$work/began"
 	if TMPDIR=$work "$PWD/$program" -timeout=10 -max_len=4096 \
 	    -artifact_prefix="$found/$name-" -print_final_stats=1 \
 	    -seed="${FUZZ_SEED:-0}" "$@" \
@@ -47,6 +48,11 @@ for program in "$@"; do
 	else
 		failed=$((failed + 1))
 		tail -n 60 "$work/log"
+		echo "FAIL $name: $(grep -E 'does not hold|^SUMMARY' "$work/log" |
+		    head -n 1)"
+		# where only the output is kept, the input is in it
+		find "$found" -name "$name-*-*" -newer "$work/began" \
+		    -exec sh -c 'echo "input, in base64:" && base64 "$1"' - {} \;
 	fi
 done
 echo "$passed passed, $failed failed"
