@@ -25,7 +25,7 @@
 #include "fuzz.h"
 
 enum { READS_MAX = 4000, WRONG_ALLOWED = 20, TRIES_ALLOWED = 3,
-	COMMANDS_ALLOWED = 100, SATURATED = 1000000000 };
+	COMMANDS_ALLOWED = 100, SATURATED = 1000000000, NAME_MOST = 128 };
 
 #define CHALLENGE	"<1.2@example.org>"
 static const char accounts[] = "alice:{PLAIN}secret\nbob:{MD5}$1$word\n";
@@ -334,9 +334,30 @@ is_refused_again(const char *name, const char *secret, char how)
 	return 0;
 }
 
+/* The account of a name: in any letters, and with any @domain behind it. */
+static const char *
+account_of(const char *name)
+{
+	static const char *const known[] = { "alice", "bob" };
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@+-";
+	size_t i, end, len = strlen(name);
+
+	for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		end = strlen(known[i]);
+		if (strncasecmp(name, known[i], end) == 0 &&
+		    (len == end || name[end] == '@') && len <= NAME_MOST &&
+		    strspn(name, allowed) == len &&
+		    (len < 5 || strcasecmp(name + len - 5, ".lock") != 0))
+			return known[i];
+	}
+	return "";
+}
+
 static void
 try_password(const char *name, const char *secret, char how)
 {
+	const char *account = account_of(name);
 	int apop = how == AUTH_APOP;
 	char hex[33];
 
@@ -347,12 +368,12 @@ try_password(const char *name, const char *secret, char how)
 	slow_md5((const unsigned char *)CHALLENGE "secret",
 	    sizeof(CHALLENGE "secret") - 1, hex);
 	mo.tries++;
-	if (how != AUTH_NEVER && ((strcmp(name, "alice") == 0 &&
+	if (how != AUTH_NEVER && ((strcmp(account, "alice") == 0 &&
 	    strcmp(secret, apop ? hex : "secret") == 0) ||
-	    (strcmp(name, "bob") == 0 && strcmp(secret, "word") == 0 &&
+	    (strcmp(account, "bob") == 0 && strcmp(secret, "word") == 0 &&
 	    !apop))) {
 		mo.tries--;
-		log_in(name);
+		log_in(account);
 		return;
 	}
 	expect_status("-ERR [AUTH] ");
