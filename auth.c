@@ -782,10 +782,9 @@ keeper_run(struct dotlock *d, int fd)
 	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
 		if (n == -1)
 			what = DOT_TOUCH;
-		else if (what != DOT_LOCK && what != DOT_TOUCH)
-			what = DOT_UNLOCK;
 		a.what = dotlock_step(d, what);
 		a.holder = d->holder;
+		a.error = errno;
 		if (n == 1 && write(fd, &a, sizeof(a)) != sizeof(a))
 			break;
 	}

@@ -275,15 +275,14 @@ static void
 clear_stale(struct dotlock *d, const char *lock, const char *unique)
 {
 	struct stat st;
-	int fd = open_lock(d, lock, &st);
+	int fd = open_lock(d, lock, &st), has_flock = fd != -1 && is_local(fd);
+	int stale = is_stale(d, &st);
 
-	if (!is_stale(d, &st))
-		;		/* the lock stays */
-	else if (fd != -1 && is_local(fd)) {
-		if (bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 && is_still(lock, &st))
-			unlink(lock);
-	} else if (rename(lock, unique) == 0 && !is_still(unique, &st))
-		/* put it back, unless there is a new one */
+	if (stale && has_flock && bsd_lock(fd, LOCK_EX | LOCK_NB) == 0 &&
+	    is_still(lock, &st))
+		unlink(lock);
+	if (stale && !has_flock && rename(lock, unique) == 0 &&
+	    !is_still(unique, &st))
 		(void)!link(unique, lock);
 	close(fd);
 }
@@ -317,19 +316,21 @@ is_ours(const struct dotlock *d, const char *lock)
 	struct stat ours, st;
 	int dir = d->fd == -1 ? -1 : open(".", O_RDONLY | O_CLOEXEC);
 
-	if (dir != -1)
-		close(dir);
-	return d->fd != -1 && fstat(d->fd, &ours) == 0 &&
-	    lstat(lock, &st) == 0 && is_same_file(&ours, &st);
+	close(dir);
+	return fstat(d->fd, &ours) == 0 && lstat(lock, &st) == 0 &&
+	    is_same_file(&ours, &st);
 }
 
 static void
 dotlock_release(struct dotlock *d, const char *lock)
 {
+	int saved = errno;
+
 	if (is_ours(d, lock))
 		unlink(lock);
 	close(d->fd);
 	d->fd = -1;
+	errno = saved;
 }
 
 /*
@@ -373,6 +374,7 @@ static char
 dotlock_take(struct dotlock *d, const char *lock)
 {
 	char unique[64], answer = find_mailbox(d);
+	int e;
 
 	d->holder = 0;		/* what DOT_BUSY found outlives DOT_UNLOCK */
 	if (answer != DOT_LOCK)
@@ -385,15 +387,16 @@ dotlock_take(struct dotlock *d, const char *lock)
 	/* as long as we live nobody clears it, though we may be stopped */
 	(void)bsd_lock(d->fd, LOCK_EX | LOCK_NB);
 	write_owner(d);
-	answer = DOT_BUSY;
 	(void)fchmod(d->fd, 0644);	/* a lock that few can read is one */
-	if (link(unique, lock) == -1) {
-		answer = without_lock(d, lock, errno);
-		clear_stale(d, lock, unique);
-	}
-	unlink(unique);
+	e = link(unique, lock) == -1 ? errno : EEXIST;
 	if (is_ours(d, lock))
 		answer = find_mailbox(d);
+	else {
+		clear_stale(d, lock, unique);
+		errno = e;	/* for the log */
+		answer = without_lock(d, lock, e);
+	}
+	unlink(unique);
 	if (answer != DOT_LOCK)
 		dotlock_release(d, lock);
 	return answer;
@@ -406,15 +409,14 @@ dotlock_step(struct dotlock *d, char what)
 
 	snprintf(lock, sizeof(lock), "%s.lock", d->name);
 	if (what == DOT_TOUCH) {
-		if (d->fd != -1)
-			futimens(d->fd, NULL);
+		futimens(d->fd, NULL);
 		return is_ours(d, lock) ? DOT_TOUCH : DOT_GONE;
 	}
 	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
 	if (what == DOT_LOCK)
 		return dotlock_take(d, lock);
-	return what;
+	return DOT_UNLOCK;
 }
 
 /* ---- All locks ---- */
@@ -448,17 +450,16 @@ ask_dotlock(struct mbox *m, char what)
 	m->touched = time(NULL);
 	if (m->keeper == NO_KEEPER)
 		return dotlock_step(&m->dot, what);
-	if (m->keeper == LOST_KEEPER)
-		return DOT_ERROR;
-	if (write(m->keeper, &what, 1) != 1 ||
-	    read(m->keeper, &a, sizeof(a)) != sizeof(a)) {
-		close(m->keeper);
-		m->keeper = LOST_KEEPER;
-		errno = ETIMEDOUT;
-		return DOT_ERROR;
+	if (m->keeper != LOST_KEEPER && write(m->keeper, &what, 1) == 1 &&
+	    read(m->keeper, &a, sizeof(a)) == sizeof(a)) {
+		m->dot.holder = a.holder;
+		errno = a.error;
+		return a.what;
 	}
-	m->dot.holder = a.holder;
-	return a.what;
+	close(m->keeper);	/* if it is lost already, that does nothing */
+	m->keeper = LOST_KEEPER;
+	errno = ETIMEDOUT;
+	return DOT_ERROR;
 }
 
 static void
@@ -1009,15 +1010,17 @@ static uint32_t *
 sort_index(const struct message *msg, size_t n, int by_body)
 {
 	uint32_t *order = malloc((n + 1) * 2 * sizeof(*order));
-	uint32_t *from = order, *to, *t;
+	uint32_t *from, *to;
 	size_t count[257], i;
 	unsigned k;
 
 	if (order == NULL)
 		return NULL;
-	for (to = order + n, i = 0; i < n; i++)
-		from[i] = (uint32_t)i;
+	for (i = 0; i < n; i++)
+		order[i] = (uint32_t)i;
 	for (k = by_body ? 0 : 4; k < 12; k++) {
+		from = order + k % 2 * n;
+		to = order + (k + 1) % 2 * n;
 		memset(count, 0, sizeof(count));
 		for (i = 0; i < n; i++)
 			count[octet(&msg[i], k) + 1]++;
@@ -1025,9 +1028,6 @@ sort_index(const struct message *msg, size_t n, int by_body)
 			count[i + 1] += count[i];
 		for (i = 0; i < n; i++)
 			to[count[octet(&msg[from[i]], k)]++] = from[i];
-		t = from;
-		from = to;
-		to = t;
 	}
 	return order;	/* an even number of passes ends in the first half */
 }

@@ -102,6 +102,7 @@ struct dotlock {
 /* What the keeper answers: a fixed record for each octet asked. */
 struct dot_answer {
 	char what;
+	int error;		/* errno, of DOT_ERROR */
 	pid_t holder;
 };
 
@@ -192,11 +193,11 @@ enum mbox_result mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
 enum mbox_result mbox_update(struct mbox *m);
 
 /*
- * One step of the dotlock protocol: DOT_LOCK, DOT_UNLOCK or DOT_TOUCH. The
- * answer to DOT_LOCK is DOT_LOCK (held), DOT_NONE (no lock can be made here),
- * DOT_BUSY, DOT_GONE (held by nobody: the name leads elsewhere) or DOT_ERROR;
- * to DOT_TOUCH, DOT_GONE if the lock is not ours (any more); else what was
- * asked. Never waits. For the keeper and for mailbox.c.
+ * One step of the dotlock protocol: DOT_LOCK, DOT_TOUCH, or anything else for
+ * DOT_UNLOCK. The answer to DOT_LOCK is DOT_LOCK (held), DOT_NONE (no lock can
+ * be made here), DOT_BUSY, DOT_GONE (held by nobody: the name leads elsewhere)
+ * or DOT_ERROR (errno); to DOT_TOUCH, DOT_GONE if the lock is not ours (any
+ * more); else what was asked. Never waits. For the keeper and for mailbox.c.
  */
 enum { DOT_LOCK = 'l', DOT_UNLOCK = 'u', DOT_TOUCH = 't', DOT_NONE = 'n',
 	DOT_BUSY = 'b', DOT_GONE = 'g', DOT_ERROR = 'e' };

@@ -1107,6 +1107,40 @@ AS_ROOT(a_keeper_that_is_stopped_holds_nobody_up)
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 
+static void
+curious_session(struct mbox *m)
+{
+	char c;
+
+	/* after the first answer the keeper is where it will stay */
+	if (mbox_load(m) == MBOX_OK && write(1, "!", 1) == 1 &&
+	    read(0, &c, 1) == 1) {
+		errno = 0;
+		sh->opened = mbox_load(m) == MBOX_TEMP ? errno : -1;
+		(void)!write(1, "!", 1);
+	}
+}
+
+/* The log names what the keeper met, not what the session met last. */
+AS_ROOT(why_a_keeper_can_make_no_lock_is_known_to_the_session)
+{
+	struct auth a = an_auth(in_base("spool/%%u"));
+	struct stat st;
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	serve(&a, fd[1], good_dialogue, curious_session);
+	close(fd[1]);
+	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
+	ck_assert(stat(in_base("spool"), &st) == 0);
+	ck_assert(chmod(in_base("spool"), 0) == 0);
+	ck_assert_int_eq(ask_keeper(fd[0], 'x'), '!');
+	ck_assert_int_eq(sh->opened, EACCES);
+	ck_assert(chmod(in_base("spool"), st.st_mode & 07777) == 0);
+	close(fd[0]);
+	ck_assert(all_ended(5000));
+}
+
 /* ---- As root: a session or its keeper that stands still or ends ---- */
 
 enum { NEITHER = -1, THE_SESSION, THE_KEEPER, BOTH };

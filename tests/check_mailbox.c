@@ -1966,7 +1966,7 @@ TEST(a_lock_that_cannot_be_read_is_judged_by_its_age)
 	put_lock("0");
 	make_old("mbox.lock", STALE_SECONDS);
 	hook.call = C_OPEN;
-	hook.at = hook.n[C_OPEN] + 2;
+	hook.at = hook.n[C_OPEN] + 3;	/* behind our file and the directory */
 	hook.error = EACCES;
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_BUSY);
 	ck_assert_int_eq((int)hook.n[C_RENAME], 1);
@@ -2117,6 +2117,7 @@ static const struct {
 	{ EROFS, NULL, DOT_NONE }, { ENOSPC, NULL, DOT_NONE },
 	{ EDQUOT, NULL, DOT_NONE }, { EOPNOTSUPP, NULL, DOT_NONE },
 	{ ENOSYS, NULL, DOT_NONE }, { EIO, NULL, DOT_ERROR },
+	{ EIO, "%d:%h", DOT_ERROR },
 	{ EACCES, "%l", DOT_BUSY }, { ENOSPC, "%l", DOT_BUSY },
 	{ EACCES, "0", DOT_BUSY }, { EACCES, "%d:%h", DOT_NONE }
 };
@@ -2137,6 +2138,9 @@ expect_no_dotlock(size_t i, enum call c)
 	hook.error = no_dotlock[i].error;
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK),
 	    no_dotlock[i].answer);
+	/* what the log says */
+	if (no_dotlock[i].answer == DOT_ERROR)
+		ck_assert_int_eq(errno, no_dotlock[i].error);
 	ck_assert_int_eq(box.dot.fd, -1);
 	/* a stale lock is removed only where a file can be made */
 	ck_assert_int_eq(exists("mbox.lock"), lock != NULL &&
@@ -2229,6 +2233,7 @@ TEST_EACH(a_look_at_the_mailbox_that_fails_is_trouble_that_passes, 3)
 	hook.at = hook.n[C_LSTAT] + 1;
 	hook.error = errors[_i];
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_ERROR);
+	ck_assert_int_eq(errno, errors[_i]);
 	ck_assert(!exists("mbox.lock"));
 	ck_assert_int_eq(dotlock_step(&box.dot, DOT_LOCK), DOT_LOCK);
 }
@@ -2747,6 +2752,7 @@ keeper_says(int fd, char what, pid_t holder)
 
 	memset(&a, 0, sizeof(a));
 	a.what = what;
+	a.error = what == DOT_ERROR ? ESTALE : 0;
 	a.holder = holder;
 	ck_assert_int_eq((int)write(fd, &a, sizeof(a)), (int)sizeof(a));
 }
@@ -2764,6 +2770,8 @@ TEST_EACH(the_keeper_is_asked_in_single_octets, COUNT(keepers))
 		keeper_says(pair[1], keepers[_i].says[1], 0);
 	}
 	ck_assert_int_eq(mbox_load(&box), keepers[_i].result);
+	if (keepers[_i].says[0] == DOT_ERROR)
+		ck_assert_int_eq(errno, ESTALE);
 	ck_assert_int_eq((int)box.n, keepers[_i].result == MBOX_OK);
 	ck_assert_int_eq((int)count_strangers(), 0);
 	if (*keepers[_i].says == '\0')
@@ -2785,7 +2793,9 @@ TEST(a_keeper_that_does_not_answer_is_not_asked_again)
 	    sizeof(soon)), 0);
 	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
 	ck_assert_int_eq(errno, ETIMEDOUT);
+	errno = 0;
 	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
+	ck_assert_int_eq(errno, ETIMEDOUT);
 	ck_assert_int_eq((int)read(pair[1], asked, 8), 1);
 	ck_assert_int_eq((int)read(pair[1], asked, 8), 0);
 	close(pair[1]);

@@ -328,6 +328,8 @@ s_lstat(const char *s, struct stat *st)
 static int
 s_fstat(int fd, struct stat *st)
 {
+	if (fd == -1)		/* no step of its own: nobody sees it */
+		return errno = EBADF, -1;
 	CALL(
 		a.ino = (signed char)fd;
 		a.what = w->ino[fd];
@@ -402,6 +404,8 @@ static int
 s_futimens(int fd, const struct timespec *t)
 {
 	(void)t;
+	if (fd == -1)
+		return errno = EBADF, -1;
 	CALL(w->ino[fd].mtime = w->now);
 	return a.r;
 }
