@@ -32,8 +32,10 @@ CHECK_LIBS = `pkg-config --libs check 2>/dev/null || \
 COMPACT = -fno-asynchronous-unwind-tables -fno-inline-functions -fno-plt
 
 FLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) $(COMPACT) $(CFLAGS)
-# For test programs that take as long to compile as to run.
+# For test programs that take as long to compile as to run; and for those that
+# wait for others most of their time.
 QUICKLY = $(FLAGS) -O1 -g1
+AT_ONCE = $(FLAGS) -O0 -U_FORTIFY_SOURCE -g1
 LINK = $(HARDENED_LINK) $(LDFLAGS)
 OBJECTS = pop3.o mailbox.o auth.o
 CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
@@ -41,7 +43,6 @@ CHECKS = tests/check_mailbox tests/check_small tests/check_auth \
 	tests/check_openbsd tests/check_illumos \
 	tests/prove/locks tests/prove/update
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
-FEWER = 8
 
 # Fuzz targets, and the same with the inputs of tests/fuzz/corpus alone.
 FUZZERS = tests/fuzz/scan.fuzz tests/fuzz/session.fuzz \
@@ -100,12 +101,12 @@ tests/check_small: tests/check_mailbox.c tests/lines.h tests/md5.h mailbox.c \
 
 tests/check_auth: tests/check_auth.c tests/md5.h auth.c mailbox.o pop3.h \
 	built-with
-	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_auth.c mailbox.o \
+	$(CC) $(AT_ONCE) $(LINK) -o $@ tests/check_auth.c mailbox.o \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_pop3: tests/check_pop3.c tests/md5.h pop3.c auth.o mailbox.o \
 	pop3.h $(FUZZ_OBJECTS) built-with
-	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_pop3.c auth.o mailbox.o \
+	$(CC) $(AT_ONCE) $(LINK) -o $@ tests/check_pop3.c auth.o mailbox.o \
 	    $(FUZZ_OBJECTS) $(CHECK_LIBS) $(LIBS) -lm
 
 tests/check_crash: tests/check_crash.c tests/disk.h mailbox.c pop3.h built-with
@@ -127,21 +128,21 @@ prove:
 
 # What an attacker tries.
 tests/check_hostile: tests/check_hostile.c auth.o mailbox.c pop3.h built-with
-	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_hostile.c auth.o \
+	$(CC) $(AT_ONCE) $(LINK) -o $@ tests/check_hostile.c auth.o \
 	    $(CHECK_LIBS) $(LIBS)
 
 # What auth.c says for other systems, with stand-ins for what they have.
 tests/check_openbsd: tests/check_systems.c auth.c mailbox.o pop3.h built-with
-	$(CC) $(QUICKLY) $(LINK) -o $@ tests/check_systems.c mailbox.o \
+	$(CC) $(AT_ONCE) $(LINK) -o $@ tests/check_systems.c mailbox.o \
 	    $(CHECK_LIBS) $(LIBS)
 
 tests/check_illumos: tests/check_systems.c auth.c mailbox.o pop3.h \
 	tests/machines/sun/priv.h built-with
-	$(CC) $(QUICKLY) -DSYSTEM_SUN -Itests/machines/sun $(LINK) -o $@ \
+	$(CC) $(AT_ONCE) -DSYSTEM_SUN -Itests/machines/sun $(LINK) -o $@ \
 	    tests/check_systems.c mailbox.o $(CHECK_LIBS) $(LIBS)
 
 .c.replay:
-	$(CC) $(QUICKLY) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
+	$(CC) $(AT_ONCE) $(LINK) -o $@ $< $(FUZZ_OBJECTS) tests/fuzz/replay.o \
 	    $(CHECK_LIBS) -lm
 
 .c.fuzz:
@@ -185,7 +186,7 @@ sanitize:
 	cp -R tests/fuzz/*.c tests/fuzz/*.h tests/fuzz/corpus \
 	    tests/sanitize.tmp/tests/fuzz
 	cp -R tests/prove tests/sanitize.tmp/tests
-	cd tests/sanitize.tmp && FEWER=$(FEWER) CK_TIMEOUT_MULTIPLIER=4 \
+	cd tests/sanitize.tmp && FEWER=8 CK_TIMEOUT_MULTIPLIER=4 \
 	    ASAN_OPTIONS=detect_leaks=0 $(MAKE) check CC="$(CC)" \
 	    HARDENING= HARDENED_LINK= \
 	    CFLAGS="$(SANITIZE)" LDFLAGS="$(SANITIZE)"

@@ -4357,7 +4357,7 @@ build_static(int musl, const char *out)
 	    " { (void)s; (void)h; return 0; }\n";
 	const char *cc = getenv("CC");
 	const char *argv[] = { musl ? "musl-gcc" : cc != NULL && *cc != '\0' ?
-	    cc : "cc", "-static", "-O1", "-std=c99", "-D_DEFAULT_SOURCE",
+	    cc : "cc", "-static", "-O0", "-std=c99", "-D_DEFAULT_SOURCE",
 	    "-D_FILE_OFFSET_BITS=64", "-o", out, "pop3.c", "mailbox.c",
 	    "auth.c", musl ? NULL : "-lcrypt", NULL };
 

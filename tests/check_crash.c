@@ -184,17 +184,6 @@ roll(unsigned sides)
 }
 
 static unsigned
-setting(const char *name, unsigned otherwise)
-{
-	const char *text = getenv(name);
-	unsigned n = 0;
-
-	for (; text != NULL && *text >= '0' && *text <= '9'; text++)
-		n = n > 1000000 ? n : n * 10 + (unsigned)(*text - '0');
-	return n > 0 ? n : otherwise;
-}
-
-static unsigned
 rounds(void)
 {
 	return setting("ROUNDS", 1 + 24 / setting("FEWER", 1));

@@ -451,17 +451,9 @@ rnd(unsigned n)
 	return (unsigned)((random_state >> 20) % n);
 }
 
-static unsigned long
-setting(const char *name, unsigned long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text == NULL ? otherwise : strtoul(text, NULL, 10);
-}
-
 /* How many rounds a random test has: fewer where each takes long. */
-static unsigned long
-count_rounds(unsigned long usual)
+static unsigned
+count_rounds(unsigned usual)
 {
 	return setting("ROUNDS", usual / setting("FEWER", 1));
 }
@@ -4311,14 +4303,17 @@ may_leave_lock(enum call c)
 	return c == C_FSTAT || c == C_LSTAT;
 }
 
-/* Make one call fail, each of its calls in turn, with one errno. */
+/*
+ * Make one call fail, each of its calls in turn, with one errno. With FEWER
+ * every so many, but other ones with another errno.
+ */
 static void
 fail_each_in_turn(int c, int error, int lasting)
 {
-	unsigned at;
+	unsigned step = (unsigned)setting("FEWER", 1), at;
 	enum mbox_result r;
 
-	for (at = 1;; at++) {
+	for (at = 1 + (unsigned)(error + c + lasting) % step;; at += step) {
 		snprintf(where, sizeof(where), "plan %d, %s %u%s: errno %d",
 		    (int)(plan - plans), update_calls[c].name, at,
 		    lasting ? " and on" : "", error);
@@ -4758,6 +4753,24 @@ TEST(without_memory_there_is_no_unique_id)
 
 /* ---- All of them ---- */
 
+/*
+ * With FEWER the limit is tried by check_small alone, where it is 10,000. That
+ * leaves out what has nothing to do with the buffer.
+ */
+static int
+is_left_out_here(const struct test *t, int i)
+{
+	const char *section = section_of(t);
+
+	(void)i;
+	if (MBOX_BUFFER < 8192)
+		return strcmp(section, "dotlock") == 0 ||
+		    strcmp(section, "locks") == 0 ||
+		    strcmp(section, "open") == 0;
+	return t->test == mail_beyond_the_limit_is_kept_for_later &&
+	    setting("FEWER", 1) > 1;
+}
+
 int
 main(void)
 {
@@ -4771,7 +4784,7 @@ main(void)
 		perror(name);
 		return 1;
 	}
-	failed = run_suite("mailbox", NULL);
+	failed = run_suite("mailbox", is_left_out_here);
 	chmod(dir, 0700);
 	empty_directory();
 	if (chdir("/") == -1 || rmdir(dir) == -1)

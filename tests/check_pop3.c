@@ -1639,10 +1639,12 @@ send_split(const struct pipelined *c, int in_transaction)
 {
 	const char *dir = make_dir();
 	size_t len = strlen(c->commands), at;
+	/* odd, so that both kinds of splits below are met */
+	size_t step = setting("FEWER", 1) | 1;
 	struct peer p;
 
 	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-	for (at = 0; at <= len; at++) {
+	for (at = 0; at <= len; at += step) {
 		write_sample(dir, "three");
 		p = start(dir, in_transaction ? "-p -m mbox" :
 		    "-m @/mbox -f users");

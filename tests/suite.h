@@ -11,6 +11,9 @@
  *
  *	AS_ROOT, AS_ROOT_EACH	by root, on Linux
  *	TEST_IF(name, who, n)	see enum who
+ *
+ * With PART=2/3 in the environment every third round is run, from the second on:
+ * programs that wait for most of their time are run in parts, side by side.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +56,7 @@ struct section {
 static struct test all_tests[200];
 static struct section sections[50];
 static int n_tests, n_sections;
+static struct { int number, of, rounds; } slice = { 1, 1, 0 };
 
 #define TEST_IN(name, of, who, n)					\
 static const TTest *name;						\
@@ -91,8 +95,22 @@ note_test(struct test t)
 static void
 skip(const char *what, const char *why)
 {
-	printf("skipped: %s: %s\n", what, why);
+	if (slice.number == 1)
+		printf("skipped: %s: %s\n", what, why);
 	fflush(stdout);
+}
+
+/*
+ * A number of the environment: ROUNDS, SEED, or FEWER, how many times fewer
+ * rounds a test has that takes long.
+ */
+static inline unsigned
+setting(const char *name, unsigned otherwise)
+{
+	const char *text = getenv(name);
+	unsigned n = text == NULL ? 0 : (unsigned)strtoul(text, NULL, 10);
+
+	return n > 0 ? n : otherwise;
 }
 
 /* The constructors of a file may be called in any order. */
@@ -146,7 +164,8 @@ add_section(Suite *s, const struct section *g, left_out *is_left_out)
 		if (strcmp(section_of(test), g->name) != 0 || !is_for_us(test))
 			continue;
 		for (i = 0; i < test->n; i++)
-			if (is_left_out == NULL || !is_left_out(test, i))
+			if ((is_left_out == NULL || !is_left_out(test, i)) &&
+			    slice.rounds++ % slice.of == slice.number - 1)
 				tcase_add_loop_test(t, test->test, i, i + 1);
 	}
 	suite_add_tcase(s, t);
@@ -158,8 +177,12 @@ run_suite(const char *name, left_out *is_left_out)
 {
 	Suite *s = suite_create(name);
 	SRunner *runner;
+	const char *text = getenv("PART");
 	int i, k, failed;
 
+	if (text != NULL && (sscanf(text, "%d/%d", &slice.number,
+	    &slice.of) != 2 || slice.number < 1 || slice.number > slice.of))
+		abort();
 	qsort(sections, (size_t)n_sections, sizeof(*sections), compare_lines);
 	for (i = 0; i < n_sections; i++) {
 		for (k = 0; strcmp(sections[k].name, sections[i].name) != 0; k++)

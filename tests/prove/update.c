@@ -917,7 +917,7 @@ static const struct size {
 	size_t sectors[4];
 	off_t windows[4];
 } small[] = {
-	{ 2, 0, LF, MIXED, { 1, 2, 3, 8 }, { 8 }, { 1 } },
+	{ 2, 0, LF, MIXED, { 1, 2, 8 }, { 8 }, { 1 } },
 	{ 3, 0, LF, LF, { 2 }, { 8 }, { 1, 1000 } },
 	{ 3, 0, CRLF, CRLF, { 2 }, { 8 }, { 1, 1000 } }
 }, big[] = {
