@@ -2249,7 +2249,7 @@ TEST(a_busy_lock_tells_its_holder)
 /*
  * Its pid looks gone from another container, and its process may be stopped, so
  * that its lock gets old; but it lives, and has flock. Others can read the file,
- * so they may not be able to have flock before it.
+ * and could have flock, too: so pop3d must have it before they can.
  */
 TEST(a_lock_stays_as_long_as_its_process_lives)
 {
@@ -4767,8 +4767,11 @@ is_left_out_here(const struct test *t, int i)
 		return strcmp(section, "dotlock") == 0 ||
 		    strcmp(section, "locks") == 0 ||
 		    strcmp(section, "open") == 0;
-	return t->test == mail_beyond_the_limit_is_kept_for_later &&
-	    setting("FEWER", 1) > 1;
+	if (t->test != mail_beyond_the_limit_is_kept_for_later ||
+	    setting("FEWER", 1) == 1)
+		return 0;
+	skip(t->test->name, "a million messages take long: FEWER=1");
+	return 1;
 }
 
 int

@@ -38,7 +38,7 @@ if [ -z "$memory" ] && [ -w /dev/shm ] &&
 	memory=/dev/shm
 fi
 
-# Make it, or wait until another worker has, who runs another part of it.
+# Make a program, or wait for the worker that makes it to run another part.
 build() {	# program
 	if mkdir "$out/$(basename "$1").built" 2>/dev/null; then
 		$make -s "$1"
@@ -131,6 +131,8 @@ is_over() {
 	return 0
 }
 
+[ "$FEWER" = 1 ] || echo "-- tests that take long do one round of $FEWER:" \
+    "FEWER=1 does all"
 n=0
 while [ "$n" -lt "${WORKERS:-6}" ]; do
 	work "$@" &

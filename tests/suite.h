@@ -95,8 +95,7 @@ note_test(struct test t)
 static void
 skip(const char *what, const char *why)
 {
-	if (slice.number == 1)
-		printf("skipped: %s: %s\n", what, why);
+	printf("skipped: %s: %s\n", what, why);
 	fflush(stdout);
 }
 
@@ -136,18 +135,21 @@ static int
 is_for_us(const struct test *t)
 {
 	int root = geteuid() == 0;
+	const char *why;
 
 	if (t->who == PATIENT && getenv("CHECK_LONG") == NULL)
 		return 0;
 	if (t->who == NOT_ROOT && root)
-		skip(t->test->name, "root may do all");
+		why = "root may do all";
 	else if ((t->who == ROOT || t->who == PATIENT) && !root)
-		skip(t->test->name, "it needs root");
+		why = "it needs root";
 	else if ((t->who == ROOT || t->who == PATIENT) &&
 	    access("/proc/self/status", R_OK) == -1)
-		skip(t->test->name, "it needs a /proc as Linux has it");
+		why = "it needs a /proc as Linux has it";
 	else
 		return 1;
+	if (slice.number == 1)	/* the other parts do not say it again */
+		skip(t->test->name, why);
 	return 0;
 }
 
