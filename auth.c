@@ -773,11 +773,10 @@ auth_login(struct auth *a, void (*dialogue)(void *), void *arg)
 static void
 keeper_run(struct dotlock *d, int fd)
 {
-	struct dot_answer a;
+	static struct dot_answer a;	/* zeros: its padding is sent, too */
 	char what;
 	ssize_t n;
 
-	memset(&a, 0, sizeof(a));	/* its padding is sent, too */
 	while ((n = read(fd, &what, 1)) == 1 ||
 	    (n == -1 && (errno == EAGAIN || errno == EINTR))) {
 		if (n == -1)

@@ -1661,9 +1661,8 @@ land(struct update *u, struct place from, off_t len, struct place end, off_t to)
 	off_t follows = next_kept(u, &next);
 	char last[2] = { '\n', '\n' };
 
-	if (follows > 0 && ((m->no_copy &&
-	    pread(m->fd, last, 2, end.at - 2) != 2) ||
-	    put_empty_line(u, next.at) != DONE))
+	if (follows > 0 && ((m->no_copy && pread(m->fd, last, 2,
+	    end.at - 2) != 2) || put_empty_line(u, next.at) != DONE))
 		return FAILED;
 	r = transfer(u, from, len, 0, to);
 	if (follows > 0 && next.at == end.at && memcmp(last, "\n\n", 2) != 0 &&

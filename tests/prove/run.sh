@@ -194,7 +194,7 @@ selftest() {
 	turn && notices update "" "a window that is an octet too large for the gap" \
 	    's/if (len > p.at - to - 2) {/if (len > p.at - to - 1) {/'
 	turn && notices update "" "a window that nothing parts from the next" \
-	    's/    put_empty_line(u, next.at) != DONE))/    0))/'
+	    's/ || put_empty_line(u, next.at) != DONE))/))/'
 	turn && notices update "" "a window that is not moved from its copy" \
 	    's/^		p->at = u->end + (off_t)line_ends;/		p->at = p->at;/'
 	turn && notices update "" "a window whose end is not put back" \
