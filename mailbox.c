@@ -468,8 +468,7 @@ unlock(struct mbox *m)
 	int saved = errno;
 
 	/* lockf counts from the file offset, which stays 0: see struct mbox */
-	while (lockf(m->fd, F_ULOCK, 0) == -1 && errno == EINTR)
-		;
+	(void)!lockf(m->fd, F_ULOCK, 0);
 	(void)bsd_lock(m->fd, LOCK_UN);
 	ask_dotlock(m, DOT_UNLOCK);
 	m->locked = 0;
@@ -649,8 +648,6 @@ fill(struct mbox *m)
 	off_t at = here(m) + (off_t)keep;
 	ssize_t n;
 
-	if (room > 8192)	/* whole pages are copied faster */
-		room -= (size_t)(at + (off_t)room) % 4096;
 	memmove(m->data, m->data + m->pos - MBOX_BEFORE, MBOX_BEFORE + keep);
 	m->base = at - (off_t)keep;
 	m->pos = MBOX_BEFORE;
@@ -707,16 +704,17 @@ is_from(const unsigned char *p)
 	const unsigned char *t, *end;
 	int dated = 0;
 
-	if (strncmp((const char *)p, "From ", 5) != 0)
+	if (memcmp(p, "From ", 5) != 0)
 		return 0;
 	if ((end = memchr(p, '\n', FROM_MAX)) == NULL)
 		end = p + FROM_MAX;
 	for (p += 4; (p = memchr(p, ' ', (size_t)(end - p))) != NULL; p++) {
 		t = isdigit(p[2]) ? p + 3 : p + 2;
-		if (dated && isdigit(p[1]) && *t == ':' && isdigit(t[1]) &&
+		if (!dated)
+			dated = is_date(p + 1);
+		else if (isdigit(p[1]) && *t == ':' && isdigit(t[1]) &&
 		    isdigit(t[2]) && t + 2 < end)
 			return 1;
-		dated |= is_date(p + 1);
 	}
 	return 0;
 }
@@ -730,7 +728,7 @@ classify(const unsigned char *p)
 
 	for (i = 0; i < N_HEADER_LINES && *header_lines[i].start <= first; i++)
 		if (*header_lines[i].start == first &&
-		    (header_lines[i].start[1] | 32) == (p[1] | 32) &&
+		    (header_lines[i].start[2] | 32) == (p[2] | 32) &&
 		    strncasecmp((const char *)p, header_lines[i].start,
 		    strlen(header_lines[i].start)) == 0)
 			return header_lines[i].what;
@@ -861,23 +859,21 @@ begin_message(struct scan *s)
 static int
 is_start(const struct scan *s, const unsigned char *p)
 {
+	if (*p != 'F')
+		return 0;
 	if (s->state == BEFORE && s->found == 0)
-		return strncmp((const char *)p, "From ", 5) == 0;
-	return *p == 'F' && (s->state == BODY || s->state == BEFORE) &&
+		return memcmp(p, "From ", 5) == 0;
+	return (s->state == BODY || s->state == BEFORE) &&
 	    is_after_empty(p, s->crlf) && is_from(p);
 }
 
-/* Take a line, or a piece of a long one; has_end: the last, or all of it. */
+/* A line that is no body's, or a piece of a long one; has_end: the last. */
 static void
 scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 {
 	const unsigned char *next = p + len;
-	int is_empty;
+	int is_empty = has_end && is_after_empty(next, 1);
 
-	s->size += (off_t)len + (has_end && next[-2] != '\r');
-	if (s->state == BODY)
-		return;		/* most lines by far */
-	is_empty = has_end && is_after_empty(next, 1);
 	if (s->state == BEFORE && !is_empty) {
 		errno = EINVAL;
 		s->result = fail(s->m, MBOX_PERM, "mailbox is not an mbox");
@@ -903,11 +899,10 @@ static void
 scan_lines(struct scan *s)
 {
 	struct mbox *m = s->m;
-	const unsigned char *p, *lf;
+	const unsigned char *p = m->data + m->pos, *lf;
 	size_t len;
 
-	for (; !s->end; m->pos += len) {
-		p = m->data + m->pos;
+	for (; !s->end; p += len, m->pos += len) {
 		len = m->len - m->pos;
 		if ((lf = memchr(p, '\n', len)) != NULL)
 			len = (size_t)(lf + 1 - p);
@@ -915,7 +910,9 @@ scan_lines(struct scan *s)
 			return;
 		if (is_start(s, p))
 			begin_message(s);
-		scan_line(s, p, len, lf != NULL);
+		s->size += (off_t)len + (lf != NULL && lf[-1] != '\r');
+		if (s->state != BODY)
+			scan_line(s, p, len, lf != NULL);
 	}
 }
 

@@ -65,7 +65,6 @@ static struct {
 	time_t asleep;		/* that the host slept: one clock stood still */
 	time_t still;		/* they stand half a second behind this */
 	size_t asked;		/* octets of memory asked for, the largest */
-	unsigned uneven;	/* reads that ended within a page */
 } hook;
 
 /* Count a call, let another program have its turn, and say whether it fails. */
@@ -121,7 +120,6 @@ hook_pread(int fd, void *p, size_t n, off_t at)
 		return -1;
 	if (hook.step > 0 && n > hook.step)
 		n = hook.step;
-	hook.uneven += (at + (off_t)n) % 4096 != 0;
 	return pread(fd, p, n, at);
 }
 
@@ -1528,19 +1526,6 @@ TEST(a_mailbox_is_read_once_and_in_large_blocks)
 	load_box();
 	ck_assert_int_eq((int)box.n, 1);
 	ck_assert_int_le((int)hook.n[C_PREAD], 22);
-}
-
-/* But the last one, at the end of the file. */
-TEST_EACH(reads_end_where_a_page_does, MBOX_BUFFER > 8192)
-{
-	while (file.len < 20 * MBOX_BUFFER)
-		add_text(&file, FROM_LINE "Subject: it\n\nwhat fits\n\n");
-	add_text(&file, "odd");
-	write_mbox();
-	load_box();
-	ck_assert_int_ge((int)hook.n[C_PREAD], 20);
-	ck_assert_int_le((int)hook.n[C_PREAD], 22);
-	ck_assert_int_eq((int)hook.uneven, 1);
 }
 
 /* ---- Opening ---- */

@@ -226,6 +226,7 @@ prove_mbox_read(void)
 static struct scan s;
 static unsigned steps;
 static int is_found;
+static size_t found;		/* octets of the line, or what is there of it */
 
 /* A line end or none: which of more it is matters to nobody. */
 void *
@@ -235,6 +236,7 @@ any_memchr(const void *p, int c, size_t n)
 
 	CAN_READ(p, n);
 	is_found = i < n;
+	found = is_found ? i + 1 : n;
 	if (!is_found) {
 		ASSUME(n == 0 || ((const unsigned char *)p)[n - 1] != c);
 		return NULL;
@@ -270,8 +272,11 @@ any_is_from(const unsigned char *p)
 	return nondet_int() & 1;
 }
 
-/* Up to here lines were taken: there IS_SCAN holds. HAS_FROM needs five octets. */
-static off_t taken;
+/*
+ * Up to here lines were taken, and so much of them is sent: a line end is two
+ * octets. There IS_SCAN holds. HAS_FROM needs five octets.
+ */
+static off_t taken, sent;
 static int has_begun;
 
 /*
@@ -287,12 +292,16 @@ any_is_start(const struct scan *x, const unsigned char *p)
 	CHECK(IS_BUFFER(&box) && here(&box) == taken);
 	CHECK(p == data + box.pos && len > 0);
 	CHECK(is_found || len >= FROM_MAX || is_at_end(&box));
+	CHECK(x->size == sent);
+	sent += (off_t)found + (is_found && *(p + found - 2) != '\r');
 	/* the next one finds what this one leaves, which is looked at here */
 	ASSUME(steps++ < 1);
 	has_begun = nondet_int() & 1;
 	/* data[len] is a line end: so there are five octets */
 	if (has_begun)
 		ASSUME(memcmp(p, "From ", 5) == 0);
+	else if (x->state == BODY)
+		taken += (off_t)found;	/* nothing else is asked */
 	return has_begun;
 }
 
@@ -316,13 +325,19 @@ any_begin_message(struct scan *x)
 {
 	CHECK(has_begun && here(&box) == taken);
 	x->end = nondet_int() & 1;
+	x->state = FROM;
+	sent -= x->size;
+	x->size = 0;
 }
 
 /* prove_scan_line */
 void
 any_scan_line(struct scan *x, const unsigned char *p, size_t len, int has_end)
 {
-	CHECK(len > 0 && len <= box.len - box.pos && p == data + box.pos);
+	CHECK(len == found && p == data + box.pos && x->state != BODY);
+	CHECK(x->size == sent);
+	x->size = sent = nondet_long();
+	ASSUME(IS_MAIL(sent));
 	CHECK(has_end == (p[len - 1] == '\n'));
 	CHECK(has_end || (len == box.len - box.pos &&
 	    (len >= FROM_MAX || is_at_end(&box))));
@@ -562,7 +577,7 @@ prove_is_start(void)
 	    memcmp(p, "From ", 5) == 0);
 }
 
-/* Octets as sent: a line end is two, in however many pieces it comes. */
+/* In however many pieces a line comes, with what was counted of it. */
 void
 prove_scan_line(void)
 {
@@ -573,7 +588,7 @@ prove_scan_line(void)
 
 	begin_scan();
 	p = data + box.pos;
-	ASSUME(len > 0 && len <= box.len - box.pos);
+	ASSUME(s.state != BODY && len > 0 && len <= box.len - box.pos);
 	next = p + len;
 	ASSUME(len < 2 || next[-2] != '\n');
 	ASSUME(len < 3 || next[-3] != '\n');
@@ -583,6 +598,7 @@ prove_scan_line(void)
 	    len == 2 && *p == '\r' && p[-1] == '\n');
 	ASSUME(HAS_FROM(&s, here(&box) + (off_t)len));
 	state = (int)s.state;
+	s.size += (off_t)len + (has_end && next[-2] != '\r');
 	size = s.size;
 	s.end = hashed = 0;
 	s.result = MBOX_OK;
@@ -594,8 +610,7 @@ prove_scan_line(void)
 	CHECK(s.end == (s.result != MBOX_OK));
 	CHECK(s.state == (state == FROM ? (has_end ? HEADER : FROM) :
 	    state == HEADER && is_empty ? BODY : state));
-	CHECK(s.size == (state == FROM ? 0 : size + (off_t)len +
-	    (has_end && next[-2] != '\r')));
+	CHECK(s.size == (state == FROM ? 0 : size));
 	CHECK(hashed == (state == HEADER && !is_empty));
 }
 
@@ -611,6 +626,8 @@ prove_scan_lines(void)
 	data[box.len] = '\n';
 	ASSUME(IS_BIT(s.end));
 	taken = here(&box);
+	ASSUME(IS_MAIL(s.size));
+	sent = s.size;
 	steps = 0;
 	scan_lines(&s);
 	CHECK(IS_BUFFER(&box) && here(&box) == taken);
