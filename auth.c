@@ -333,8 +333,7 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 	if ((pw = getpwnam_shadow(name)) == NULL || !is_name(pw->pw_name))
 		return AUTH_NO;
 	set_account(a, pw->pw_uid, pw->pw_gid, pw->pw_name, pw->pw_dir);
-	c->entry = c->hash = a->saslauthd != NULL ? "" :
-	    get_hash(pw, &c->why);
+	c->entry = c->hash = a->saslauthd != NULL ? "" : get_hash(pw, &c->why);
 	return AUTH_YES;
 }
 
@@ -342,11 +341,9 @@ find_exactly(struct auth *a, const char *name, struct claim *c)
 static const char *
 why_not(const struct auth *a, const struct claim *c, char mechanism)
 {
-	const struct account *who = &a->account;
-
-	if (a->root && (who->uid == 0 || who->gid == 0))
+	if (a->root && (a->account.uid == 0 || a->account.gid == 0))
 		return a->file == NULL ? "root's" : "root's, or no uid and gid";
-	if (a->root && who->uid == a->uid)
+	if (a->root && a->account.uid == a->uid)
 		return "uid is that of -u";
 	if (mechanism == AUTH_NEVER || (mechanism == AUTH_APOP && !c->plain))
 		return "APOP without {PLAIN}, or PLAIN as somebody else";
@@ -888,12 +885,11 @@ start_scout(struct auth *a)
 static enum mbox_result
 open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 {
-	const struct account *who = &a->account;
 	enum mbox_result r;
 	char path[PATH_OCTETS] = "", answer;
 	int silent;
 
-	if (expand(a->mailbox, who, path) == -1)
+	if (expand(a->mailbox, &a->account, path) == -1)
 		path[0] = '\0';
 	silent = !a->root && !(write(a->to, path, sizeof(path)) ==
 	    sizeof(path) && read(a->to, &answer, 1) == 1);
@@ -907,7 +903,7 @@ open_mailbox(struct auth *a, struct mbox *m, uid_t uid)
 		    *path != '\0' ? path : "no home for -m, or too long");
 		m->why = a->why;
 	} else if (m->fd != -1 && a->index != NULL &&
-	    expand(a->index, who, path) == 0)
+	    expand(a->index, &a->account, path) == 0)
 		mbox_index(m, path, uid);
 	return r;
 }
@@ -1013,8 +1009,7 @@ start_options(struct auth *a, int pipe)
 	    strlen(a->saslauthd) >= sizeof(to.sun_path)))
 		return "-x is not a path from / on, or too long";
 	if (start_path(a, "-m", a->mailbox, pipe) == -1 ||
-	    (a->index != NULL &&
-	    start_path(a, "-i", a->index, pipe) == -1) ||
+	    (a->index != NULL && start_path(a, "-i", a->index, pipe) == -1) ||
 	    (a->file != NULL && !pipe &&
 	    find_in_file(a, NULL, &c) == AUTH_TROUBLE) ||
 	    (a->root && start_root(a) == -1))

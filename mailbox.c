@@ -10,6 +10,10 @@
 
 #include "pop3.h"
 
+#define SMALLER(a, b)	((a) < (b) ? (a) : (b))
+/* How to open what may be no plain file: without waiting for anything. */
+#define WARILY	(O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
 /* What Linux has beyond POSIX: flock, statfs, and pages that are asked for. */
 #if defined(__linux__)
 #include <sys/file.h>
@@ -29,11 +33,7 @@ is_local(int fd)
 	return fstatfs(fd, &s) == 0 && s.f_type != 0x6969;	/* NFS */
 }
 
-static int
-bsd_lock(int fd, int how)
-{
-	return is_local(fd) ? flock(fd, how) : 0;
-}
+#define bsd_lock(fd, how)	(is_local(fd) ? flock(fd, how) : 0)
 
 /*
  * Have the memory that is filled next from the kernel in one call: in a virtual
@@ -138,9 +138,7 @@ md5_update(struct md5 *m, const void *data, size_t len)
 	size_t n;
 
 	for (; len > 0; p += n, len -= n) {
-		n = sizeof(m->held) - m->held_len;
-		if (n > len)
-			n = len;
+		n = SMALLER(len, sizeof(m->held) - m->held_len);
 		memcpy(m->held + m->held_len, p, n);
 		m->octets += n;
 		m->held_len += n;
@@ -314,9 +312,8 @@ static int
 is_ours(const struct dotlock *d, const char *lock)
 {
 	struct stat ours, st;
-	int dir = d->fd == -1 ? -1 : open(".", O_RDONLY | O_CLOEXEC);
 
-	close(dir);
+	close(d->fd == -1 ? -1 : open(".", O_RDONLY | O_CLOEXEC));
 	return fstat(d->fd, &ours) == 0 && lstat(lock, &st) == 0 &&
 	    is_same_file(&ours, &st);
 }
@@ -362,8 +359,8 @@ find_mailbox(const struct dotlock *d)
 
 	if (lstat(d->name, &st) == -1)
 		return errno == ENOENT ? DOT_GONE : DOT_ERROR;
-	return st.st_dev == d->dev && st.st_ino == d->ino &&
-	    st.st_nlink == 1 ? DOT_LOCK : DOT_GONE;
+	return is_same_file(&st, &d->file) && st.st_nlink == 1 ? DOT_LOCK :
+	    DOT_GONE;
 }
 
 /*
@@ -548,12 +545,11 @@ lock(struct mbox *m)
 enum {
 	RECEIVED = 1,		/* hashed, the first one */
 	EARLY = 2,		/* hashed if before that */
-	ALWAYS = 4,		/* hashed */
-	CAPITAL = 8,		/* if it begins with a capital */
-	MESSAGE_ID = 16,
-	UNSTABLE = 32,		/* mail readers rewrite it */
-	FOLDER = 64,		/* UW's and Dovecot's folder data has it, */
-	SUBJECT = 128		/* and has this one */
+	ALWAYS = 4,		/* hashed, but with a small x in front */
+	MESSAGE_ID = 8,
+	UNSTABLE = 16,		/* mail readers rewrite it */
+	FOLDER = 32,		/* UW's and Dovecot's folder data has it, */
+	SUBJECT = 64		/* and has this one */
 };
 
 static const struct {
@@ -566,9 +562,8 @@ static const struct {
 	{ "Status:", UNSTABLE },
 	{ "Subject: DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA",
 	    SUBJECT },
-	{ "X-Delivery-ID:", ALWAYS | CAPITAL },
-	{ "X-IMAP:", UNSTABLE | FOLDER }, { "X-IMAPbase:", UNSTABLE | FOLDER },
-	{ "X-Keywords:", UNSTABLE },
+	{ "X-Delivery-ID:", ALWAYS }, { "X-IMAP:", UNSTABLE | FOLDER },
+	{ "X-IMAPbase:", UNSTABLE | FOLDER }, { "X-Keywords:", UNSTABLE },
 	{ "X-Status:", UNSTABLE }, { "X-UID:", UNSTABLE }
 };
 #define N_HEADER_LINES	(sizeof(header_lines) / sizeof(*header_lines))
@@ -652,8 +647,7 @@ fill(struct mbox *m)
 	m->base = at - (off_t)keep;
 	m->pos = MBOX_BEFORE;
 	m->len = MBOX_BEFORE + keep;
-	if ((off_t)room > m->octets - at)
-		room = (size_t)(m->octets - at);
+	room = (size_t)SMALLER((off_t)room, m->octets - at);
 	touch(m);
 	if (m->locked && clock_ms() > m->late) {
 		errno = ETIMEDOUT;
@@ -751,9 +745,7 @@ hash_line(struct scan *s, const unsigned char *p, size_t len)
 		/* behind Received only Delivered-To and X-Delivery-ID count */
 		if (!received || *p == 'D' || *p == 'd' || *p == 'X')
 			what = classify(p);
-		if ((what & CAPITAL) && *p != 'X')
-			what = 0;
-		s->in_id = (what & ALWAYS) ||
+		s->in_id = ((what & ALWAYS) && *p != 'x') ||
 		    (!received && (what & (RECEIVED | EARLY)));
 		s->seen |= what;
 		s->in_wide = !(s->seen & (RECEIVED | MESSAGE_ID)) &&
@@ -806,24 +798,20 @@ end_message(struct scan *s)
 {
 	struct mbox *m = s->m;
 	const unsigned char *p = m->data + m->pos;
-	struct message new = { .offset = s->start, .size = s->size };
-	off_t body = 0;
+	struct message new = { .offset = s->start, .size = s->size,
+	    .length = here(m) - s->start, .crlf = (unsigned)s->crlf & 1 };
 	char number[24];
 
-	new.length = here(m) - s->start;
 	if (s->state != FROM && p[-1] != '\n')
 		new.size += 2;
 	if (s->state != BODY)
-		new.size += 2;
-	else {
-		if (new.size > s->header && is_after_empty(p, s->crlf))
-			new.size -= 2;
-		body = new.size - s->header;
-	}
-	new.body = (uint32_t)body;
-	new.crlf = (unsigned)s->crlf & 1;
+		s->header = new.size += 2;
+	else if (new.size > s->header && is_after_empty(p, s->crlf))
+		new.size -= 2;
+	new.body = (uint32_t)(new.size - s->header);
 	if (!(s->seen & (RECEIVED | MESSAGE_ID))) {
-		snprintf(number, sizeof(number), "%lld", (long long)body);
+		snprintf(number, sizeof(number), "%lld",
+		    (long long)(new.size - s->header));
 		md5_update(&s->wide, number, strlen(number));
 		s->id[s->waiting] = s->wide;
 	}
@@ -921,25 +909,22 @@ static enum mbox_result
 take_figures(struct mbox *m)
 {
 	static const struct timespec tick = { 0, 20000000 };
+	struct stat *st = &m->dot.file;
 	struct timespec now;
-	struct stat st;
-	long long age;
-	int seconds;
+	long long age, goal;
 
 	m->octets = -1;
-	if (fstat(m->fd, &st) == -1)
+	if (fstat(m->fd, st) == -1)
 		return fail(m, MBOX_TEMP, "mailbox cannot be read");
-	m->octets = st.st_size;
-	m->modified = st.st_mtim;
-	m->changed = st.st_ctim;
+	m->octets = st->st_size;
 	clock_gettime(CLOCK_REALTIME, &now);
-	age = (now.tv_sec - st.st_ctim.tv_sec) * 1000LL +
-	    (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+	age = (now.tv_sec - st->st_ctim.tv_sec) * 1000LL +
+	    (now.tv_nsec - st->st_ctim.tv_nsec) / 1000000;
 	if (age < 0)		/* the file system has a clock of its own */
 		age = 0;
 	/* wait until that clock ticks, so that it shows the next change */
-	seconds = st.st_mtim.tv_nsec == 0 && st.st_ctim.tv_nsec == 0;
-	for (; age < (seconds ? 2000 : 20); age += 20)
+	goal = st->st_mtim.tv_nsec == 0 && st->st_ctim.tv_nsec == 0 ? 2000 : 20;
+	for (; age < goal; age += 20)
 		nanosleep(&tick, NULL);
 	m->young = age < 2000;
 	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
@@ -955,13 +940,12 @@ scan_from(struct mbox *m, off_t from, int crlf)
 {
 	struct scan s = { .m = m, .first = m->n, .found = from > 0,
 	    .crlf = crlf };
-	int r = 1;
+	int r;
 
 	go_to(m, from);
 	/* what is_after_empty looks at: an empty line must be in front then */
-	if (from > 0 &&
-	    pread(m->fd, m->data + MBOX_BEFORE - 3, 3, from - 3) != 3)
-		r = -1;
+	r = from == 0 || pread(m->fd, m->data + MBOX_BEFORE - 3, 3,
+	    from - 3) == 3 ? 1 : -1;
 	while (!s.end && r > 0 && (r = fill(m)) > 0)
 		scan_lines(&s);
 	if (r == -1 || (!s.end && !is_at_end(m)))
@@ -981,11 +965,9 @@ scan_from(struct mbox *m, off_t from, int crlf)
 static enum mbox_result
 scan(struct mbox *m)
 {
-	enum mbox_result r = take_figures(m);
-
 	m->more = 0;
 	m->unseen = 0;
-	return r == MBOX_OK ? scan_from(m, 0, 0) : r;
+	return take_figures(m) == MBOX_OK ? scan_from(m, 0, 0) : MBOX_TEMP;
 }
 
 /* ---- Sorting, repeats and matching ---- */
@@ -1045,7 +1027,6 @@ number(struct mbox *m)
 		    (last->ordinal + 1U) & 0xffffff : 1;
 	}
 	free(order);
-	m->numbered = 1;
 	return 0;
 }
 
@@ -1054,7 +1035,7 @@ mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 {
 	const struct message *msg = &m->msg[i];
 
-	if (!m->numbered && number(m) == -1)
+	if (msg->ordinal == 0 && number(m) == -1)
 		return fail(m, MBOX_TEMP, "mailbox is too long");
 	snprintf(uid, UID_OCTETS, "%016llx", (unsigned long long)msg->hash);
 	if (msg->ordinal > 1)
@@ -1063,30 +1044,25 @@ mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
 }
 
 /*
- * A group of messages of the old list and the new that nothing tells apart:
- * order[0..n) with the old ones first. If there are fewer than before nobody
- * knows which of them went, so none is touched again. How many of the new ones
- * are left over. crlf stays as it was: only recall asks, before any of this.
+ * order[0..n) is a group that nothing tells apart, messages of the old list
+ * first. If it has fewer new ones than old ones that are there, nobody knows
+ * which of these went: all count as gone. Else each takes the place of a new
+ * one. How many new ones are left over. What is in front of hash is taken over;
+ * crlf stays as it was: only recall asks, before any of this.
  */
 static size_t
 match_group(struct message *msg, size_t old, const uint32_t *order, size_t n)
 {
 	size_t i, known = 0, next = 0;
-	struct message *to, *from;
 
 	for (; next < n && order[next] < old; next++)
 		known += !msg[order[next]].gone;
 	for (i = 0; known > n - next && i < next; i++)
 		msg[order[i]].gone = 1;
-	for (i = 0; i < n && order[i] < old; i++) {
-		to = &msg[order[i]];
-		if (to->gone)
-			continue;
-		from = &msg[order[next++]];
-		to->offset = from->offset;
-		to->length = from->length;
-		to->size = from->size;
-	}
+	for (i = 0; i < n && order[i] < old; i++)
+		if (!msg[order[i]].gone)
+			memcpy(&msg[order[i]], &msg[order[next++]],
+			    offsetof(struct message, hash));
 	return n - next;
 }
 
@@ -1142,8 +1118,8 @@ is_unchanged(const struct mbox *m)
 	struct stat st;
 
 	return fstat(m->fd, &st) == 0 && st.st_size == m->octets &&
-	    is_same_time(st.st_mtim, m->modified) &&
-	    is_same_time(st.st_ctim, m->changed);
+	    is_same_time(st.st_mtim, m->dot.file.st_mtim) &&
+	    is_same_time(st.st_ctim, m->dot.file.st_ctim);
 }
 
 /* Make the list true again if the file is not as it was. */
@@ -1175,10 +1151,11 @@ enum { MAGIC, SUM, COUNT, DEVICE, INODE, OCTETS, MODIFIED, MODIFIED_NS,
 static void
 describe(const struct mbox *m, uint64_t head[HEAD])
 {
+	const struct stat *st = &m->dot.file;
 	const uint64_t now[HEAD] = { INDEX_MAGIC, 0, m->n,
-	    (uint64_t)m->dot.dev, m->dot.ino, (uint64_t)m->octets,
-	    (uint64_t)m->modified.tv_sec, (uint64_t)m->modified.tv_nsec,
-	    (uint64_t)m->changed.tv_sec, (uint64_t)m->changed.tv_nsec };
+	    (uint64_t)st->st_dev, st->st_ino, (uint64_t)m->octets,
+	    (uint64_t)st->st_mtim.tv_sec, (uint64_t)st->st_mtim.tv_nsec,
+	    (uint64_t)st->st_ctim.tv_sec, (uint64_t)st->st_ctim.tv_nsec };
 	const unsigned char *p = (const unsigned char *)m->msg;
 	uint64_t word;
 	size_t i;
@@ -1233,7 +1210,7 @@ read_list(struct mbox *m, const uint64_t head[HEAD])
 		    msg->length > m->octets - msg->offset || msg->size < 2 ||
 		    msg->size / 2 - 2 > msg->length)
 			return 0;
-		msg->deleted = msg->gone = msg->unsure = 0;
+		msg->ordinal = msg->deleted = msg->gone = msg->unsure = 0;
 	}
 	return 1;
 }
@@ -1287,22 +1264,20 @@ is_wrong_path(int e)
 static enum mbox_result
 settle(struct mbox *m, const char *name, uid_t owner)
 {
-	struct stat st;
+	struct stat *st = &m->dot.file;
 
-	if (fstat(m->fd, &st) == -1)
+	if (fstat(m->fd, st) == -1)
 		return fail(m, MBOX_TEMP, "mailbox cannot be read");
 	errno = 0;
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st->st_mode))
 		return fail(m, MBOX_PERM, "mailbox is not a regular file");
-	if (st.st_uid != owner)
+	if (st->st_uid != owner)
 		return fail(m, MBOX_PERM, "mailbox belongs to somebody else");
-	if (st.st_nlink != 1)
+	if (st->st_nlink != 1)
 		return fail(m, MBOX_PERM, "mailbox has more than one link");
 	if (strlen(name) + sizeof(".lock") > sizeof(m->dot.name))
 		return fail(m, MBOX_PERM, "mailbox has too long a name");
 	snprintf(m->dot.name, sizeof(m->dot.name), "%s", name);
-	m->dot.dev = st.st_dev;
-	m->dot.ino = st.st_ino;
 	m->dot.pid = getpid();
 	return MBOX_OK;
 }
@@ -1324,8 +1299,7 @@ mbox_open(struct mbox *m, const char *path, uid_t owner)
 	snprintf(dir, sizeof(dir), "%.*s", (int)(name - path), path);
 	there = *path != '\0' && (*dir == '\0' || chdir(dir) == 0);
 	if (there)
-		m->fd = open(*name != '\0' ? name : ".", O_RDWR | O_NOFOLLOW |
-		    O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		m->fd = open(*name != '\0' ? name : ".", WARILY);
 	if (m->fd != -1)
 		return settle(m, name, owner);
 	if (there && errno == ENOENT)
@@ -1340,12 +1314,10 @@ mbox_index(struct mbox *m, const char *path, uid_t owner)
 {
 	uint64_t magic = 0;
 	struct stat st;
-	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK |
-	    O_NOCTTY | O_CLOEXEC, 0600);
+	int fd = open(path, WARILY | O_CREAT, 0600);
 
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_uid == owner && st.st_nlink == 1 &&
-	    (st.st_dev != m->dot.dev || st.st_ino != m->dot.ino) &&
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == owner &&
+	    st.st_nlink == 1 && !is_same_file(&st, &m->dot.file) &&
 	    pread(fd, &magic, sizeof(magic), 0) != -1 &&
 	    (magic == 0 || (magic ^ INDEX_MAGIC) >> 16 == 0))
 		m->index = fd;
@@ -1377,7 +1349,7 @@ mbox_load(struct mbox *m)
 static int
 read_on(struct mbox *m)
 {
-	struct message was = m->msg[m->current], is;
+	const struct message was = m->msg[m->current], *is;
 	off_t at = here(m);
 	int r = fill(m);
 
@@ -1385,9 +1357,8 @@ read_on(struct mbox *m)
 		return r > 0 ? 0 : -1;
 	if (renew(m) != MBOX_OK)
 		return -1;
-	is = m->msg[m->current];
-	if (is.gone || is.offset != was.offset || is.length != was.length ||
-	    is.size != was.size)
+	is = &m->msg[m->current];
+	if (is->gone || memcmp(is, &was, offsetof(struct message, hash)) != 0)
 		return -1;
 	go_to(m, at);
 	return 0;
@@ -1403,9 +1374,8 @@ mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 
 	while ((rest = end - here(m)) > 0) {
 		*p = m->data + m->pos;
-		n = rest < PIECE_MAX ? (size_t)rest : PIECE_MAX;
-		if (n > m->len - m->pos)
-			n = m->len - m->pos;
+		n = SMALLER(m->len - m->pos, PIECE_MAX);
+		n = (size_t)SMALLER((off_t)n, rest);
 		/* a CR may belong to a line end that is not here yet */
 		if (n > 0 && (off_t)n < rest && (*p)[n - 1] == '\r')
 			n--;
@@ -1553,14 +1523,6 @@ measure(const struct update *u, struct place p, struct place *end)
 	return len;
 }
 
-static off_t
-file_size(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == -1 ? -1 : st.st_size;
-}
-
 /*
  * Read octets that stay, *len at most, from p on into the buffer behind the
  * have that are there. All that are there then, or 0: errno.
@@ -1574,10 +1536,8 @@ read_kept(struct update *u, struct place *p, off_t *len, size_t have)
 
 	while (have < MBOX_BUFFER && *len > 0) {
 		want = next_kept(u, p);
-		if (want > *len)
-			want = *len;
-		if (want > (off_t)(MBOX_BUFFER - have))
-			want = (off_t)(MBOX_BUFFER - have);
+		want = SMALLER(want, *len);
+		want = SMALLER(want, (off_t)(MBOX_BUFFER - have));
 		errno = EIO;
 		n = pread(m->fd, m->data + have, (size_t)want, p->at);
 		if (n <= 0)
@@ -1605,16 +1565,14 @@ write_all(int fd, const void *data, size_t len, off_t at)
 }
 
 /*
- * Have the window of len octets at p on disk at `to`, behind so many line ends.
+ * Have the window of len octets at p on disk at `to`, behind `have` line ends.
  * A block is read before it is written, and what is moved down never lands on
  * what is still to be read.
  */
 static enum outcome
-transfer(struct update *u, struct place p, off_t len, size_t line_ends,
-    off_t to)
+transfer(struct update *u, struct place p, off_t len, size_t have, off_t to)
 {
 	struct mbox *m = u->m;
-	size_t have = line_ends;
 
 	memset(m->data, '\n', have);
 	for (; len > 0; to += (off_t)have, have = 0) {
@@ -1678,10 +1636,11 @@ static int
 is_our_end(struct update *u, off_t wanted)
 {
 	struct mbox *m = u->m;
-	off_t size = file_size(m->fd);
+	struct stat st;
 
 	m->data[0] = '\0';
-	return size >= u->end && (size <= u->size || (size <= wanted &&
+	return fstat(m->fd, &st) == 0 && st.st_size >= u->end &&
+	    (st.st_size <= u->size || (st.st_size <= wanted &&
 	    pread(m->fd, m->data, 1, u->size) != -1 && m->data[0] == '\0'));
 }
 
@@ -1723,16 +1682,16 @@ copy_window(struct update *u, struct place *p, off_t len)
 static enum outcome
 look(struct update *u)
 {
-	off_t size;
+	struct stat st;
 
 	if (keep_lock(u->m) == -1)
 		return FAILED;
-	size = file_size(u->m->fd);
-	errno = EIO;
-	if (size < u->size)
+	if (fstat(u->m->fd, &st) == -1 || st.st_size < u->size) {
+		errno = EIO;
 		return FAILED;
-	if (size > u->size) {
-		u->end = u->size = size;
+	}
+	if (st.st_size > u->size) {
+		u->end = u->size = st.st_size;
 		u->strangers++;
 	}
 	errno = EBUSY;

@@ -54,19 +54,6 @@ enum {
 enum state { AUTHORIZATION = 1, TRANSACTION = 2, PIPE = 4, NO_MAILBOX = 8 };
 #define LOGGED_IN	(TRANSACTION | PIPE)
 
-struct session;
-
-/* The first three may be missing; the next two are no numbers. */
-enum argument { NOTHING, ANY, MAYBE, NAME, TEXT, MESSAGE, LINES };
-
-struct command {
-	const char *name;
-	unsigned states;
-	enum argument argument;
-	void (*run)(struct session *);
-	const char *text;	/* instead of run */
-};
-
 struct session {
 	struct auth auth;
 	struct mbox mbox;
@@ -95,6 +82,17 @@ struct session {
 	size_t in_pos, in_len, out_len;
 	char in[4096];		/* more than SASL_MAX, for a longer line */
 	char out[4 * PIECE_MAX];
+};
+
+/* The first three may be missing; the next two are no numbers. */
+enum argument { NOTHING, ANY, MAYBE, NAME, TEXT, MESSAGE, LINES };
+
+struct command {
+	const char *name;
+	unsigned states;
+	enum argument argument;
+	void (*run)(struct session *);
+	const char *text;	/* instead of run */
 };
 
 static volatile sig_atomic_t expired;
@@ -351,28 +349,29 @@ cmd_apop(struct session *s)
 
 /*
  * Decode base64 in place: RFC 4648, section 4, nothing outside the alphabet and
- * no stray bits. Octets, or -1.
+ * no stray bits. The end of what it gives, where a NUL stands now; or NULL.
  */
-static int
+static char *
 decode_base64(char *text)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	    "abcdefghijklmnopqrstuvwxyz0123456789+/";
 	size_t len = strcspn(text, "="), pad = strlen(text) - len, i;
 	const char *digit;
+	char *to = text;
 	unsigned bits = 0;
-	int n = 0;
 
 	if ((len + pad) % 4 != 0 || pad > 2 || strspn(text + len, "=") != pad)
-		return -1;
+		return NULL;
 	for (i = 0; i < len; i++) {
 		if ((digit = strchr(digits, text[i])) == NULL)
-			return -1;
+			return NULL;
 		bits = bits << 6 | (unsigned)(digit - digits);
 		if (i % 4 != 0)
-			text[n++] = (char)(bits >> (6 - 2 * (i % 4)));
+			*to++ = (char)(bits >> (6 - 2 * (i % 4)));
 	}
-	return (bits & (pad == 0 ? 0 : pad == 1 ? 3 : 15)) != 0 ? -1 : n;
+	*to = '\0';
+	return (bits & (pad == 0 ? 0 : pad == 1 ? 3 : 15)) != 0 ? NULL : to;
 }
 
 /*
@@ -383,15 +382,12 @@ decode_base64(char *text)
 static void
 login_plain(struct session *s, char *text)
 {
-	int n = decode_base64(text);
-	char *name, *secret, *end;
+	char *end = decode_base64(text), *name, *secret;
 
-	if (n == -1) {
+	if (end == NULL) {
 		wrong(s, "cancelled, or malformed base64");
 		return;
 	}
-	end = text + n;
-	*end = '\0';
 	name = text + strlen(text) + 1;
 	secret = name < end ? name + strlen(name) + 1 : end;
 	if (secret >= end || *name == '\0' || secret + strlen(secret) != end ||
@@ -632,27 +628,26 @@ static const struct command commands[] = {
 	{ "UIDL", LOGGED_IN, MAYBE, cmd_list, NULL },
 	{ "NOOP", LOGGED_IN, NOTHING, NULL, "+OK nothing done" },
 	{ "CAPA", AUTHORIZATION | LOGGED_IN, NOTHING, cmd_capa, NULL },
-	{ "QUIT", AUTHORIZATION | LOGGED_IN | NO_MAILBOX, NOTHING, cmd_quit,
-	    NULL },
+	{ "QUIT", ~0U, NOTHING, cmd_quit, NULL },	/* in any state */
 	{ NULL, 0, NOTHING, NULL, NULL }
 };
 
 /*
- * The number at *p, digits only and then end; what is above max counts as max.
- * *p moves behind that. 0, or -1 if there is anything else.
+ * The number at p, digits only and then end; what is above max counts as max.
+ * What is behind that; NULL if there is anything else.
  */
-static int
-parse_number(const char **p, char end, size_t max, size_t *n)
+static const char *
+parse_number(const char *p, char end, size_t max, size_t *n)
 {
 	size_t digit;
 
-	if (**p < '0' || **p > '9')
-		return -1;
-	for (*n = 0; **p >= '0' && **p <= '9'; ++*p) {
-		digit = (size_t)(**p - '0');
+	if (*p < '0' || *p > '9')
+		return NULL;
+	for (*n = 0; *p >= '0' && *p <= '9'; p++) {
+		digit = (size_t)(*p - '0');
 		*n = *n > (max - digit) / 10 ? max : *n * 10 + digit;
 	}
-	return *(*p)++ == end ? 0 : -1;
+	return *p == end ? p + 1 : NULL;
 }
 
 /*
@@ -675,9 +670,9 @@ check_argument(struct session *s)
 		return "wrong argument";
 	if (kind != MAYBE && kind < MESSAGE)
 		return NULL;
-	if (parse_number(&p, kind == LINES ? ' ' : '\0', MESSAGES_MAX + 1,
-	    &n) == -1 || (kind == LINES &&
-	    parse_number(&p, '\0', ALL_LINES, &s->lines) == -1))
+	p = parse_number(p, kind == LINES ? ' ' : '\0', MESSAGES_MAX + 1, &n);
+	if (p == NULL || (kind == LINES &&
+	    parse_number(p, '\0', ALL_LINES, &s->lines) == NULL))
 		return "malformed number";
 	if (n == 0 || !is_there(s, n - 1))
 		return "no such message";
@@ -881,7 +876,6 @@ usage(void)
 static void
 read_options(struct session *s, int argc, char **argv)
 {
-	const char *p;
 	size_t seconds;
 	int c;
 
@@ -896,9 +890,8 @@ read_options(struct session *s, int argc, char **argv)
 		case 'p': s->state = PIPE; break;
 		case 's': s->need_tls = 1; break;
 		case 't':
-			p = optarg;
-			if (parse_number(&p, '\0', 1000000, &seconds) == -1 ||
-			    seconds == 0)
+			if (parse_number(optarg, '\0', 1000000, &seconds) ==
+			    NULL || seconds == 0)
 				usage();
 			s->idle = (unsigned)seconds;
 			break;

@@ -82,7 +82,8 @@ struct message {
 	off_t size;		/* octets as sent, before dot-stuffing */
 	uint64_t hash;		/* its unique-id without ordinal */
 	uint32_t body;		/* octets of the body as sent, modulo 2^32 */
-	unsigned ordinal:24;	/* among those with the same hash, from 1 */
+	unsigned ordinal:24;	/* among those with the same hash, from 1; 0:
+				 * they are not numbered yet */
 	unsigned deleted:1;	/* named by DELE */
 	unsigned gone:1;	/* no longer in the file, offset is void; */
 	unsigned unsure:1;	/* or it is, and cannot be told from others */
@@ -92,8 +93,7 @@ struct message {
 /* A dotlock: <mailbox>.lock in the working directory. */
 struct dotlock {
 	char name[256];		/* the mailbox's, in that directory */
-	dev_t dev;		/* the file that was opened */
-	ino_t ino;
+	struct stat file;	/* the mailbox, as it was looked at last */
 	pid_t pid;		/* the session that holds the lock */
 	pid_t holder;		/* who has it, if DOT_BUSY and known, or 0 */
 	int fd;			/* the lock while it is ours, or -1 */
@@ -122,15 +122,14 @@ struct mbox {
 
 	struct message *msg;	/* n are shown; room for room of them */
 	size_t n, room;
-	size_t unseen;		/* the first ones, known by the index alone */
-	int numbered;		/* ordinals are filled in */
+	size_t unseen;		/* the first ones, where the file has grown:
+				 * the index alone knows them */
 	int more;		/* the file has more than MESSAGES_MAX */
 	int no_copy;		/* UPDATE went without copies: disk full */
 	size_t removed;		/* messages that UPDATE took out */
 	const char *why;	/* what failed last, for the log */
 
-	off_t octets;		/* the file as it was scanned; -1: it was not */
-	struct timespec modified, changed;
+	off_t octets;		/* dot.file's, as scanned; -1: it was not */
 	long long late;		/* when a scan must have ended, by clock_ms */
 	int young;		/* it may have changed without a trace since */
 
@@ -214,11 +213,8 @@ struct attempt {
 };
 enum { AUTH_PASS = 'p', AUTH_APOP = 'a', AUTH_NEVER = 'n' };
 
-enum auth_result {
-	AUTH_YES = 'y',
-	AUTH_NO = 'n',
-	AUTH_TROUBLE = 't'	/* it could not be tried; that is logged */
-};
+/* AUTH_TROUBLE: it could not be tried; that is logged. */
+enum auth_result { AUTH_YES = 'y', AUTH_NO = 'n', AUTH_TROUBLE = 't' };
 
 struct account {
 	uid_t uid;

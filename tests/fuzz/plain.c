@@ -178,7 +178,7 @@ check_decoder(const char *text)
 	CHECK(ours != NULL && theirs != NULL);
 	memcpy(ours, text, room);
 	n = slow_base64(text, theirs);
-	CHECK(decode_base64(ours) == n);
+	CHECK(decode_base64(ours) == (n == -1 ? NULL : ours + n));
 	CHECK(n <= 0 || memcmp(ours, theirs, (size_t)n) == 0);
 	free(ours);
 	free(theirs);

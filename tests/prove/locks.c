@@ -449,7 +449,8 @@ is_left(void)
 static void
 run_session(void)
 {
-	struct dotlock d = { .name = "m", .ino = 1, .pid = PID + me, .fd = -1 };
+	struct dotlock d = { .name = "m", .file = { .st_ino = 1 },
+	    .pid = PID + me, .fd = -1 };
 	int i;
 
 	for (i = 0; i < tries[me] && !is_left(); i++) {

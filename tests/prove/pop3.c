@@ -637,19 +637,17 @@ prove_parse_number(void)
 	enum { MOST = 7 };
 	static char text[MOST + 1];
 	size_t max = nondet_int() ? 1000000 : MESSAGES_MAX + 1, n, d = 0;
-	const char *p = text;
+	const char *p;
 	char end = nondet_int() ? ' ' : '\0';
 	unsigned want = 0;
-	int r;
 
 	text[MOST] = '\0';
 	while (text[d] >= '0' && text[d] <= '9')
 		want = want * 10 + (unsigned)(text[d++] - '0');
-	r = parse_number(&p, end, max, &n);
-	CHECK((r == 0) == (d > 0 && text[d] == end));
-	CHECK(r == 0 || r == -1);
-	CHECK(r == -1 || n == (want < max ? (size_t)want : max));
-	CHECK(r == -1 || p == text + d + 1);
+	p = parse_number(text, end, max, &n);
+	CHECK((p != NULL) == (d > 0 && text[d] == end));
+	CHECK(p == NULL || n == (want < max ? (size_t)want : max));
+	CHECK(p == NULL || p == text + d + 1);
 }
 
 /* A digit's value, the other way round: RFC 4648, section 4; 64: none. */
@@ -669,6 +667,7 @@ prove_decode_base64(void)
 	static char text[MOST + 1];
 	unsigned v[MOST] = { 0 };
 	size_t i, k, len = 0, pad = 0;
+	char *end;
 	int n, ok;
 
 	text[MOST] = '\0';
@@ -684,7 +683,9 @@ prove_decode_base64(void)
 	/* no stray bits */
 	ok = ok && (pad != 1 || v[len - 2] % 4 == 0) &&
 	    (pad != 2 || v[len - 3] % 16 == 0);
-	n = decode_base64(text);
+	end = decode_base64(text);
+	n = end == NULL ? -1 : (int)(end - text);
+	CHECK(n == -1 || *end == '\0');
 	CHECK(n == (ok ? (int)(len / 4 * 3 - pad) : -1));
 	k = nondet_size();
 	ASSUME(n > 0 && k < (size_t)n);
@@ -695,7 +696,7 @@ prove_decode_base64(void)
 }
 
 /* What prove_decode_base64 has shown. */
-int
+char *
 any_decode_base64(char *text)
 {
 	size_t len = strlen(text);
@@ -703,7 +704,10 @@ any_decode_base64(char *text)
 
 	ASSUME(n >= -1 && n <= (int)(len / 4 * 3));
 	__CPROVER_havoc_slice(text, len);
-	return n;
+	if (n == -1)
+		return NULL;
+	text[n] = '\0';
+	return text + n;
 }
 
 /* Whatever was decoded: one answer, and fields that are as they may be. */

@@ -200,7 +200,7 @@ selftest() {
 	turn && notices update "" "a window whose end is not put back" \
 	    's/memcmp(last, "\\n\\n", 2) != 0 \&\&/0 \&\&/'
 	turn && notices update "" "somebody who wrote meanwhile" \
-	    's/^	if (size > u->size) {/	if (0) {/'
+	    's/^	if (st.st_size > u->size) {/	if (0) {/'
 	turn && notices update "" "a cut that takes somebody's mail along" \
 	    's/ || !is_our_end(u, end)//'
 	turn && notices update "" "no look at the lock" \
@@ -226,7 +226,7 @@ selftest() {
 	turn && misses parse_id auth 's/^	return \*p == end \&\&/	return/'
 	turn && misses is_equal auth 's/if (strlen(b) != len)/if (strlen(b) < len)/'
 	turn && misses verify auth 's/^	t->user\[NAME_OCTETS + 1\] =/	/'
-	turn && misses why_not auth 's/who->uid == 0 || who->gid == 0/who->uid == 0/'
+	turn && misses why_not auth 's/ || a->account.gid == 0//'
 	turn && misses find_account auth 's/step < 3/step < 5/'
 	turn && misses find_in_file auth 's/strlen(c->line) == len \&\&//'
 	turn && misses find_in_file auth 's/if (len < LINE_OCTETS)/if (len <= LINE_OCTETS)/'
@@ -235,7 +235,7 @@ selftest() {
 	turn && misses ask_saslauthd auth 's/MSG_WAITALL) == len)/MSG_WAITALL) > 0)/'
 	turn && misses priv_verify auth 's/a->tries++ < TRIES_MAX/a->tries++ <= TRIES_MAX/'
 	turn && misses expand auth 's/n >= PATH_OCTETS - len/n > PATH_OCTETS - len/'
-	turn && misses fill mailbox 's/room = (size_t)(m->octets - at)/room = room/'
+	turn && misses fill mailbox 's/^	room = (size_t)SMALLER.*//'
 	turn && misses classify mailbox 's/(p\[2\] | 32)/p[2]/'
 	turn && misses md5_finish mailbox 's/1 + (119/2 + (119/'
 	turn && misses mbox_read mailbox 's/(off_t)n < rest \&\&/0 \&\&/'
@@ -268,7 +268,7 @@ selftest() {
 	turn && misses end_message mailbox 's/if (new.size > s->header \&\& is_after/if (is_after/'
 	turn && misses finish_ids mailbox 's/first = s->m->n - s->waiting/first = s->m->n/'
 	turn && misses scan_from mailbox 's/^		m->n = s.first;$//'
-	turn && misses md5_update mailbox 's/if (n > len)/if (n > len + 1)/'
+	turn && misses md5_update mailbox 's/SMALLER(len,/SMALLER(len + 1,/'
 	turn && misses measure mailbox 's/(len == 0 || len + more <= u->limit)/len + more <= u->limit/'
 	turn && misses octet mailbox 's/msg->hash >> 8 \* (k - 4)/msg->hash >> 8 * k/'
 	turn && misses number mailbox 's/last->hash == msg->hash ?/0 ?/'
