@@ -13,7 +13,7 @@
  *          +-- keeper    after login: the user, and the group of the spool if
  *          |             that is what locks need; chroot to the mailbox's
  *          |             directory. Single octets from the session: lock,
- *          |             unlock. It ends, and its lock, when the session does.
+ *          |             touch, unlock. It ends with the session, and its lock.
  *          '-> session   root itself, once it has opened the mailbox as the
  *                        user: chroot -e, the user for good. Of files it has
  *                        that mailbox and its index, nothing else.
@@ -30,8 +30,9 @@
  *   verifier      verify and all above it: records of the dialogue, the file of
  *                 -f or the system's accounts, and what saslauthd answers
  *
- * Started by an ordinary user all is one process, which has nothing to give up,
- * and a scout, which only looks whether the mailbox's file system answers.
+ * Started by an ordinary user all is one process, which makes no other and runs
+ * no program, and a scout, which only looks whether the mailbox's file system
+ * answers.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -95,17 +96,12 @@ get_hash(const struct passwd *pw, const char **why)
 #endif
 
 /*
- * What a process gives up for good besides root. The only process, which never
- * was root, still has to open mail and make locks. A dialogue ends with root;
- * the others do not end with the superserver.
+ * What a process gives up for good besides root. ONLY_PROCESS never was root.
+ * It still opens mail and makes locks. The kernel ends a dialogue when the
+ * process that made it is gone, and the others not.
  */
 enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
-#if defined(__OpenBSD__)
-#define hide_memory()		0
-#define reach_files_as(uid, gid)	((void)0)
-#define confine_more(process)	((process) == ONLY_PROCESS ? 0 :	\
-	pledge("stdio flock", NULL))
-#elif defined(__linux__)
+#if defined(__linux__)
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -155,15 +151,19 @@ confine_more(enum process process)
 
 /*
  * illumos has no limit of processes: they lose the privilege to make some, and
- * three more.
+ * three more. OpenBSD's pledge(2) takes much more away, setrlimit(2), too, so
+ * this comes last.
  */
 #if defined(__sun)
 #include <priv.h>
-#define stop_forks(none)	\
+#define stop_forks(process, none)	\
 	priv_set(PRIV_OFF, PRIV_ALLSETS, PRIV_PROC_FORK, PRIV_PROC_EXEC, \
 	    PRIV_PROC_INFO, PRIV_NET_ACCESS, (char *)NULL)
+#elif defined(__OpenBSD__)
+#define stop_forks(process, none)	((process) != ONLY_PROCESS ?	\
+	pledge("stdio flock", NULL) : setrlimit(RLIMIT_NPROC, none))
 #elif defined(RLIMIT_NPROC)
-#define stop_forks(none)	setrlimit(RLIMIT_NPROC, none)
+#define stop_forks(process, none)	setrlimit(RLIMIT_NPROC, none)
 #else
 #error "nothing here keeps a confined process from making others"
 #endif
@@ -572,9 +572,8 @@ auth_try(struct auth *a, struct attempt *t)
 	char answer;
 
 	a->tries++;	/* the dialogue's; the verifier counts for itself */
+	alarm(0);	/* a good attempt that began in time gets its answer */
 	if (a->root) {
-		/* a good attempt that began in time gets its answer */
-		alarm(0);
 		if (write(a->to, t, sizeof(*t)) != sizeof(*t) ||
 		    read(a->from, &answer, 1) != 1)
 			answer = AUTH_TROUBLE;
@@ -614,10 +613,10 @@ confine(enum process process)
 	if (confine_more(process) == -1 ||
 	    (process != ONLY_PROCESS &&
 	    setrlimit(RLIMIT_NOFILE, &none) == -1) ||
-	    stop_forks(&none) == -1 ||
 	    (process == DIALOGUE_PROCESS &&
 	    !(fstat(1, &st) == 0 && S_ISREG(st.st_mode)) &&
-	    setrlimit(RLIMIT_FSIZE, &none) == -1))
+	    setrlimit(RLIMIT_FSIZE, &none) == -1) ||
+	    stop_forks(process, &none) == -1)
 		die("cannot confine a process");
 }
 
@@ -645,11 +644,11 @@ expand(const char *p, const struct account *who, char path[PATH_OCTETS])
 }
 
 /*
- * The verifier: as many records as may come, and one octet back for each. A no
- * comes late (hold_back); the dialogue cannot hurry it. With a yes the account
- * goes to root first. Then it looks for the mailbox as the user, and that is
- * all that follows: where a file system does not answer, only a signal without
- * a handler ends a call, and this process can be ended so.
+ * The verifier: one octet goes back for each record. A no comes late, by
+ * hold_back, and the dialogue cannot hurry it. After a yes the account goes to
+ * root first. Then the verifier looks for the mailbox as the user, since a file
+ * system may never answer. SIGALRM has no handler here, so it ends even such a
+ * call, and with it this process alone.
  */
 static void
 priv_verify(struct auth *a, int records, int answers, const int accounts[2])
@@ -747,6 +746,9 @@ priv_login(struct auth *a, void (*dialogue)(void *), void *arg)
 	}
 	status = priv_wait(pid, pid);
 	alarm(0);
+	if (WIFSIGNALED(status))
+		syslog(LOG_ERR, "dialogue: signal %d, ip=[%s]",
+		    WTERMSIG(status), a->ip);
 	/* a dialogue that failed has logged why, and told nobody */
 	return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? -1 : in;
 }
@@ -941,9 +943,9 @@ auth_enter(struct auth *a, struct mbox *m)
 	enum mbox_result r;
 
 	/*
-	 * A file system whose server is gone may never answer. No handler would
-	 * run then, but a signal that ends the process does. No timer of the
-	 * login may be that signal: so the alarm is set first.
+	 * A file system whose server is gone may never answer. No handler runs
+	 * then, but a signal without one ends the process. The alarm is set
+	 * first: the login's, whose place it takes, could end us too soon.
 	 */
 	alarm(OPEN_SECONDS);
 	sigaction(SIGALRM, &end, &before);

@@ -21,9 +21,10 @@
 #include <sys/vfs.h>
 
 /*
- * Whether the disk that fd is on belongs to this host alone: then a pid means
- * something, and flock(2) is a lock of its own. On NFS it is fcntl's lock, and
- * would refuse us what we hold already. If nobody can tell, the answer is no.
+ * Whether the disk that fd is on belongs to this host alone, as all count but
+ * NFS: then a pid means something, and flock(2) is a lock of its own. On NFS it
+ * is fcntl's lock, and would refuse us what we hold already. If nobody knows,
+ * the answer is no.
  */
 static int
 is_local(int fd)
@@ -236,7 +237,8 @@ open_lock(struct dotlock *d, const char *lock, struct stat *st)
  * Whether a lock is nobody's. Who holds one touches it: so a process that seems
  * to be gone, but may live in another container, has some time for that. One
  * that lives may be stopped, or its host asleep, but not for ever: pids come
- * again. d->holder is as open_lock found it.
+ * again, even as ours, which holds no lock now. d->holder is as open_lock found
+ * it.
  */
 static int
 is_stale(const struct dotlock *d, const struct stat *st)
@@ -248,7 +250,8 @@ is_stale(const struct dotlock *d, const struct stat *st)
 	/* link(2) touches ctime alone */
 	age -= st->st_mtime > st->st_ctime ? st->st_mtime : st->st_ctime;
 	return S_ISREG(st->st_mode) && age >= (d->holder == 0 ? STALE_SECONDS :
-	    kill(d->holder, 0) == -1 && errno == ESRCH ? GONE_SECONDS :
+	    d->holder == d->pid ||
+	    (kill(d->holder, 0) == -1 && errno == ESRCH) ? GONE_SECONDS :
 	    ALIVE_SECONDS);
 }
 
@@ -418,6 +421,11 @@ dotlock_step(struct dotlock *d, char what)
 
 /* ---- All locks ---- */
 
+/* For all scans under one lock: no client waits longer. */
+#ifndef SCAN_SECONDS
+#define SCAN_SECONDS	600
+#endif
+
 static enum mbox_result
 fail(struct mbox *m, enum mbox_result r, const char *why)
 {
@@ -500,6 +508,7 @@ try_lock(struct mbox *m)
 		m->why = "mailbox locked by fcntl";
 		if (lockf(m->fd, F_TLOCK, 0) == 0) {
 			m->why = "mailbox locked by flock";
+			m->late = clock_ms() + SCAN_SECONDS * 1000LL;
 			if (bsd_lock(m->fd, LOCK_EX | LOCK_NB) == 0)
 				return MBOX_OK;
 		}
@@ -534,11 +543,6 @@ lock(struct mbox *m)
 /* Octets of a "From " line looked at. */
 #ifndef FROM_MAX
 #define FROM_MAX	1000
-#endif
-
-/* Seconds of a scan: no client waits longer. */
-#ifndef SCAN_SECONDS
-#define SCAN_SECONDS	600
 #endif
 
 /* What a header line is to a unique-id and to the folder data. */
@@ -840,9 +844,9 @@ begin_message(struct scan *s)
 }
 
 /*
- * Whether a message starts at the line at p. What separates it from the last
- * one is in that one's hands: a sender can write CRLF lines into a mailbox with
- * LF, where delivery agents that quote "From " do not look for them.
+ * Whether a message starts at the line at p. An empty CRLF line counts only
+ * where the last message's "From " line ends so. Else a sender could forge one:
+ * agents that quote "From " look for it behind LF LF alone.
  */
 static int
 is_start(const struct scan *s, const unsigned char *p)
@@ -927,7 +931,6 @@ take_figures(struct mbox *m)
 	for (; age < goal; age += 20)
 		nanosleep(&tick, NULL);
 	m->young = age < 2000;
-	m->late = clock_ms() + SCAN_SECONDS * 1000LL;
 	return MBOX_OK;
 }
 
@@ -1068,10 +1071,10 @@ match_group(struct message *msg, size_t old, const uint32_t *order, size_t n)
 
 /*
  * Scan a changed file again and find the old messages in it. Numbers, ordinals
- * and marks stay as they were. One that is gone may be any of the new ones with
- * its unique-id that are left over, with another body. Nobody reorders a
- * mailbox; if somebody did, what is out of order is gone too, so that offsets
- * always ascend.
+ * and marks stay as they were. One that is gone is unsure if a new one with its
+ * hash is left over: that may be the same message with another body. Nobody
+ * reorders a mailbox. If somebody did, what is out of order counts as gone, so
+ * that offsets always ascend.
  */
 static enum mbox_result
 rescan(struct mbox *m)
@@ -1342,9 +1345,9 @@ mbox_load(struct mbox *m)
 }
 
 /*
- * Read more of the current message. What is read counts only if the file is the
- * one that was scanned, looked at afterwards. If it is not, go on where the
- * message still stands in its place: -1 if it does not.
+ * Read more of the current message, and look afterwards whether the file is
+ * still the one that was scanned. If it is not, scan it again, and go on only
+ * if the message has the same place, length and size: else -1.
  */
 static int
 read_on(struct mbox *m)
@@ -1432,11 +1435,11 @@ mbox_seek(struct mbox *m, size_t i)
  *   do two octets in front of it, LF LF. (A CRLF that was there counts only
  *   behind a "From " line with CRLF, and that line lies in the gap.)
  * - A larger one would land on itself. So it is copied behind the end of the
- *   mail first, fsync, and only then moved from there, fsync. It never lands on
- *   another window: that lies behind, and there is a gap in front. What follows
- *   stands behind LF LF by then: CRLF does not count while the "From " line
- *   that makes it count is in pieces. LF LF takes the place of the two octets
- *   in front, which are deleted ones or the window's: those are in the copy.
+ *   mail first, fsync, and only then moved from there, fsync. It moves down, so
+ *   it cannot reach the next window. Before it moves, LF LF is put in front of
+ *   what follows: CRLF does not count while the "From " line that makes it
+ *   count is in pieces. LF LF takes the place of two octets that are deleted,
+ *   or the window's last ones, which the copy has.
  * - The fsync after each move comes before anything is written over the source
  *   or the copy. The file is cut after the last of them.
  *

@@ -3,8 +3,9 @@
  * and the session's log. RFC 1939, RFC 2449, RFC 3206, RFC 5034.
  *
  * The functions that touch the client end the process when he is gone or late,
- * so that everything above them is straight-line. A command handler gets
- * arguments that are checked already, and sends exactly one status line.
+ * so that everything above them is straight-line. A command handler gets its
+ * arguments as the table wants them. It sends one status line, but for a login
+ * that was right: that is answered by the session.
  */
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -69,9 +70,9 @@ struct session {
 	char *arg;		/* with its argument; checked, as */
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
 				 * for none */
-	off_t left;		/* octets of a message that are to be sent, */
-	long long *sent;	/* counted where those that were are: */
-	long long top, retr;	/* by TOP, and by RETR; */
+	off_t left;		/* octets of the message not sent yet */
+	long long *sent;	/* where what is sent counts: in one of */
+	long long top, retr;	/* octets sent by TOP, and by RETR */
 	int at_line_start;	/* the next one begins a line */
 	int in_body;		/* the header was sent */
 	long long start;	/* of the session, by clock_ms */
@@ -128,8 +129,8 @@ note_end(const struct session *s, const char *how, const char *figures)
 }
 
 /*
- * End the process, and before it the lock keeper, or the scout: else process 1
- * gets it, which in a container may be tcpserver, and counts it as a child of
+ * End the process, and before it the lock keeper, or the scout. Else process 1
+ * gets it: in a container that may be tcpserver, which takes it for a child of
  * its own. Where there is none, 0 is closed, the client's, which ends anyway.
  */
 static void
@@ -829,7 +830,8 @@ find_client(struct session *s)
 
 /*
  * What a superserver leaves behind is put in order: a descriptor may lead out
- * of a chroot, descriptor 2 is the client, an ignored SIGCHLD hides children.
+ * of a chroot, descriptor 2 to the client or to root's terminal, where who has
+ * taken over a process could type; an ignored SIGCHLD hides children.
  */
 static void
 clean_up(void)
@@ -840,7 +842,7 @@ clean_up(void)
 	int p[2], i;
 
 	for (i = 0; i < 3; i++)
-		if (i == 2 ? !isatty(i) : fcntl(i, F_GETFD) == -1) {
+		if (i == 2 || fcntl(i, F_GETFD) == -1) {
 			/* without /dev/null, in a chroot, a pipe does */
 			p[1] = open("/dev/null", O_RDWR);
 			if ((p[1] == -1 && pipe(p) == -1) ||
@@ -869,7 +871,8 @@ usage(void)
 	    "[-i index] [-m mailbox] [-t seconds] [-u user] [-x socket]";
 
 	syslog(LOG_ERR, "%s", text);
-	fprintf(stderr, "%s\n", text);	/* a terminal, or nowhere */
+	if (isatty(1))		/* no client */
+		puts(text);
 	exit(2);
 }
 

@@ -185,9 +185,9 @@ int mbox_read(struct mbox *m, const unsigned char **p, size_t *len);
 enum mbox_result mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS]);
 
 /*
- * Remove what is marked deleted: RFC 1939, section 6. MBOX_OK: none of it is
- * in the file. Otherwise something may be left, with MBOX_GONE since it was not
- * found for sure; nothing else is ever lost. The list is void afterwards.
+ * Remove what is marked deleted: RFC 1939, section 6. MBOX_OK: none of it is in
+ * the file. MBOX_GONE: a message was not found for sure, and may be there. Else
+ * some may be there. Nothing else is ever lost. The list is void afterwards.
  */
 enum mbox_result mbox_update(struct mbox *m);
 
@@ -260,8 +260,9 @@ const char *auth_start(struct auth *a, int pipe);
 int auth_login(struct auth *a, void (*dialogue)(void *), void *arg);
 
 /*
- * For the dialogue: try one login. Whatever is not AUTH_YES was kept back as
- * hold_back says. The attempt is wiped. At most TRIES_MAX calls.
+ * For the dialogue: try one login. What is not AUTH_YES comes at a multiple of
+ * three seconds, unless there is nobody to ask. The attempt is wiped. At most
+ * TRIES_MAX calls.
  */
 enum auth_result auth_try(struct auth *a, struct attempt *t);
 

@@ -1443,6 +1443,13 @@ TEST(apop_is_not_for_the_systems_accounts)
 
 /* ---- saslauthd ---- */
 
+static void
+on_signal(int sig)
+{
+	(void)sig;
+	fake_alarm(1);
+}
+
 /* One that answers all alike; NULL: never. It ends with end_saslauthd. */
 static pid_t
 start_saslauthd(const char *answer, size_t len)
@@ -1655,6 +1662,29 @@ TEST_EACH(without_saslauthd_nobody_has_failed, 3)
 	a.saslauthd = in_base("no-mux");
 	r = (int)try_as_is(&a, AUTH_PASS, "a", "s");
 	ck_assert_int_eq(r, AUTH_TROUBLE);
+}
+
+/* The time for a login is over while saslauthd looks: who began gets an answer. */
+TEST(without_root_too_a_good_attempt_that_began_in_time_is_answered)
+{
+	const struct sigaction interrupts = { .sa_handler = on_signal };
+	struct auth a = an_auth(a_file("a\n"));
+	pid_t pid = start_saslauthd("\0\2OK", 4), waker;
+
+	a.root = 0;
+	a.saslauthd = in_base("mux");
+	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	sigaction(SIGALRM, &interrupts, NULL);
+	ck_assert(kill(pid, SIGSTOP) == 0);
+	fflush(stdout);
+	if ((waker = fork()) == 0) {
+		sleep_ms(1500);
+		_exit(kill(pid, SIGCONT) == -1);
+	}
+	alarm(1);
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_YES);
+	ck_assert(waitpid(waker, NULL, 0) == waker);
+	end_saslauthd(pid);
 }
 
 TEST(a_socket_that_has_no_place_is_seen_at_the_start)
@@ -2049,13 +2079,6 @@ TEST(in_a_pipe_the_mailbox_may_be_relative_and_the_index_not)
 }
 
 /* ---- All processes, with make-believe ids ---- */
-
-static void
-on_signal(int sig)
-{
-	(void)sig;
-	fake_alarm(1);
-}
 
 /* What a dialogue gets. */
 struct talk {
@@ -2602,6 +2625,27 @@ TEST(a_dialogue_that_dies_leaves_nothing)
 	ck_assert(all_ended(20000));
 	ck_assert(sh->in == 0 || sh->in == 1);
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
+	ck_assert_int_eq(sh->nlines, 0);
+}
+
+static void
+hostile_crashes(void *arg)
+{
+	(void)arg;
+	raise(SIGUSR1);
+}
+
+/* Somebody may have tried something, so an administrator must see it. */
+TEST(a_dialogue_that_a_signal_ends_is_logged)
+{
+	struct auth a = a_mailbox();
+
+	serve(&a, hostile_crashes, &a, 1);
+	ck_assert(all_ended(20000));
+	ck_assert_int_eq(sh->in, 0);
+	ck_assert_int_eq(sh->nlines, 1);
+	ck_assert(strncmp(sh->line[0], "dialogue: signal ", 17) == 0);
+	ck_assert_ptr_nonnull(strstr(sh->line[0], ", ip=["));
 }
 
 /* ---- The real program ---- */
@@ -3067,6 +3111,38 @@ AS_ROOT_EACH(before_login_the_dialogue_alone_is_not_root_and_is_confined, 2)
 	expect(&c, "+OK*");
 	ck_assert(kill(dialogue, 0) == -1 && errno == ESRCH);
 	ck_assert(kill(verifier, 0) == -1 && errno == ESRCH);
+	leave(&c);
+}
+
+static void
+show_terminal(void)
+{
+	int fd = posix_openpt(O_RDWR | O_NOCTTY);
+
+	if (fd == -1 || grantpt(fd) == -1 || unlockpt(fd) == -1 ||
+	    (fd = open(ptsname(fd), O_RDWR | O_NOCTTY)) == -1 ||
+	    dup2(fd, 2) == -1)
+		_exit(9);
+}
+
+/* As where tcpserver or socat was started from root's shell. */
+AS_ROOT(no_process_has_roots_terminal)
+{
+	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	pid_t child[8];
+	struct peer c;
+
+	start_with(&c, show_terminal, with(file, template, NULL));
+	expect(&c, "+OK*");
+	wait_children(c.pid, child, 2);
+	expect_fds(child[0], 2, strncmp(status_of(child[0], "Uid"), "0 ", 2) ==
+	    0 ? 3 : 2, 0, 1);
+	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
+	expect(&c, "+OK*");
+	expect(&c, "+OK*");
+	wait_children(c.pid, child, 1);
+	expect_fds(c.pid, 3, 0, 1, 1);
+	expect_fds(child[0], 1, 0, 0, 0);
 	leave(&c);
 }
 

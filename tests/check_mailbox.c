@@ -1790,13 +1790,14 @@ enum { BARE_PID = 1 };
 enum { BARE_PID = 0 };
 #endif
 
-/* %d: a pid that is gone; %l: one that lives; %h: this host. */
+/* %d: a pid that is gone; %l: one that lives; %o: our own; %h: this host. */
 static const struct {
 	int stolen;
 	const char *text;
 } foreign[] = {
 	{ 0, "%l" }, { 0, "%l\n" }, { 0, "%l:%h" }, { 0, "%l:%h\n" },
-	{ BARE_PID, "%d" }, { BARE_PID, "%d\n" },
+	{ BARE_PID, "%d" }, { BARE_PID, "%d\n" }, { BARE_PID, "%o" },
+	{ 1, "%o:%h" }, { 0, "%o:elsewhere.example" },
 	{ 1, "%d:%h" }, { 1, "%d:%h\n" },
 	{ 0, "%d:elsewhere.example" }, { 0, "%d:%hx" }, { 0, "%d:x%h" },
 	{ 0, "" }, { 0, "\n" }, { 0, "0" }, { 0, "0\n" }, { 0, "0:%h" },
@@ -1820,7 +1821,8 @@ put_foreign_lock(const char *text, char *out, size_t size)
 			snprintf(out + n, size - n, "%s", host);
 		else
 			snprintf(out + n, size - n, "%ld",
-			    (long)(*text == 'd' ? dead_pid() : getppid()));
+			    (long)(*text == 'd' ? dead_pid() :
+			    *text == 'o' ? getpid() : getppid()));
 	}
 	put_lock(out);
 }
@@ -3361,6 +3363,23 @@ TEST(an_index_spares_reading_what_was_there_at_the_last_login)
 	expect_right();
 	ck_assert_int_eq((int)count_reads(), 3);
 	expect_right();
+}
+
+/* What came since takes too long, and nothing is begun anew behind that. */
+TEST(an_index_gives_a_login_no_more_time)
+{
+	unsigned before;
+
+	write_some_mail(2, 1);
+	load_with_index();
+	put_octets(&file, 'x', 10 * MBOX_BUFFER);
+	write_mbox();
+	open_with_index();
+	before = hook.n[C_PREAD];
+	hook.before = much_time_passes;
+	ck_assert_int_eq(mbox_load(&box), MBOX_TEMP);
+	ck_assert_int_eq(errno, ETIMEDOUT);
+	ck_assert_int_le((int)(hook.n[C_PREAD] - before), 11);
 }
 
 TEST(an_index_of_a_young_file_is_not_written)

@@ -25,6 +25,7 @@ static enum mbox_result uid_as_told(struct mbox *, size_t,
     char uid[UID_OCTETS]);
 static long long clock_as_told(void);
 static int no_syscall;		/* as of an old kernel */
+static int is_terminal;		/* descriptor 1 is one */
 
 /* The program that is run has what is real. */
 #undef syslog
@@ -37,6 +38,7 @@ static int no_syscall;		/* as of an old kernel */
 #define mbox_uid	uid_as_told
 #define clock_ms	clock_as_told
 #define syscall(...)	(no_syscall ? -1 : syscall(__VA_ARGS__))
+#define isatty(fd)	((fd) == 1 && is_terminal)
 int pop3_main(int, char **);
 #include "../pop3.c"
 #include "md5.h"
@@ -3230,8 +3232,8 @@ read_wrong_option(void)
 	read_options(&unit, 2, argv);
 }
 
-/* What descriptor 2 leads to is seen to before. */
-TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
+/* A client is told nothing: it is no terminal. */
+TEST_EACH(a_wrong_option_is_told_to_the_log_and_a_terminal, 2)
 {
 	const char *usage_text = "usage: pop3d [-apsV] [-e dir] [-f file] "
 	    "[-i index] [-m mailbox] [-t seconds] [-u user] [-x socket]\n";
@@ -3240,10 +3242,12 @@ TEST(a_wrong_option_is_told_to_descriptor_2_and_the_log)
 
 	begin_unit(0);
 	logged_as = LOG_ERR;
+	is_terminal = _i;
 	ck_assert_int_eq(run_in_child(read_wrong_option, got), 2);
-	ck_assert_uint_eq(strlen(got), 2 * len);
+	is_terminal = 0;
+	ck_assert_uint_eq(strlen(got), _i == 0 ? len : 2 * len);
 	ck_assert_int_eq(strncmp(got, usage_text, len), 0);
-	ck_assert_str_eq(got + len, usage_text);
+	ck_assert_str_eq(got + len, _i == 0 ? "" : usage_text);
 	logged_as = LOG_INFO;
 }
 

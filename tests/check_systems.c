@@ -31,6 +31,7 @@ struct bsd_passwd {
 static struct bsd_passwd shown = { "alice", "*", "/", 12001, 12001, 0 };
 static struct rlimit descriptors, forks;
 static int shown_all;
+static const char *promised;
 
 #define passwd bsd_passwd
 #define getpwnam(name)		((void)(name), &shown)
@@ -42,6 +43,8 @@ static int shown_all;
 static int
 note_limit(int what, const struct rlimit *limit)
 {
+	/* pledge(2) has an end made of who calls this afterwards */
+	ck_assert_ptr_null(promised);
 	if (what == RLIMIT_NOFILE)
 		descriptors = *limit;
 	if (what == RLIMIT_NPROC)
@@ -74,7 +77,6 @@ priv_set(int how, const char *set, ...)
 #else
 #define __OpenBSD__ 1
 static struct bsd_passwd whole = { "alice", "$2b$x", "/", 12001, 12001, 0 };
-static const char *promised;
 #define getpwnam_shadow(name)	((void)(name), &whole)
 
 static int
@@ -137,12 +139,20 @@ TEST(an_account_of_the_bsds_ends_at_its_time)
 	ck_assert_str_eq(c.why, "expired");
 }
 
-TEST(openbsd_is_promised_no_more_than_mail_needs)
+TEST_EACH(openbsd_is_promised_no_more_than_mail_needs, 2)
 {
-	descriptors.rlim_cur = forks.rlim_cur = 1;
-	confine(SESSION_PROCESS);
+	descriptors.rlim_cur = 1;
+	confine(_i == 0 ? DIALOGUE_PROCESS : SESSION_PROCESS);
 	ck_assert_str_eq(promised, "stdio flock");
 	ck_assert_int_eq((int)descriptors.rlim_cur, 0);
+}
+
+/* It opens files, so it makes no promise. */
+TEST(openbsd_keeps_the_only_process_from_making_others)
+{
+	forks.rlim_cur = 1;
+	confine(ONLY_PROCESS);
+	ck_assert_ptr_null(promised);
 	ck_assert_int_eq((int)forks.rlim_cur, 0);
 }
 #endif
