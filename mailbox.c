@@ -884,6 +884,45 @@ scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 }
 
 /*
+ * Where the processor compares many octets at once, a body is taken in strides,
+ * in half the time that lines take. A stride begins and ends wherever it does,
+ * and becomes longer by a CR for each LF without. How many octets were taken: 0
+ * where a line of the stride begins with F, since it may be a "From " line.
+ */
+#if defined(__GNUC__) && (defined(__SSE2__) || defined(__ARM_NEON))
+typedef unsigned char row __attribute__((vector_size(16)));
+
+static size_t
+take_stride(struct scan *s, const unsigned char *p, size_t len)
+{
+	enum { STRIDE = 4 * sizeof(row) };
+	row now, before, bare = { 0 }, from = { 0 };
+	uint64_t sum[2], any[2];
+	size_t i;
+
+	if (s->state != BODY || len < STRIDE)
+		return 0;
+	for (i = 0; i < STRIDE; i += sizeof(row)) {
+		memcpy(&now, p + i, sizeof(row));
+		memcpy(&before, p + i - 1, sizeof(row));
+		/* each octet of a row is compared, and true is -1 */
+		bare -= (row)((now == '\n') & (before != '\r'));
+		from |= (row)((now == 'F') & (before == '\n'));
+	}
+	memcpy(sum, &bare, sizeof(sum));
+	memcpy(any, &from, sizeof(any));
+	if ((any[0] | any[1]) != 0)
+		return 0;
+	/* the product's highest octet is the sum of eight octets */
+	s->size += STRIDE + (off_t)((sum[0] + sum[1]) * 0x0101010101010101u
+	    >> 56);
+	return STRIDE;
+}
+#else
+#define take_stride(s, p, len)	0
+#endif
+
+/*
  * Take the lines that are there. Of a line whose end is not there, wait for as
  * much as says what it is.
  */
@@ -895,6 +934,8 @@ scan_lines(struct scan *s)
 	size_t len;
 
 	for (; !s->end; p += len, m->pos += len) {
+		if ((len = take_stride(s, p, m->len - m->pos)) > 0)
+			continue;
 		len = m->len - m->pos;
 		if ((lf = memchr(p, '\n', len)) != NULL)
 			len = (size_t)(lf + 1 - p);

@@ -14,7 +14,7 @@ nobody=65534
 # The test programs are linked with Check as Debian builds it for that machine;
 # nothing is installed, and apt's own lists stay as they are.
 fetch() {
-	for arch in s390x armhf i386; do
+	for arch in s390x arm64 armhf i386; do
 		root=$roots/$arch
 		rm -rf "$root"
 		mkdir -p "$root/lists/partial" "$root/archives/partial"
@@ -461,6 +461,9 @@ machine() {
 		with_check s390x s390x-linux-gnu s390x-linux-gnu \
 		    qemu-s390x-static mailbox auth pop3 &&
 		    index_of_two s390x left ;;
+	arm64)	# vectors of its own for bodies
+		with_check arm64 aarch64-linux-gnu aarch64-linux-gnu \
+		    qemu-aarch64-static mailbox ;;
 	armhf)	# little-endian, 32 bits, char is unsigned
 		with_check armhf arm-linux-gnueabihf arm-linux-gnueabihf \
 		    qemu-arm-static mailbox auth pop3 ;;
@@ -500,11 +503,11 @@ if [ "$1" = fetch ]; then
 	fetch
 	exit
 fi
-wanted=${*:-bsd s390x armhf i386 i386-sanitized mips musl dietlibc \
+wanted=${*:-bsd s390x arm64 armhf i386 i386-sanitized mips musl dietlibc \
     musl-crypt uclibc}
 for m in $wanted; do
 	case $m in
-	s390x | armhf | i386 | i386-sanitized | mips | powerpc) ;;
+	s390x | arm64 | armhf | i386 | i386-sanitized | mips | powerpc) ;;
 	musl | musl-crypt | dietlibc | uclibc | bsd) ;;
 	*)	echo "$0: $m: no such machine" >&2; exit 2 ;;
 	esac
@@ -536,7 +539,7 @@ row() {
 }
 row bsd s390x > "$tmp/1" 2>&1 &
 rows=$!
-row armhf mips i386-sanitized > "$tmp/2" 2>&1 &
+row armhf arm64 mips i386-sanitized > "$tmp/2" 2>&1 &
 rows="$rows $!"
 row i386 musl dietlibc musl-crypt uclibc powerpc > "$tmp/3" 2>&1 &
 wait $rows $!

@@ -10,6 +10,9 @@
 #define toupper(c)	((c) >= 'a' && (c) <= 'z' ? (c) - 32 : (c))
 #define isdigit(c)	((c) >= '0' && (c) <= '9')
 #define isalpha(c)	(((c) | 32) >= 'a' && ((c) | 32) <= 'z')
+/* cbmc compares rows with rows alone */
+#define FOUR(c)	c, c, c, c
+#define ROW(c)	((row){ FOUR(c), FOUR(c), FOUR(c), FOUR(c) })
 #define FROM_MAX	12
 #define MESSAGES_MAX	3
 #include <small/mailbox.c>
@@ -303,6 +306,22 @@ any_is_start(const struct scan *x, const unsigned char *p)
 	else if (x->state == BODY)
 		taken += (off_t)found;	/* nothing else is asked */
 	return has_begun;
+}
+
+/* prove_take_stride: some octets of a body, and what they become. */
+size_t
+any_take_stride(struct scan *x, const unsigned char *p, size_t len)
+{
+	size_t n = nondet_size(), more = nondet_size();
+
+	CHECK(IS_BUFFER(&box) && here(&box) == taken && x->size == sent);
+	CHECK(p == data + box.pos && len == box.len - box.pos);
+	if (x->state != BODY || n > len || n == 0)
+		return 0;
+	ASSUME(more <= n && steps++ < 2);
+	taken += (off_t)n;
+	x->size = sent += (off_t)(n + more);
+	return n;
 }
 
 /* prove_end_message. One more in the list, or it ends; or it is hidden. */
@@ -612,6 +631,27 @@ prove_scan_line(void)
 	    state == HEADER && is_empty ? BODY : state));
 	CHECK(s.size == (state == FROM ? 0 : size));
 	CHECK(hashed == (state == HEADER && !is_empty));
+}
+
+/* Of a body, with no line that begins with F: as many, and a CR for each LF. */
+void
+prove_take_stride(void)
+{
+	static unsigned char octets[18];
+	size_t len = nondet_size(), i, n;
+	int starts = 0;
+	off_t size;
+
+	ASSUME(len <= 17 && IS_MAIL(s.size) && s.state <= BODY);
+	size = s.size;
+	n = take_stride(&s, octets + 1, len);
+	CHECK(n <= len && (n == 0 || s.state == BODY));
+	for (i = 1; i <= 16; i++) {
+		starts |= octets[i] == 'F' && octets[i - 1] == '\n';
+		size += 1 + (octets[i] == '\n' && octets[i - 1] != '\r');
+	}
+	CHECK(n == 0 || (n == 16 && !starts && s.size == size));
+	CHECK(n > 0 || len < 16 || starts || s.state != BODY);
 }
 
 /*
