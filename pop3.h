@@ -3,8 +3,8 @@
  *
  * pop3.c talks to the client, mailbox.c to the disk, auth.c decides who may.
  * pop3.c makes no process and changes no id; mailbox.c knows neither client nor
- * log; auth.c knows no mail and none of the client's words. This file holds the
- * limits and the contracts between them, nothing else.
+ * log; auth.c knows no mail, and of a client's words only name and secret. This
+ * file holds the limits and the contracts between them, nothing else.
  */
 #ifndef POP3_H
 #define POP3_H
