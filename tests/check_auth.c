@@ -4198,8 +4198,7 @@ AS_ROOT_EACH(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
 	    setups[_i].option, v == NULL ? NULL : value, NULL));
 	expect(&c, setup_line);
 	expect_end(&c);
-	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 1);
-	close(c.fd);
+	ck_assert_int_eq(finish(&c), 1);
 	ck_assert(all_ended(20000));
 	snprintf(me, sizeof(me), "pop3d[%ld]: ", (long)c.pid);
 	expect_logged(setups[_i].why, me, 1);
@@ -4495,8 +4494,7 @@ AS_ROOT_EACH(a_static_build_works_in_an_empty_chroot, 2)
 	start_with(&c, enter_jail, nameless);
 	expect(&c, setup_line);
 	expect_end(&c);
-	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 1);
-	close(c.fd);
+	ck_assert_int_eq(finish(&c), 1);
 }
 
 /* ---- As anybody ---- */
@@ -4511,8 +4509,7 @@ TEST(an_ordinary_user_needs_a_file_of_accounts)
 	start_with(&c, getuid() == 0 ? become_user : NULL, argv);
 	expect(&c, setup_line);
 	expect_end(&c);
-	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 1);
-	close(c.fd);
+	ck_assert_int_eq(finish(&c), 1);
 }
 
 static void
@@ -4592,6 +4589,7 @@ TEST_EACH(an_ordinary_users_scout_ends_before_its_session, 3)
 	shutdown(c.fd, SHUT_WR);
 	ck_assert_int_eq(wait_for(c.pid, PATIENCE), 0);
 	close(c.fd);
+	free(c.got);
 	ck_assert(waitpid(-1, NULL, 0) == -1 && errno == ECHILD);
 }
 
