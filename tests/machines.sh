@@ -188,6 +188,7 @@ beyond_4_gib() {	# machine
 # nothing that may be written to.
 index_of_two() {	# machine, what becomes of it: anew or left
 	mkdir "$dir/index"
+	rm -f "$dir/wanted"
 	for i in 1 2 3; do
 		printf 'From a@example.org Mon Nov 23 10:00:0%d 2026\n' $i
 		printf 'Message-ID: <%d@example.org>\n\nbody %d\n\n' $i $i
