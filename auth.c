@@ -97,8 +97,8 @@ get_hash(const struct passwd *pw, const char **why)
 
 /*
  * What a process gives up for good besides root. ONLY_PROCESS never was root.
- * It still opens mail and makes locks. The kernel ends a dialogue when the
- * process that made it is gone, and the others not.
+ * It still opens mail and makes locks. The kernel ends a dialogue, and no other
+ * process, when the one that made it is gone.
  */
 enum process { DIALOGUE_PROCESS, SESSION_PROCESS, ONLY_PROCESS };
 #if defined(__linux__)

@@ -21,8 +21,8 @@
 #include <sys/vfs.h>
 
 /*
- * Whether the disk that fd is on belongs to this host alone, as all count but
- * NFS: then a pid means something, and flock(2) is a lock of its own. On NFS it
+ * Whether the disk that fd is on belongs to this host alone. All but NFS count
+ * so. Then a pid means something, and flock(2) is a lock of its own. On NFS it
  * is fcntl's lock, and would refuse us what we hold already. If nobody knows,
  * the answer is no.
  */
@@ -237,8 +237,7 @@ open_lock(struct dotlock *d, const char *lock, struct stat *st)
  * Whether a lock is nobody's. Who holds one touches it: so a process that seems
  * to be gone, but may live in another container, has some time for that. One
  * that lives may be stopped, or its host asleep, but not for ever: pids come
- * again, even as ours, which holds no lock now. d->holder is as open_lock found
- * it.
+ * again. Ours may, too, and it holds no lock now. d->holder: by open_lock.
  */
 static int
 is_stale(const struct dotlock *d, const struct stat *st)
@@ -472,7 +471,8 @@ unlock(struct mbox *m)
 {
 	int saved = errno;
 
-	/* lockf counts from the file offset, which stays 0: see struct mbox */
+	/* lockf counts from the file offset, which stays 0: see struct mbox.
+	 * try_lock has blocked all signals, so none interrupts it. */
 	(void)!lockf(m->fd, F_ULOCK, 0);
 	(void)bsd_lock(m->fd, LOCK_UN);
 	ask_dotlock(m, DOT_UNLOCK);
@@ -549,7 +549,7 @@ lock(struct mbox *m)
 enum {
 	RECEIVED = 1,		/* hashed, the first one */
 	EARLY = 2,		/* hashed if before that */
-	ALWAYS = 4,		/* hashed, but with a small x in front */
+	ALWAYS = 4,		/* hashed, unless it begins with a small x */
 	MESSAGE_ID = 8,
 	UNSTABLE = 16,		/* mail readers rewrite it */
 	FOLDER = 32,		/* UW's and Dovecot's folder data has it, */
@@ -859,7 +859,7 @@ is_start(const struct scan *s, const unsigned char *p)
 	    is_after_empty(p, s->crlf) && is_from(p);
 }
 
-/* A line that is no body's, or a piece of a long one; has_end: the last. */
+/* Take a line of no body, or a piece of it; has_end: its end is there. */
 static void
 scan_line(struct scan *s, const unsigned char *p, size_t len, int has_end)
 {

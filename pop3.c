@@ -71,8 +71,8 @@ struct session {
 	size_t message, lines;	/* its numbers; message: from 0, or mbox.n
 				 * for none */
 	off_t left;		/* octets of the message not sent yet */
-	long long *sent;	/* where what is sent counts: in one of */
-	long long top, retr;	/* octets sent by TOP, and by RETR */
+	long long *sent;	/* where what was sent is counted: */
+	long long top, retr;	/* by TOP, or by RETR */
 	int at_line_start;	/* the next one begins a line */
 	int in_body;		/* the header was sent */
 	long long start;	/* of the session, by clock_ms */

@@ -43,7 +43,7 @@ static const char *promised;
 static int
 note_limit(int what, const struct rlimit *limit)
 {
-	/* pledge(2) has an end made of who calls this afterwards */
+	/* after pledge(2) this call ends the process */
 	ck_assert_ptr_null(promised);
 	if (what == RLIMIT_NOFILE)
 		descriptors = *limit;
