@@ -213,8 +213,7 @@ read_holder(int fd)
 
 /*
  * Open a lock to read it, and take its times and its holder. -1: it cannot be
- * read. What it is is looked at first, as some files must not be opened; mode
- * 0: there is none.
+ * read. It is looked at first, as some files must not be opened. Mode 0: none.
  */
 static int
 open_lock(struct dotlock *d, const char *lock, struct stat *st)
@@ -335,8 +334,7 @@ dotlock_release(struct dotlock *d, const char *lock)
 /*
  * No file, or no link to it, can be made here, and e says why. Where the right,
  * the room or links are missing the kernel's locks must do: on a full disk
- * people must be able to delete. A live lock of somebody else counts all the
- * same.
+ * people must be able to delete. Somebody else's live lock counts, though.
  */
 static char
 without_lock(struct dotlock *d, const char *lock, int e)
@@ -413,17 +411,12 @@ dotlock_step(struct dotlock *d, char what)
 	}
 	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
-	if (what == DOT_LOCK)
-		return dotlock_take(d, lock);
-	return DOT_UNLOCK;
+	return what == DOT_LOCK ? dotlock_take(d, lock) : DOT_UNLOCK;
 }
 
 /* ---- All locks ---- */
 
-/* For all scans under one lock: no client waits longer. */
-#ifndef SCAN_SECONDS
-#define SCAN_SECONDS	600
-#endif
+enum { SCAN_SECONDS = 600 };	/* for all scans under one lock */
 
 static enum mbox_result
 fail(struct mbox *m, enum mbox_result r, const char *why)
@@ -735,9 +728,9 @@ classify(const unsigned char *p)
 
 /*
  * Hash a header line, or a piece of one, for two unique-ids at once: popa3d's,
- * so that a site can change over without mail being fetched again; and, until a
- * Received or Message-ID shows that this says enough, one of all lines that no
- * mail reader changes.
+ * so that a site can change over without mail being fetched again; and, until
+ * Received or Message-ID says enough for that, one of all lines that no mail
+ * reader changes.
  */
 static void
 hash_line(struct scan *s, const unsigned char *p, size_t len)

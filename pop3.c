@@ -211,9 +211,9 @@ wrong(struct session *s, const char *text)
 
 /*
  * The next line as a string without its end, valid until the next call; blanks
- * there count as nothing, but in a password. NULL: it was over max octets
- * or held a NUL, and has been eaten whole and refused.
- * Answers wait while there are commands to answer: RFC 2449, section 6.6.
+ * there count as nothing, but in a password. NULL: it was over max octets or
+ * held a NUL, and has been eaten whole and refused. Answers wait while there
+ * are commands to answer: RFC 2449, section 6.6.
  * Before the login, if root started us, octets that belong to the session must
  * stay in the kernel: one is read at a time.
  */
