@@ -1002,7 +1002,6 @@ scan_from(struct mbox *m, off_t from, int crlf)
 static enum mbox_result
 scan(struct mbox *m)
 {
-	m->more = 0;
 	m->unseen = 0;
 	return take_figures(m) == MBOX_OK ? scan_from(m, 0, 0) : MBOX_TEMP;
 }

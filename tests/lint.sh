@@ -26,8 +26,8 @@ has() {
 
 # The goal is 3,300 lines, 2,550 of them code. It is not reached; until it is,
 # these ceilings may only be lowered.
-max_lines=4097
-max_code=3024
+max_lines=4096
+max_code=3023
 lines=$(cat $all | wc -l)
 echo "lint: $lines lines (ceiling $max_lines, goal 3300)"
 : > "$tmp/out"
