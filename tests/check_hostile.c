@@ -288,6 +288,13 @@ expect_no_more(struct peer *c, long ms)
 	ck_assert_msg(answers(c, 1000, ms) == 0, "no end: %s", c->got);
 }
 
+static void
+hang_up(int fd)
+{
+	close(fd);
+	ck_assert(all_ended(5000));
+}
+
 /* One session, all of it said at once. */
 static void
 session(struct peer *c, void (*prepare)(void), const char *const argv[],
@@ -301,30 +308,38 @@ session(struct peer *c, void (*prepare)(void), const char *const argv[],
 	ck_assert_msg(all_ended(15000), "a process is left");
 }
 
+/* Where a server has its accounts and the rest. */
+static char accounts[PATH_MAX], box_path[PATH_MAX], empty[PATH_MAX];
+static char dialogues[64];
+
+static void
+set_words(const char *mailbox)
+{
+	snprintf(accounts, sizeof(accounts), "%s", in_base("accounts"));
+	snprintf(box_path, sizeof(box_path), "%s", mailbox);
+	snprintf(empty, sizeof(empty), "%s", in_base("empty"));
+	snprintf(dialogues, sizeof(dialogues), "%u:%u", dialogue_id,
+	    dialogue_id);
+}
+
 /* The options of a server for accounts of a file. */
 static const char *const *
 server(const char *mailbox, const char *option, const char *value)
 {
-	static char room[5][PATH_MAX];
-	static const char *argv[16];
+	static const char *argv[] = { program, "-f", accounts, "-m",
+	    box_path, "-e", empty, "-u", dialogues, NULL, NULL, NULL };
 
-	snprintf(room[0], PATH_MAX, "%s", in_base("accounts"));
-	snprintf(room[1], PATH_MAX, "%s", mailbox);
-	snprintf(room[2], PATH_MAX, "%s", in_base("empty"));
-	snprintf(room[3], PATH_MAX, "%u:%u", dialogue_id, dialogue_id);
-	argv[0] = program;
-	argv[1] = "-f";
-	argv[2] = room[0];
-	argv[3] = "-m";
-	argv[4] = room[1];
-	argv[5] = "-e";
-	argv[6] = room[2];
-	argv[7] = "-u";
-	argv[8] = room[3];
+	set_words(mailbox);
 	argv[9] = option;
 	argv[10] = value;
-	argv[11] = NULL;
 	return argv;
+}
+
+static void
+start_server(struct peer *c, void (*prepare)(void), const char *option,
+    const char *value)
+{
+	start_with(c, prepare, server(in_base("spool/%%u"), option, value));
 }
 
 /* Each test has a directory of its own, with accounts and an empty spool. */
@@ -494,21 +509,10 @@ static int log_socket = -1;		/* what descriptor 2 is, if not the client */
 static struct auth
 an_auth(const char *mailbox)
 {
-	static char words[4][PATH_MAX];
-	struct auth a;
-
-	snprintf(words[0], PATH_MAX, "%s", in_base("accounts"));
-	snprintf(words[1], PATH_MAX, "%s", mailbox);
-	snprintf(words[2], PATH_MAX, "%s", in_base("empty"));
-	snprintf(words[3], PATH_MAX, "%u:%u", dialogue_id, dialogue_id);
-	memset(&a, 0, sizeof(a));
-	a.file = words[0];
-	a.mailbox = words[1];
-	a.empty = words[2];
-	a.user = words[3];
-	a.ip = "192.0.2.7";
-	a.seconds = 10;
-	return a;
+	set_words(mailbox);
+	return (struct auth){ .file = accounts, .mailbox = box_path,
+	    .empty = empty, .user = dialogues, .ip = "192.0.2.7",
+	    .seconds = 10 };
 }
 
 static void
@@ -581,6 +585,19 @@ good_dialogue(void *arg)
 {
 	send_record(arg, "alice", "s");
 	take_answers(arg);
+}
+
+/* A whole login with us as the client, at the end of a connection. */
+static int
+serve_us(const char *mailbox, void (*behind)(struct mbox *), pid_t *pid)
+{
+	struct auth a = an_auth(mailbox);
+	int fd[2];
+
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	*pid = serve(&a, fd[1], good_dialogue, behind);
+	close(fd[1]);
+	return fd[0];
 }
 
 /* Root, the verifier and whatever else has a number near its own. */
@@ -663,7 +680,7 @@ AS_ROOT(descriptors_that_a_client_sends_are_not_taken)
 	pid_t child[4];
 	int i, n, before;
 
-	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_server(&c, NULL, NULL, NULL);
 	expect_ok(&c, 1);
 	for (i = 0; i < 200 && find_children(c.pid, child, 4) < 2; i++)
 		sleep_ms(100);
@@ -686,8 +703,7 @@ AS_ROOT(descriptors_that_a_client_sends_are_not_taken)
 	ck_assert_int_eq(before, count_fds(c.pid));
 	say(&c, "QUIT\r\n");
 	expect_ok(&c, 6);
-	close(c.fd);
-	ck_assert(all_ended(5000));
+	hang_up(c.fd);
 }
 
 /* ---- As root: a session that was taken over ---- */
@@ -908,14 +924,10 @@ ask_keeper(int fd, int what)
 static int
 start_puppet(const char *mailbox, pid_t *pid)
 {
-	struct auth a = an_auth(mailbox);
-	int fd[2];
+	int fd = serve_us(mailbox, puppet, pid);
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	*pid = serve(&a, fd[1], good_dialogue, puppet);
-	close(fd[1]);
-	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
-	return fd[0];
+	ck_assert_int_eq(ask_keeper(fd, -1), '!');
+	return fd;
 }
 
 /*
@@ -950,8 +962,7 @@ AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 	ck_assert_str_eq(sh->got, "");
 	/* and that it was sent a signal matters to nobody */
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	close(fd);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 
@@ -978,8 +989,7 @@ AS_ROOT(no_octet_makes_the_keeper_do_more_than_lock)
 	ck_assert_int_eq(holds(in_base("spool"), "bob"), 2);
 	ck_assert(has_mail(in_base("spool/bob"), 1));
 	ck_assert(has_mail(in_base("spool/alice"), 1));
-	close(fd);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 }
 
 /* However often it was asked for, the lock ends with the session. */
@@ -999,8 +1009,7 @@ AS_ROOT(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	ck_assert(ask_keeper(fd, DOT_LOCK) != -1);
-	close(fd);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 	ck_assert_int_eq(holds(in_base("spool"), ""), 3);
 }
 
@@ -1021,12 +1030,9 @@ deaf_session(struct mbox *m)
 
 AS_ROOT(a_keeper_that_nobody_listens_to_ends_with_its_session)
 {
-	struct auth a = an_auth(in_base("spool/%%u"));
-	int fd[2];
+	pid_t pid;
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	serve(&a, fd[1], good_dialogue, deaf_session);
-	close(fd[1]);
+	serve_us(in_base("spool/%%u"), deaf_session, &pid);
 	ck_assert(all_ended(9000));
 	ck_assert_int_gt(sh->opened, 0);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
@@ -1054,7 +1060,7 @@ AS_ROOT_EACH(no_session_leaves_a_process_to_its_superserver, COUNT(partings))
 	pid_t pid;
 	int n;
 
-	start_with(&c, NULL, server(in_base("spool/%%u"), "-t", "1"));
+	start_server(&c, NULL, "-t", "1");
 	say(&c, "%s", partings[_i].said);
 	if (partings[_i].answers > 0)
 		expect_ok(&c, partings[_i].answers);
@@ -1086,24 +1092,19 @@ impatient_session(struct mbox *m)
 /* A user may stop his keeper. He is not waited for, and his lock goes later. */
 AS_ROOT(a_keeper_that_is_stopped_holds_nobody_up)
 {
-	struct auth a = an_auth(in_base("spool/%%u"));
 	pid_t pid, keeper;
-	int fd[2];
+	int fd = serve_us(in_base("spool/%%u"), impatient_session, &pid);
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	pid = serve(&a, fd[1], good_dialogue, impatient_session);
-	close(fd[1]);
-	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
+	ck_assert_int_eq(ask_keeper(fd, -1), '!');
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
 	ck_assert(kill(keeper, SIGSTOP) == 0);
-	ck_assert_int_eq(ask_keeper(fd[0], 'x'), '!');
+	ck_assert_int_eq(ask_keeper(fd, 'x'), '!');
 	ck_assert_int_eq(sh->opened, MBOX_TEMP);
 	ck_assert(kill(keeper, SIGCONT) == 0);
 	/* its late answer is not taken for one to the next question */
-	ck_assert_int_eq(ask_keeper(fd[0], 'x'), -1);
+	ck_assert_int_eq(ask_keeper(fd, 'x'), -1);
 	ck_assert_int_eq(sh->opened, 100 + MBOX_TEMP);
-	close(fd[0]);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 
@@ -1124,21 +1125,17 @@ curious_session(struct mbox *m)
 /* The log names what the keeper met, not what the session met last. */
 AS_ROOT(why_a_keeper_can_make_no_lock_is_known_to_the_session)
 {
-	struct auth a = an_auth(in_base("spool/%%u"));
 	struct stat st;
-	int fd[2];
+	pid_t pid;
+	int fd = serve_us(in_base("spool/%%u"), curious_session, &pid);
 
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	serve(&a, fd[1], good_dialogue, curious_session);
-	close(fd[1]);
-	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
+	ck_assert_int_eq(ask_keeper(fd, -1), '!');
 	ck_assert(stat(in_base("spool"), &st) == 0);
 	ck_assert(chmod(in_base("spool"), 0) == 0);
-	ck_assert_int_eq(ask_keeper(fd[0], 'x'), '!');
+	ck_assert_int_eq(ask_keeper(fd, 'x'), '!');
 	ck_assert_int_eq(sh->opened, EACCES);
 	ck_assert(chmod(in_base("spool"), st.st_mode & 07777) == 0);
-	close(fd[0]);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 }
 
 /* ---- As root: a session or its keeper that stands still or ends ---- */
@@ -1167,8 +1164,9 @@ static const char brought[] = "From c@d Mon Nov 23 11:00:00 2026\n"
 static char kept[3][1200];		/* the messages that stay */
 static int slept;		/* seconds of naps that were not taken */
 
-static void
-behind_call(void)
+/* Behind each call of theirs, which has returned r. */
+static ssize_t
+behind_call(ssize_t r)
 {
 	int saved = errno, who = getpid() == sh->session ? THE_SESSION :
 	    THE_KEEPER;
@@ -1179,60 +1177,43 @@ behind_call(void)
 		kill(getpid(), SIGSTOP);
 	}
 	errno = saved;
+	return r;
 }
 
 static ssize_t
 slow_pwrite(int fd, const void *p, size_t n, off_t at)
 {
-	ssize_t r = pwrite(fd, p, n, at);
-
-	behind_call();
-	return r;
+	return behind_call(pwrite(fd, p, n, at));
 }
 
 static int
 slow_fsync(int fd)
 {
-	int r = fsync(fd);
-
-	behind_call();
-	return r;
+	return (int)behind_call(fsync(fd));
 }
 
 static int
 slow_ftruncate(int fd, off_t size)
 {
-	int r = ftruncate(fd, size);
-
-	behind_call();
-	return r;
+	return (int)behind_call(ftruncate(fd, size));
 }
 
 static int
 slow_link(const char *from, const char *to)
 {
-	int r = link(from, to);
-
-	behind_call();
-	return r;
+	return (int)behind_call(link(from, to));
 }
 
 static int
 slow_unlink(const char *name)
 {
-	int r = unlink(name);
-
-	behind_call();
-	return r;
+	return (int)behind_call(unlink(name));
 }
 
 static int
 slow_futimens(int fd, const struct timespec *t)
 {
-	int r = futimens(fd, t);
-
-	behind_call();
-	return r;
+	return (int)behind_call(futimens(fd, t));
 }
 
 static int
@@ -1419,28 +1400,24 @@ wait_and_go_on(const struct fate *f, pid_t pid, pid_t keeper)
 static int
 meet_fate(const struct fate *f, int at)
 {
-	struct auth a = an_auth("%h/alice");
 	pid_t pid, keeper;
-	int fd[2], in = 0, n;
+	int fd, in = 0, n;
 
 	memset(sh, 0, sizeof(*sh));
 	make_long_mailbox();
 	sh->result = -1;
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	pid = serve(&a, fd[1], good_dialogue, updating_session);
-	close(fd[1]);
-	ck_assert_int_eq(ask_keeper(fd[0], -1), '!');
+	fd = serve_us("%h/alice", updating_session, &pid);
+	ck_assert_int_eq(ask_keeper(fd, -1), '!');
 	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
 	sh->stops = f->stops;
 	sh->at = at;
-	ck_assert(write(fd[0], "x", 1) == 1);
+	ck_assert(write(fd, "x", 1) == 1);
 	while (*status_of(f->stops == THE_KEEPER ? keeper : pid, "State") !=
 	    'T' && *status_of(pid, "State") != 'Z')
 		sleep_ms(1);
 	if (sh->stopped)
 		in = wait_and_go_on(f, pid, keeper);
-	close(fd[0]);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 	expect_whole(f->what, in);
 	ck_assert_msg(in || sh->result == (f->killed == NEITHER ||
 	    !sh->stopped ? MBOX_OK : -1), "%s, call %d: %d", f->what, at,
@@ -1532,6 +1509,16 @@ expect_letter(void)
 	ck_assert((st.st_mode & 07777) == 0600 && st.st_uid == user_id);
 }
 
+/* And the keeper has left nothing, in the home or of it. */
+static void
+expect_nothing_else(int fd)
+{
+	hang_up(fd);
+	expect_victim_untouched();
+	expect_letter();
+	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+}
+
 /*
  * An old file is young again by its ctime once it has a second name: nothing
  * a user can put here counts as stale but what says so itself.
@@ -1558,11 +1545,7 @@ AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 	}
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	close(fd);
-	ck_assert(all_ended(5000));
-	expect_victim_untouched();
-	expect_letter();
-	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	expect_nothing_else(fd);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 }
 
@@ -1592,11 +1575,7 @@ AS_ROOT_EACH(names_that_the_keeper_would_use_may_be_taken, YOUNG + 1)
 		    start_time + i));
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	close(fd);
-	ck_assert(all_ended(5000));
-	expect_victim_untouched();
-	expect_letter();
-	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	expect_nothing_else(fd);
 }
 
 /* Put one thing after the other in the lock's place, as fast as it goes. */
@@ -1643,11 +1622,7 @@ AS_ROOT(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
 	remove(in_base("home/alice.lock"));
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
 	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	close(fd);
-	ck_assert(all_ended(5000));
-	expect_victim_untouched();
-	expect_letter();
-	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	expect_nothing_else(fd);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 }
 
@@ -1660,26 +1635,15 @@ swap_mailbox(void)
 {
 	static unsigned n;
 	char box[PATH_MAX], room[PATH_MAX];
+	int made = -1;
 
 	snprintf(box, sizeof(box), "%s", in_base("spool/alice"));
 	snprintf(room, sizeof(room), "%s", in_base("spool/next"));
 	switch (n++ % 6) {
-	case 0:
-		if (symlink(in_base("victim"), room) == 0)
-			rename(room, box);
-		break;
-	case 1:
-		if (link(in_base("victim"), room) == 0)
-			rename(room, box);
-		break;
-	case 2:
-		if (mkfifo(room, 0666) == 0)
-			rename(room, box);
-		break;
-	case 3:
-		if (link(in_base("spool/own"), room) == 0)
-			rename(room, box);
-		break;
+	case 0: made = symlink(in_base("victim"), room); break;
+	case 1: made = link(in_base("victim"), room); break;
+	case 2: made = mkfifo(room, 0666); break;
+	case 3: made = link(in_base("spool/own"), room); break;
 	case 4:
 		unlink(box);
 		mkdir(box, 0755);
@@ -1691,6 +1655,8 @@ swap_mailbox(void)
 		rename(box, in_base("spool/own"));
 		break;
 	}
+	if (made == 0)
+		rename(room, box);
 }
 
 /* Open as priv_enter does, again and again, and look at what was opened. */
@@ -1788,13 +1754,11 @@ AS_ROOT(a_link_to_the_spool_gives_the_keeper_no_group)
 	    user_id, user_id);
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_NONE);
 	ck_assert_str_eq(status_of(keeper, "Gid"), want);
-	close(fd);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 	/* by the way that is meant, it has it */
 	fd = start_puppet(in_base("spool/%%u"), &pid);
 	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	close(fd);
-	ck_assert(all_ended(5000));
+	hang_up(fd);
 }
 
 /* ---- As root: mailboxes ---- */
@@ -1840,7 +1804,7 @@ AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 	int fd;
 
 	helper = start_lease(in_base("spool/alice"));
-	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_server(&c, NULL, NULL, NULL);
 	say(&c, login);
 	say(&c, "QUIT\r\n");
 	if (sh->opened)
@@ -1898,7 +1862,7 @@ AS_ROOT(a_scan_without_end_can_be_ended_and_leaves_no_lock)
 
 	if (make_endless(in_base("spool/alice")) == -1)
 		return;
-	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_server(&c, NULL, NULL, NULL);
 	say(&c, login);
 	while (!is_locked(in_base("spool/alice")) && now_ms() < end)
 		sleep_ms(10);
@@ -1919,14 +1883,13 @@ TEST_IN(a_scan_that_no_client_waits_for_ends, "long", PATIENT, 1)
 
 	if (make_endless(in_base("spool/alice")) == -1)
 		return;
-	start_with(&c, NULL, server(in_base("spool/%%u"), NULL, NULL));
+	start_server(&c, NULL, NULL, NULL);
 	say(&c, login);
 	if (answers(&c, 3, 660 * 1000L) == -1) {
 		kill(c.pid, SIGKILL);
 		ck_abort_msg("it is still scanning after 11 minutes");
 	}
-	close(c.fd);
-	ck_assert(all_ended(5000));
+	hang_up(c.fd);
 }
 
 /* ---- As anybody: mailboxes ---- */
@@ -2170,8 +2133,7 @@ AS_ROOT_EACH(a_process_that_would_keep_capabilities_serves_nobody, 8)
 	int n;
 
 	securebits = 1UL << _i;
-	start_with(&c, set_securebits, server(in_base("spool/%%u"), NULL,
-	    NULL));
+	start_server(&c, set_securebits, NULL, NULL);
 	if (answers(&c, 1, 5000) == 1) {
 		sleep_ms(50);
 		for (n = find_children(c.pid, child, 4); n > 0; n--)
@@ -2188,8 +2150,7 @@ AS_ROOT_EACH(a_process_that_would_keep_capabilities_serves_nobody, 8)
 		ck_assert_str_eq(status_of(c.pid, "CapEff"), none);
 	} else	/* bits that root without its powers cannot serve with */
 		ck_assert_msg(_i == 0 || _i == 2, "bit %d", _i);
-	close(c.fd);
-	ck_assert(all_ended(5000));
+	hang_up(c.fd);
 }
 #endif
 
@@ -2210,10 +2171,8 @@ AS_ROOT(signals_that_were_shut_off_stop_no_clock)
 	static struct peer c[2];
 	long long begun = now_ms();
 
-	start_with(&c[0], shut_signals, server(in_base("spool/%%u"), "-t",
-	    "1"));
-	start_with(&c[1], shut_signals, server(in_base("spool/%%u"), "-t",
-	    "1"));
+	start_server(&c[0], shut_signals, "-t", "1");
+	start_server(&c[1], shut_signals, "-t", "1");
 	say(&c[1], login);
 	expect_ok(&c[1], 3);
 	expect_no_more(&c[0], 4000);
@@ -2230,8 +2189,8 @@ AS_ROOT(signals_that_were_shut_off_stop_no_clock)
  */
 AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 {
-	const char *argv[12];
 	static struct peer c;
+	const char *argv[12];
 	char target[PATH_MAX], path[64];
 	ssize_t n;
 
@@ -2249,8 +2208,7 @@ AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 		ck_assert_msg(strcmp(target, in_base("empty")) == 0,
 		    "the session's root is %s", target);
 	}
-	close(c.fd);
-	ck_assert(all_ended(5000));
+	hang_up(c.fd);
 }
 
 /* ---- As root, in a directory of their own: the log ---- */
@@ -2306,11 +2264,10 @@ make_jail(const char *who)
 static const char *const *
 jailed(const char *option, const char *value)
 {
-	static char user[64];
 	static const char *argv[] = { "/pop3d", "-f", "/accounts", "-m",
-	    "/spool/%u", "-e", "/empty", "-u", user, NULL, NULL, NULL };
+	    "/spool/%u", "-e", "/empty", "-u", dialogues, NULL, NULL, NULL };
 
-	snprintf(user, sizeof(user), "%u:%u", dialogue_id, dialogue_id);
+	set_words("");
 	argv[9] = option;
 	argv[10] = value;
 	return argv;
@@ -2440,8 +2397,7 @@ AS_ROOT(a_full_log_does_not_hold_a_session_for_ever)
 		kill(c.pid, SIGKILL);
 		ck_abort_msg("no answer, long after the idle time");
 	}
-	close(c.fd);
-	ck_assert(all_ended(5000));
+	hang_up(c.fd);
 }
 
 /* With CHECK_LONG: the verifier waits for its line, for a minute. */
