@@ -317,9 +317,7 @@ class Worker:
 
     def run(self, program, seconds, case=None):
         """None if all is well, or the first test that fails."""
-        for name in (self.log, self.log + ".out"):
-            if os.path.exists(name):
-                os.unlink(name)
+        open(self.log, "w").close()
         with open(self.log + ".out", "w") as out:
             env = dict(os.environ, CK_TAP_LOG_FILE_NAME=self.log)
             if case is not None:
@@ -331,11 +329,7 @@ class Worker:
         self.running = p
         failed, at, alive = None, 0, time.monotonic()
         while failed is None:
-            try:
-                status = p.wait(0.05)
-            except subprocess.TimeoutExpired:
-                status = None
-            size = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+            status, size = p.poll(), os.path.getsize(self.log)
             if size > at:
                 at, alive = size, time.monotonic()
                 failed = self.first_failure()
@@ -343,8 +337,8 @@ class Worker:
                 break
             elif time.monotonic() - alive > SILENCE:
                 failed = "silence"
-        if status is None:
-            self.stop(p)
+            time.sleep(0.05)
+        self.stop(p)
         if failed is None and p.returncode != 0:
             failed = "exit status %d" % p.returncode
         return failed
@@ -420,7 +414,7 @@ def known_results(o):
 
 
 def run_all(o, texts, mutants, room):
-    """Judge the mutants in o.j threads; yields each with its result."""
+    """Judge the mutants in o.j threads: each with its result."""
     known = known_results(o)
     todo, done = collections.deque(), []
     for m in mutants:

@@ -10,17 +10,9 @@
  *	F text		a fault: something that must not happen
  *	S text		a figure for the report
  */
-#include <sys/types.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -467,16 +459,6 @@ hang_up(struct client *c, long ms)
 	}
 }
 
-/* The only child of a session, from Linux; 0: it cannot be told. */
-static pid_t
-find_keeper(pid_t session)
-{
-	char name[40];
-
-	snprintf(name, sizeof(name), "task/%ld/children", (long)session);
-	return (pid_t)atol(read_proc(session, name));
-}
-
 /*
  * Have the server start a session, and log in; the mailbox has the user's name.
  * What the first line says is the server's.
@@ -485,6 +467,7 @@ static int
 log_in(struct client *c, const char *name)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	char children[40];
 
 	memset(c, 0, sizeof(*c));
 	c->served = 1;
@@ -498,25 +481,21 @@ log_in(struct client *c, const char *name)
 	put(c, "USER %s\r\nPASS s\r\n", strrchr(name, '/') + 1);
 	if (!is_ok(c) || !is_ok(c) || !is_ok(c))
 		return 0;
-	c->keeper = find_keeper(c->peer.pid);
+	/* the session's only child; where it cannot be told, 0 */
+	snprintf(children, sizeof(children), "task/%ld/children",
+	    (long)c->peer.pid);
+	c->keeper = (pid_t)atol(read_proc(c->peer.pid, children));
 	return 1;
 }
 
 /* Begin a session: whether it is in. */
 static int
-begin(struct client *c, const char *name, int served)
+begin(struct client *c, const char *name, int served, const char *inject)
 {
 	if (served)
 		return log_in(c, name);
-	start(c, name, "60", NULL);
+	start(c, name, "60", inject);
 	return is_ok(c);
-}
-
-/* Of our own, or by root's server. */
-static int
-choose(void)
-{
-	return server != NULL && roll(2) == 0;
 }
 
 /*
@@ -650,14 +629,16 @@ leave(struct client *c, const long *named, size_t n)
 {
 	unsigned how = roll(20);
 	long long begun = now_ms();
-	int no_keeper = c->keeper != 0 && how == 6, ok;
+	int no_keeper, ok;
 	size_t i;
 
-	if (how == 2 || (c->keeper != 0 && how == 5))
+	if (c->keeper == 0 && (how == 5 || how == 6 || how == 8))
+		how = 9;
+	if (how == 2 || how == 5)
 		kill(c->peer.pid, SIGKILL);
-	if (c->keeper != 0 && (how == 5 || how == 6))
+	if (how == 5 || how == 6)
 		kill(c->keeper, SIGKILL);
-	if (how <= 2 || (c->keeper != 0 && how == 5)) {
+	if (how <= 2 || how == 5) {
 		hang_up(c, WAIT);
 		return;
 	}
@@ -668,8 +649,9 @@ leave(struct client *c, const long *named, size_t n)
 		hang_up(c, WAIT);
 		return;
 	}
-	if (how == 7 || (how == 8 && c->keeper != 0))
+	if (how == 7 || how == 8)
 		hold(how == 7 ? c->peer.pid : c->keeper);
+	no_keeper = how == 6;
 	ok = is_ok(c);
 	for (i = 0; ok && i < n; i++)
 		note("G %ld", named[i]);
@@ -697,7 +679,7 @@ visit(const char *name)
 	size_t nnamed = 0;
 	long long begun = now_ms();
 
-	if (!begin(&c, name, choose())) {
+	if (!begin(&c, name, server != NULL && roll(2) == 0, NULL)) {
 		if (!is_like(c.line, "-ERR [IN-USE]*"))
 			note("F greeting: %s", c.line);
 		else
@@ -1061,7 +1043,7 @@ check_kept(const struct killing *k, int done)
 	long serial;
 
 	memset(found, 0, sizeof(found));
-	while (!begin(&c, k->name, k->served)) {
+	while (!begin(&c, k->name, k->served, NULL)) {
 		if (!is_like(c.line, "-ERR [IN-USE]*") || now_ms() > end) {
 			note("F %s: %s", k->what, c.line);
 			hang_up(&c, 20000);
@@ -1110,16 +1092,13 @@ kill_quit(struct killing *k)
 {
 	static struct client c;
 	long long begun;
-	int done, in;
+	int done;
 
 	k->first = roll(SERIALS - 4096);
 	make_box(k->name, k->first, k->n);
 	if (k->patient)
 		sleep_ms(2100);	/* for an index it must be so old */
-	if (k->inject != NULL)
-		start(&c, k->name, "60", k->inject);
-	in = k->inject != NULL ? is_ok(&c) : begin(&c, k->name, k->served);
-	if (!in) {
+	if (!begin(&c, k->name, k->served, k->inject)) {
 		note("F %s: %s", k->what, c.line);
 		hang_up(&c, 5000);
 		return 1;
