@@ -693,7 +693,6 @@ peak_memory(double peak)
 static double
 use_memory(enum who who, const char *box)
 {
-	long long octets;
 	double peak = 0;
 
 	start_who(who, box, 0);
@@ -704,7 +703,7 @@ use_memory(enum who who, const char *box)
 		expect(&srv, "+OK*");
 		expect(&srv, "+OK*");
 	}
-	get_stat(&octets);
+	ask(&srv, "STAT", "+OK*");
 	peak = peak_memory(peak);
 	ask(&srv, "QUIT", "+OK*");
 	end();

@@ -216,7 +216,7 @@ write_all(int fd, const char *p, size_t len)
 		must((n = write(fd, p, len)) > 0, "write");
 }
 
-/* In one write. */
+/* In one write, as who has another lock may append meanwhile. */
 static void
 write_entry(int fd, unsigned serial)
 {
@@ -632,6 +632,7 @@ leave(struct client *c, const long *named, size_t n)
 	int no_keeper, ok;
 	size_t i;
 
+	/* who may not, or cannot tell the keeper, just says QUIT */
 	if (c->keeper == 0 && (how == 5 || how == 6 || how == 8))
 		how = 9;
 	if (how == 2 || how == 5)
@@ -1129,9 +1130,9 @@ kill_quit(struct killing *k)
 }
 
 /*
- * At random moments, until a time. Each time some sessions of one size
- * are killed, and one is not, to know how long that takes. The first lock that
- * is left is waited for.
+ * At random moments, until a time. Each time some sessions of one size are
+ * killed, and one is not, to know how long that takes. The first lock that is
+ * left is waited for.
  */
 static void
 kill_often(const char *name, long long end)
