@@ -16,23 +16,15 @@
 #define _GNU_SOURCE
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/time.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static void fail_with(const char *);
+#define PATIENCE	120000
 #include "peer.h"
 
 enum {
@@ -40,7 +32,6 @@ enum {
 	ROUNDS_MAX = 99,
 	STARTS = 31,		/* sessions in a round of start to QUIT */
 	TCP_MESSAGES = 100,	/* popa3d needs 40 ms for each */
-	ANSWER_MS = 120000,	/* for one answer */
 	SETTLE_MS = 2100	/* then a mailbox counts as old */
 };
 
@@ -63,10 +54,14 @@ struct row {
 	int rounds;		/* at most, 0: as many as are asked for */
 };
 
+struct figure {
+	double median;
+	int spread;		/* percent of the median */
+};
+
 struct result {
-	double ours, peer, ratio;
-	int ours_spread, peer_spread;	/* percent of the median */
-	int has_peer, ok;
+	struct figure ours, peer, ratio;
+	int has_peer, is_judged, ok;
 };
 
 static struct peer srv;		/* a server. One at a time */
@@ -100,30 +95,10 @@ setting(const char *name)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
-/* The path of something in the directory of bench.sh, valid for a while. */
-static char *
-in_dir(const char *name, const char *more)
-{
-	static char path[16][1024];
-	static unsigned turn;
-	char *p = path[turn++ % 16];
-
-	snprintf(p, sizeof(path[0]), "%s/%s%s", setting("BENCH_DIR"), name,
-	    more);
-	return p;
-}
-
 static char *
 spool(const char *box)
 {
-	return in_dir("spool/benchbox-", box);
-}
-
-/* The mailbox that somebody gets: Dovecot writes into it, so it has a copy. */
-static char *
-box_of(enum who who, const char *box)
-{
-	return who == DOVECOT ? in_dir("dovecot/benchbox-", box) : spool(box);
+	return in_base("spool/benchbox-%s", box);
 }
 
 static off_t
@@ -241,8 +216,7 @@ make_old(int fd)
 {
 	struct timespec t[2] = { { 1600000000, 0 }, { 1600000000, 0 } };
 
-	if (fsync(fd) == -1 || futimens(fd, t) == -1)
-		blame("a mailbox: %s", strerror(errno));
+	must(fsync(fd) == 0 && futimens(fd, t) == 0, "a mailbox");
 }
 
 /* Sizes spread exponentially around a mean, down to no text at all. */
@@ -265,19 +239,18 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 	size_t a, b, want;
 	long start;
 
-	if (f == NULL)
-		blame("%s: %s", path, strerror(errno));
+	must(f != NULL, path);
 	make_text(&text);
 	for (i = 0; i < n; i++) {
 		start = ftell(f);
 		put_header(f, (unsigned)i);
 		want = mixed ? spread_size(octets) :
 		    octets - (size_t)(ftell(f) - start);
-		if (mixed)	/* 12 header lines */
+		if (mixed) {	/* 12 header lines */
 			fseek(f, -1, SEEK_CUR);
-		if (mixed)
 			fprintf(f, "X-Mailer: mailer\nReply-To: <list@example"
 			    ".org>\nPrecedence: list\n\n");
+		}
 		do
 			a = dice((unsigned)text.n);
 		while (text.start[text.n] - text.start[a] < want);
@@ -287,8 +260,7 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 		    text.start[b] - text.start[a], f);
 		fputc('\n', f);
 	}
-	if (fflush(f) == EOF)
-		blame("%s: %s", path, strerror(errno));
+	must(fflush(f) == 0, path);
 	make_old(fileno(f));
 	fclose(f);
 	return 0;
@@ -298,6 +270,13 @@ make_mailbox(const char *path, unsigned long n, size_t octets, int mixed)
 
 static uid_t start_as;		/* 0: with our own ids */
 
+/* As root, who asks for a password looks after ids himself. */
+static int
+has_login(enum who who)
+{
+	return who == POP3D || who == INDEXED || who == STATIC || who == POPA3D;
+}
+
 /* What a program says to 2 is not for the table. */
 static void
 prepare(void)
@@ -306,20 +285,6 @@ prepare(void)
 	if (start_as != 0 && (setgroups(0, NULL) == -1 ||
 	    setgid((gid_t)start_as) == -1 || setuid(start_as) == -1))
 		_exit(126);
-}
-
-/* Start a program with a socket on 0 and 1. */
-static void
-start(char *const argv[], uid_t uid, int tcp)
-{
-	int pair[2];
-
-	free(srv.got);
-	if ((tcp ? connect_pair(pair, "127.0.0.1", NULL) :
-	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) == -1)
-		blame("socket: %s", strerror(errno));
-	start_as = uid;
-	start_on(&srv, pair, prepare, (const char *const *)argv);
 }
 
 /* End the connection, wait for all processes: their CPU in milliseconds. */
@@ -344,88 +309,43 @@ end(void)
 	return ms;
 }
 
-/* Start whoever it is on a mailbox. */
+/* Start whoever it is on a mailbox, with a socket on 0 and 1. */
 static void
 start_who(enum who who, const char *box, int tcp)
 {
-	static char e[] = "-e", f[] = "-f", i[] = "-i", l[] = "-l",
-	    m[] = "-m", p[] = "-p", u[] = "-u", wc_name[] = "wc",
-	    cat_name[] = "cat";
-	uid_t uid = (uid_t)atoi(setting("BENCH_UID"));
-	char *pipe[] = { setting(who == STATIC_PIPE ? "STATIC" : "POP3D"), p,
-	    m, spool(box), who == INDEXED_PIPE ? i : NULL,
-	    in_dir("index/benchbox-", box), NULL };
-	char *login[] = { setting(who == STATIC ? "STATIC" : "POP3D"), f,
-	    in_dir(who == STATIC ? "accounts.plain" : "accounts", ""), m,
-	    in_dir("spool/%u", ""), u, setting("BENCH_DIALOGUE"), e,
-	    in_dir("empty", ""), who == INDEXED ? i : NULL,
-	    in_dir("index/%u", ""), NULL };
-	char *popa3d[] = { setting("POPA3D"), NULL };
-	char *dovecot[] = { in_dir("dovecot/", "run"), NULL };
-	char *wc[] = { wc_name, l, spool(box), NULL };
-	char *cat[] = { cat_name, spool(box), NULL };
-	char *line[] = { in_dir("line", ""), NULL };
-	/* as root, pop3d and popa3d look after themselves */
-	uid_t plain = geteuid() == 0 ? uid : 0;
+	int indexed = who == INDEXED || who == INDEXED_PIPE, pair[2];
+	const char *ours = setting(who == STATIC || who == STATIC_PIPE ?
+	    "STATIC" : "POP3D");
+	const char *const piped[] = { ours, "-p", "-m", spool(box),
+	    indexed ? "-i" : NULL, in_base("index/benchbox-%s", box), NULL };
+	const char *const login[] = { ours, "-f", in_base(who == STATIC ?
+	    "accounts.plain" : "accounts"), "-m", in_base("spool/%%u"), "-u",
+	    setting("BENCH_DIALOGUE"), "-e", in_base("empty"),
+	    indexed ? "-i" : NULL, in_base("index/%%u"), NULL };
+	const char *const wc[] = { "wc", "-l", spool(box), NULL };
+	const char *const cat[] = { "cat", spool(box), NULL };
+	const char *const other[] = { who == POPA3D ? setting("POPA3D") :
+	    in_base(who == DOVECOT ? "dovecot/run" : "line"), NULL };
 
-	switch (who) {
-	case PIPE:
-	case STATIC_PIPE:
-	case INDEXED_PIPE:
-		start(pipe, plain, tcp);
-		break;
-	case POP3D:
-	case INDEXED:
-	case STATIC:
-		start(login, 0, tcp);
-		break;
-	case POPA3D:
-		start(popa3d, 0, tcp);
-		break;
-	case DOVECOT:
+	if (who == DOVECOT)
 		setenv("USER", strrchr(spool(box), '/') + 1, 1);
-		start(dovecot, plain, tcp);
-		break;
-	default:
-		start(who == WC ? wc : who == CAT ? cat : line, plain, tcp);
-	}
+	must((tcp ? connect_pair(pair, "127.0.0.1", NULL) :
+	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) == 0, "socket");
+	free(srv.got);
+	start_as = geteuid() == 0 && !has_login(who) ?
+	    (uid_t)atoi(setting("BENCH_UID")) : 0;
+	start_on(&srv, pair, prepare, who == WC ? wc : who == CAT ? cat :
+	    who == POPA3D || who == DOVECOT || who == LINE ? other :
+	    has_login(who) ? login : piped);
 }
 
 /* ---- The client ---- */
-
-/* The next line; valid until the next call. */
-static char *
-get_line(void)
-{
-	char *line = next_line(&srv, ANSWER_MS);
-
-	if (line == NULL)
-		blame("the server hung up");
-	return line;
-}
-
-static char *
-expect_ok(void)
-{
-	char *line = get_line();
-
-	if (strncmp(line, "+OK", 3) != 0)
-		blame("the server said: %s", line);
-	return line;
-}
-
-static char *
-ask_ok(const char *command)
-{
-	say(&srv, "%s\r\n", command);
-	return expect_ok();
-}
 
 /* All that comes, up to the end. */
 static void
 drain(void)
 {
-	while (read_more(&srv, ANSWER_MS) == 1)
+	while (read_more(&srv, PATIENCE) == 1)
 		srv.pos = srv.len;
 }
 
@@ -437,7 +357,7 @@ get_lines(void)
 	const char *line;
 
 	for (;;) {
-		line = get_line();
+		line = take_line(&srv);
 		if (line[0] == '.') {
 			if (srv.line_len == 1)
 				return octets;
@@ -454,17 +374,17 @@ log_in(enum who who, const char *box)
 	double begun = now();
 
 	if (who == DOVECOT) {	/* it knows who it is, and does not greet */
-		ask_ok("STAT");
+		ask(&srv, "STAT", "+OK*");
 		return now() - begun;
 	}
-	expect_ok();
-	if (who == PIPE || who == STATIC_PIPE || who == INDEXED_PIPE)
+	expect(&srv, "+OK*");
+	if (!has_login(who))
 		return now() - begun;
 	say(&srv, "USER benchbox-%s\r\n", box);
-	expect_ok();
+	expect(&srv, "+OK*");
 	begun = now();
 	say(&srv, "PASS %s\r\n", password);
-	expect_ok();
+	expect(&srv, "+OK*");
 	return now() - begun;
 }
 
@@ -473,7 +393,8 @@ get_stat(long long *octets)
 {
 	unsigned long n;
 
-	if (sscanf(ask_ok("STAT"), "+OK %lu %lld", &n, octets) != 2)
+	say(&srv, "STAT\r\n");
+	if (sscanf(take_line(&srv), "+OK %lu %lld", &n, octets) != 2)
 		blame("STAT: wrong answer");
 	return n;
 }
@@ -494,7 +415,7 @@ for_all(const char *command, int many, unsigned long n, unsigned long at_once)
 				    len, "%s %lu\r\n", command, ++sent);
 			send_bytes(&srv, out, len);
 		}
-		expect_ok();
+		expect(&srv, "+OK*");
 		if (many)
 			octets += get_lines();
 	}
@@ -503,39 +424,82 @@ for_all(const char *command, int many, unsigned long n, unsigned long at_once)
 
 /* ---- What is measured: milliseconds, if nothing else is said ---- */
 
+struct cost {
+	double login, act, all;	/* the time of each */
+	double cpu;
+};
+
+/* A session that does one thing, or none; or a program that has no sessions. */
+static struct cost
+run_session(enum who who, const char *box, int tcp, void (*act)(void))
+{
+	struct cost c = { 0, 0, 0, 0 };
+	double begun = now(), in;
+
+	start_who(who, box, tcp);
+	if (who == LINE)
+		take_line(&srv);
+	else if (who == WC || who == CAT)
+		drain();
+	else {
+		c.login = log_in(who, box);
+		in = now();
+		if (act != NULL)
+			act();
+		c.act = now() - in;
+		ask(&srv, "QUIT", "+OK*");
+	}
+	c.cpu = end();
+	c.all = now() - begun;
+	return c;
+}
+
+static void
+fetch(void)
+{
+	long long octets;
+	unsigned long n = get_stat(&octets);
+
+	if (for_all("RETR", 1, n, AT_ONCE) != octets)
+		blame("STAT and RETR do not agree");
+}
+
+static void
+fetch_some(void)
+{
+	for_all("RETR", 1, TCP_MESSAGES, 1);
+}
+
+static void
+ask_ids(void)
+{
+	ask(&srv, "UIDL", "+OK*");
+	get_lines();
+}
+
 static double
 log_in_once(enum who who, const struct row *row)
 {
-	double begun = now(), took, idle = 0;
+	struct cost c;
+	double idle = 0;
 
 	/* of Dovecot's time not what its start takes, as a daemon did that */
-	if (who == DOVECOT) {
-		start_who(who, "d", 0);
-		idle = log_in(who, "d");
-		ask_ok("QUIT");
-		end();
-	}
-	start_who(who, row->box, 0);
-	if (who == WC) {
-		drain();
-		end();
-		return now() - begun;
-	}
-	took = log_in(who, row->box) - idle;
-	ask_ok("QUIT");
-	end();
-	return took;
+	if (who == DOVECOT)
+		idle = run_session(who, "d", 0, NULL).login;
+	c = run_session(who, row->box, 0, NULL);
+	return who == WC ? c.all : c.login - idle;
 }
 
 /* The same with a message that has come since. */
 static double
 log_in_news(enum who who, const struct row *row)
 {
-	char *path = box_of(who, row->box);
+	/* Dovecot writes into its mailbox, so it has a copy */
+	char *path = who == DOVECOT ? in_base("dovecot/benchbox-%s", row->box) :
+	    spool(row->box);
 	FILE *f = fopen(path, "a");
 
-	if (f == NULL)
-		blame("%s: %s", path, strerror(errno));
+	must(f != NULL, path);
 	put_header(f, dice(86400));
 	fputs("A short one.\n\n", f);
 	fflush(f);
@@ -562,65 +526,26 @@ log_in_cold(enum who who, const struct row *row)
 static double
 log_in_cpu(enum who who, const struct row *row)
 {
-	start_who(who, row->box, 0);
-	if (who == WC) {
-		drain();
-		return end();
-	}
-	log_in(who, row->box);
-	ask_ok("QUIT");
-	return end();
+	return run_session(who, row->box, 0, NULL).cpu;
 }
 
 /* CPU of a session that fetches everything, or of cat. */
 static double
 fetch_all(enum who who, const struct row *row)
 {
-	long long octets;
-	unsigned long n;
-
-	start_who(who, row->box, 0);
-	if (who == CAT) {
-		drain();
-		return end();
-	}
-	log_in(who, row->box);
-	n = get_stat(&octets);
-	if (for_all("RETR", 1, n, AT_ONCE) != octets)
-		blame("STAT and RETR do not agree");
-	ask_ok("QUIT");
-	return end();
+	return run_session(who, row->box, 0, fetch).cpu;
 }
 
 static double
 fetch_by_tcp(enum who who, const struct row *row)
 {
-	double begun, took;
-
-	start_who(who, row->box, 1);
-	log_in(who, row->box);
-	begun = now();
-	for_all("RETR", 1, TCP_MESSAGES, 1);
-	took = now() - begun;
-	ask_ok("QUIT");
-	end();
-	return took;
+	return run_session(who, row->box, 1, fetch_some).act;
 }
 
 static double
 list_ids(enum who who, const struct row *row)
 {
-	double begun, took;
-
-	start_who(who, row->box, 0);
-	log_in(who, row->box);
-	begun = now();
-	ask_ok("UIDL");
-	get_lines();
-	took = now() - begun;
-	ask_ok("QUIT");
-	end();
-	return took;
+	return run_session(who, row->box, 0, ask_ids).act;
 }
 
 static int
@@ -644,21 +569,11 @@ median(const double *v, size_t n)
 static double
 start_to_quit(enum who who, const struct row *row)
 {
-	double v[STARTS], begun;
+	double v[STARTS];
 	size_t i;
 
-	for (i = 0; i < STARTS; i++) {
-		begun = now();
-		start_who(who, row->box, 0);
-		if (who == LINE)
-			get_line();
-		else {
-			log_in(who, row->box);
-			ask_ok("QUIT");
-		}
-		end();
-		v[i] = now() - begun;
-	}
+	for (i = 0; i < STARTS; i++)
+		v[i] = run_session(who, row->box, 0, NULL).all;
 	return median(v, STARTS);
 }
 
@@ -670,14 +585,8 @@ look(enum who who, const struct row *row)
 	double v[7];
 	size_t i, n = file_size(spool(box)) < 1 << 24 ? 7 : 1;
 
-	for (i = 0; i < n; i++) {
-		start_who(PIPE, box, 0);
-		log_in(PIPE, box);
-		ask_ok("UIDL");
-		get_lines();
-		ask_ok("QUIT");
-		v[i] = end();
-	}
+	for (i = 0; i < n; i++)
+		v[i] = run_session(PIPE, box, 0, ask_ids).cpu;
 	return median(v, n);
 }
 
@@ -693,11 +602,9 @@ copy_mailbox(const char *from, const char *to)
 	ssize_t n;
 
 	while ((n = read(in, buf, sizeof(buf))) > 0)
-		if (write(out, buf, (size_t)n) != n)
-			n = -1;
-	if (n == -1 || (geteuid() == 0 && fchown(out,
-	    (uid_t)atoi(setting("BENCH_UID")), (gid_t)-1) == -1))
-		blame("%s: %s", to, strerror(errno));
+		must(write(out, buf, (size_t)n) == n, to);
+	must(n == 0 && (geteuid() != 0 || fchown(out,
+	    (uid_t)atoi(setting("BENCH_UID")), (gid_t)-1) == 0), to);
 	make_old(out);
 	close(in);
 	close(out);
@@ -708,18 +615,9 @@ copy_mailbox(const char *from, const char *to)
 static double
 proc_number(pid_t pid, const char *file, const char *name)
 {
-	char path[64], line[256];
-	double value = -1;
-	FILE *f;
+	const char *p = strstr(read_proc(pid, file), name);
 
-	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, file);
-	if ((f = fopen(path, "r")) == NULL)
-		return -1;
-	while (fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, name, strlen(name)) == 0)
-			value = atof(line + strlen(name));
-	fclose(f);
-	return value;
+	return p == NULL ? -1 : atof(p + strlen(name));
 }
 
 /*
@@ -741,7 +639,7 @@ delete_some(enum who who, const struct row *row, unsigned long n)
 	for_all("DELE", 0, n == 0 ? all : n, AT_ONCE);
 	before = proc_number(srv.pid, "io", "wchar:");
 	begun = now();
-	ask_ok("QUIT");
+	ask(&srv, "QUIT", "+OK*");
 	took = now() - begun;
 	/* it is not reaped yet, so root can still read its account */
 	waitid(P_PID, (id_t)srv.pid, &info, WEXITED | WNOWAIT);
@@ -781,44 +679,33 @@ write_first(enum who who, const struct row *row)
 static double
 peak_memory(double peak)
 {
-	double kb = proc_number(srv.pid, "status", "VmHWM:");
-	char path[64];
-	FILE *f;
-	long child;
+	pid_t family[16] = { srv.pid };
+	int n = 1 + find_children(srv.pid, family + 1, COUNT(family) - 1);
+	double kb;
 
-	if (kb > peak)
-		peak = kb;
-	snprintf(path, sizeof(path), "/proc/%ld/task/%ld/children",
-	    (long)srv.pid, (long)srv.pid);
-	if ((f = fopen(path, "r")) == NULL)
-		return peak;
-	while (fscanf(f, "%ld", &child) == 1) {
-		kb = proc_number((pid_t)child, "status", "VmHWM:");
-		if (kb > peak)
-			peak = kb;
+	while (n-- > 0) {
+		kb = proc_number(family[n], "status", "VmHWM:");
+		peak = kb > peak ? kb : peak;
 	}
-	fclose(f);
 	return peak;
 }
 
 static double
 use_memory(enum who who, const char *box)
 {
-	long long octets;
 	double peak = 0;
 
 	start_who(who, box, 0);
-	if (who != PIPE && who != STATIC_PIPE) {
-		expect_ok();
+	expect(&srv, "+OK*");
+	if (has_login(who)) {
 		peak = peak_memory(0);
 		say(&srv, "USER benchbox-%s\r\nPASS %s\r\n", box, password);
-		expect_ok();
-		expect_ok();
-	} else
-		expect_ok();
-	get_stat(&octets);
+		expect(&srv, "+OK*");
+		expect(&srv, "+OK*");
+	}
+	ask(&srv, "STAT", "+OK*");
 	peak = peak_memory(peak);
-	ask_ok("QUIT");
+	ask(&srv, "QUIT", "+OK*");
 	end();
 	return peak;
 }
@@ -846,9 +733,9 @@ static double
 binary(enum who who, const struct row *row)
 {
 	(void)row;
-	return (double)file_size(who == STATIC ? in_dir("static.stripped", "") :
-	    who == POP3D ? in_dir("pop3d.stripped", "") :
-	    setting("POPA3D")) / 1024;
+	return (double)file_size(who == POPA3D ? setting("POPA3D") :
+	    in_base(who == STATIC ? "static.stripped" : "pop3d.stripped")) /
+	    1024;
 }
 
 /* ---- Rows ---- */
@@ -923,8 +810,8 @@ static const struct row rows[] = {
 	    "e", NULL, INDEXED, POPA3D, 0.25, 0, 5 },
 	{ "news-c", "-i, one new, 20,000 of 50 KB", "ms", log_in_news,
 	    "c", NULL, INDEXED, POPA3D, 0.05, 0, 5 },
-	{ "news-c-dovecot", "-p -i, one new, 20,000 of 50 KB", "ms", log_in_news,
-	    "c", NULL, INDEXED_PIPE, DOVECOT, 0.25, 0, 5 },
+	{ "news-c-dovecot", "-p -i, one new, 20,000 of 50 KB", "ms",
+	    log_in_news, "c", NULL, INDEXED_PIPE, DOVECOT, 0.25, 0, 5 },
 	{ "linear-mb-1", "CPU to look, 10 MB to 1 MB", "ms", look,
 	    "a10", "a1", PIPE, SMALLER, 0, 0, 0 },
 	{ "linear-mb", "CPU to look, 98 MB to 10 MB", "ms", look,
@@ -934,7 +821,7 @@ static const struct row rows[] = {
 	{ "linear-n", "CPU to look, 100,000 to 10,000 mails", "ms", look,
 	    "b", "b10", PIPE, SMALLER, 12, 0, 0 }
 };
-enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+enum { N_ROWS = COUNT(rows) };
 
 static const char *const names[] = { "-", "pop3d", "popa3d", "static",
 	"pop3d -p", "static -p", "wc -l", "cat", "a line", "smaller", "rest",
@@ -953,41 +840,32 @@ can_run(enum who who)
 static int
 is_wanted(const char *list, const char *word)
 {
-	size_t len = strlen(word);
-	const char *p = list;
+	char all[4096], one[64];
 
-	while (p != NULL && (p = strstr(p, word)) != NULL) {
-		if ((p == list || p[-1] == ' ') &&
-		    (p[len] == ' ' || p[len] == '\0'))
-			return 1;
-		p += len;
-	}
-	return list == NULL;
+	snprintf(all, sizeof(all), " %s ", list == NULL ? word : list);
+	snprintf(one, sizeof(one), " %s ", word);
+	return strstr(all, one) != NULL;
 }
 
-static int
-spread(const double *v, size_t n, double middle)
+/* The details of one side, or of the ratio, and what they come to. */
+static struct figure
+sum_up(const char *what, const double *v, size_t n)
 {
+	struct figure f = { median(v, n), 0 };
 	double low = v[0], high = v[0];
 	size_t i;
 
-	for (i = 1; i < n; i++) {
+	printf("    %-9s", what);
+	for (i = 0; i < n; i++) {
+		printf(" %.*f", v[i] < 10 ? 3 : 1, v[i]);
 		low = v[i] < low ? v[i] : low;
 		high = v[i] > high ? v[i] : high;
 	}
-	return middle > 0 ? (int)((high - low) / middle * 50 + 0.5) : 0;
-}
-
-static void
-show(const char *what, const double *v, size_t n)
-{
-	size_t i;
-
-	printf("    %-9s", what);
-	for (i = 0; i < n; i++)
-		printf(" %.*f", v[i] < 10 ? 3 : 1, v[i]);
 	printf("\n");
 	fflush(stdout);
+	if (f.median > 0)
+		f.spread = (int)((high - low) / f.median * 50 + 0.5);
+	return f;
 }
 
 /* As the table has it; and so it is compared with what must be. */
@@ -1025,19 +903,14 @@ run_row(const struct row *row)
 		peer[k] = r.has_peer ? row->measure(row->peer, row) : 0;
 		ratio[k] = peer[k] > 0 ? ours[k] / peer[k] : 0;
 	}
-	show(names[row->ours], ours, (size_t)n);
-	r.ours = median(ours, (size_t)n);
-	r.ours_spread = spread(ours, (size_t)n, r.ours);
-	r.ok = row->absolute && atof(number(r.ours)) <= row->must;
-	if (!r.has_peer)
-		return r;
-	show(names[row->peer], peer, (size_t)n);
-	show("ratio", ratio, (size_t)n);
-	r.peer = median(peer, (size_t)n);
-	r.peer_spread = spread(peer, (size_t)n, r.peer);
-	r.ratio = median(ratio, (size_t)n);
-	if (!row->absolute)
-		r.ok = atof(number(r.ratio)) <= row->must;
+	r.ours = sum_up(names[row->ours], ours, (size_t)n);
+	if (r.has_peer) {
+		r.peer = sum_up(names[row->peer], peer, (size_t)n);
+		r.ratio = sum_up("ratio", ratio, (size_t)n);
+	}
+	r.is_judged = row->absolute || r.has_peer;
+	r.ok = r.is_judged && atof(number(row->absolute ? r.ours.median :
+	    r.ratio.median)) <= row->must;
 	return r;
 }
 
@@ -1045,20 +918,15 @@ run_row(const struct row *row)
 static void
 print_row(const struct row *row, const struct result *r)
 {
-	printf("%-37s %2s%6s %3d", row->label, row->unit, number(r->ours),
-	    r->ours_spread);
+	printf("%-37s %2s%6s %3d", row->label, row->unit,
+	    number(r->ours.median), r->ours.spread);
 	if (r->has_peer)
-		printf("%6s %3d%6s", number(r->peer), r->peer_spread,
-		    number(r->ratio));
+		printf("%6s %3d%6s", number(r->peer.median), r->peer.spread,
+		    number(r->ratio.median));
 	else
 		printf("%6s %3s%6s", "-", "", "-");
-	if (row->absolute)
-		printf("%5g%s%s\n", row->must, row->unit,
-		    r->ok ? " ok" : " NO");
-	else if (!r->has_peer)
-		printf("%5g\n", row->must);
-	else
-		printf("%5g%s\n", row->must, r->ok ? " ok" : " NO");
+	printf("%5g%s%s\n", row->must, row->absolute ? row->unit : "",
+	    !r->is_judged ? "" : r->ok ? " ok" : " NO");
 }
 
 /*
@@ -1091,8 +959,7 @@ run_all(void)
 	for (i = 0; i < N_ROWS; i++)
 		if (done[i]) {
 			print_row(&rows[i], &results[i]);
-			bad += !results[i].ok && (rows[i].absolute ||
-			    results[i].has_peer);
+			bad += results[i].is_judged && !results[i].ok;
 		}
 	return bad > 0;
 }
@@ -1127,11 +994,9 @@ main(int argc, char **argv)
 	if (setting("BENCH_DIR") == NULL || setting("BENCH_UID") == NULL ||
 	    setting("BENCH_DIALOGUE") == NULL)
 		blame("use make bench");
+	snprintf(scratch, sizeof(scratch), "%s", setting("BENCH_DIR"));
 	if (argc == 3 && strcmp(argv[1], "try") == 0) {
-		start_who(POPA3D, argv[2], 0);
-		log_in(POPA3D, argv[2]);
-		ask_ok("QUIT");
-		end();
+		run_session(POPA3D, argv[2], 0, NULL);
 		return 0;
 	}
 	if (argc != 1)

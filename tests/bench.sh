@@ -22,11 +22,6 @@ fail()
 	exit 2
 }
 
-has()
-{
-	command -v "$1" >/dev/null 2>&1
-}
-
 # ---- Outside: a directory, programs, mailboxes ----
 
 # A free number above what systems give to people; nobody's files.
@@ -64,7 +59,7 @@ build()
 build_static()
 {
 	musl=${MUSL_CC:-musl-gcc}
-	if ! has "$musl"; then
+	if ! command -v "$musl" >/dev/null; then
 		echo "skip: static binary (no $musl)"
 		return
 	fi

@@ -8,12 +8,9 @@ dir=
 server=
 
 clean_up() {
-	if [ -n "$server" ]; then
-		kill "$server" 2>/dev/null
-	fi
-	if [ -n "$dir" ]; then
-		rm -rf "$dir"
-	fi
+	[ -z "$server" ] || kill "$server" 2>/dev/null
+	[ -z "$dir" ] || rm -rf "$dir"
+	dir=
 }
 trap clean_up EXIT
 trap 'exit 129' HUP
@@ -108,13 +105,8 @@ set_up() {
 find_place() {
 	for how in $ways; do
 		for place in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
-			if set_up "$place"; then
-				return 0
-			fi
-			if [ -n "$dir" ]; then
-				rm -rf "$dir"
-			fi
-			dir=
+			set_up "$place" && return 0
+			clean_up
 		done
 	done
 	return 1
@@ -127,19 +119,21 @@ ask() {
 	answer "$2"
 }
 
-answer() {
+hear() {
 	IFS= read -r line <&4 || give_up "the server has gone"
 	line=${line%"$cr"}
 	echo "server: $line"
+}
+
+answer() {
+	hear
 	case $line in
 	+OK*)	;;
 	*)	give_up "that was not +OK" ;;
 	esac
 	first=$line
 	while [ -n "$1" ] && [ "$line" != . ]; do
-		IFS= read -r line <&4 || give_up "the server has gone"
-		line=${line%"$cr"}
-		echo "server: $line"
+		hear
 	done
 }
 
@@ -174,9 +168,7 @@ if [ "$(id -u)" = 0 ]; then
 	gid=$(id -g nobody 2>/dev/null) || gid=65534
 	ways=
 	for tool in setpriv runuser su; do
-		if command -v "$tool" >/dev/null 2>&1; then
-			ways="$ways $tool"
-		fi
+		command -v "$tool" >/dev/null 2>&1 && ways="$ways $tool"
 	done
 fi
 find_place || give_up "no session can be had here, not even as nobody"

@@ -29,6 +29,7 @@ tests that need it are missing, and more mutants survive.
 import argparse
 import collections
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -74,7 +75,9 @@ TOKEN = re.compile(r"""
     """, re.S | re.X)
 
 Token = collections.namedtuple("Token", "kind text start end")
-Mutant = collections.namedtuple("Mutant", "file function kind start end new")
+# body: where the function's begins and ends
+Mutant = collections.namedtuple("Mutant",
+    "file function body kind start end new")
 
 
 def tokens_of(text, start, end):
@@ -89,23 +92,15 @@ def tokens_of(text, start, end):
 
 def functions_of(text):
     """Name, start and end of every function, table and macro with a body."""
-    for m in re.finditer(r"^([A-Za-z_]\w*)\([^;{}]*?\)\n\{\n(.*?)^\}$", text,
-            re.S | re.M):
-        yield m.group(1), m.start(2), m.end(2)
-    for m in re.finditer(r"^static const [^;(){}]*?(?:\{[^{}]*\} )?(\w+)\[\w*\]"
-            r" = \{(.*?)^\};$", text, re.S | re.M):
-        if m.group(1) != "sines":
-            yield m.group(1), m.start(2), m.end(2)
-    inside = [(a, b) for _, a, b in functions_of_bodies(text)]
-    for m in re.finditer(r"^#define (\w+)\([^)]*\)((?:.*\\\n)*.*)$", text,
-            re.M):
-        if not any(a <= m.start() < b for a, b in inside):
-            yield m.group(1), m.start(2), m.end(2)
-
-
-def functions_of_bodies(text):
-    for m in re.finditer(r"^([A-Za-z_]\w*)\([^;{}]*?\)\n\{\n(.*?)^\}$", text,
-            re.S | re.M):
+    bodies = list(re.finditer(
+        r"^([A-Za-z_]\w*)\([^;{}]*?\)\n\{\n(.*?)^\}$", text, re.S | re.M))
+    tables = re.finditer(r"^static const [^;(){}]*?(?:\{[^{}]*\} )?"
+        r"(\w+)\[\w*\] = \{(.*?)^\};$", text, re.S | re.M)
+    macros = re.finditer(
+        r"^#define (\w+)\([^)]*\)((?:.*\\\n)*.*)$", text, re.M)
+    for m in bodies + [t for t in tables if t.group(1) != "sines"] + \
+            [m for m in macros if not any(b.start(2) <= m.start() < b.end(2)
+                for b in bodies)]:
         yield m.group(1), m.start(2), m.end(2)
 
 
@@ -116,44 +111,40 @@ def is_unary(tokens, i):
         before.text not in (")", "]", "++", "--")) or before.text in KEYWORDS
 
 
-def closing(tokens, i):
-    """The index of the bracket that ends the one at i."""
-    depth = 0
-    for k in range(i, len(tokens)):
+def partner(tokens, i, step=1):
+    """The index of the bracket that belongs to the one at i, ahead or back."""
+    depth, k = 0, i
+    while 0 <= k < len(tokens):
         depth += tokens[k].text in ("(", "[", "{")
         depth -= tokens[k].text in (")", "]", "}")
         if depth == 0:
             return k
-    return len(tokens) - 1
+        k += step
+    return k - step
+
+
+def behind(tokens, i):
+    """The index behind a token, or behind all of a bracket that it opens."""
+    return (partner(tokens, i) if tokens[i].text in "([{" else i) + 1
 
 
 def starts_statement(tokens, i):
     if i == 0:
         return True
     before = tokens[i - 1].text
-    if before in (";", "{", "}", "else", "do", ":"):
-        return True
-    if before != ")":
-        return False
-    depth, k = 0, i - 1
-    while k >= 0:       # the ) of if (...), for (...) or while (...)
-        depth += tokens[k].text == ")"
-        depth -= tokens[k].text == "("
-        if depth == 0:
-            break
-        k -= 1
-    return k > 0 and tokens[k - 1].text in ("if", "for", "while")
+    if before == ")":       # of if (...), for (...) or while (...)
+        k = partner(tokens, i - 1, -1)
+        return k > 0 and tokens[k - 1].text in ("if", "for", "while")
+    return before in (";", "{", "}", "else", "do", ":")
 
 
 def in_for_head(tokens, i):
-    depth = 0
     while i > 0:
         i -= 1
-        depth += tokens[i].text == ")"
         if tokens[i].text == "(":
-            if depth == 0:
-                return tokens[i - 1].text == "for"
-            depth -= 1
+            return tokens[i - 1].text == "for"
+        if tokens[i].text == ")":
+            i = partner(tokens, i, -1)
     return False
 
 
@@ -212,26 +203,23 @@ def break_statement(tokens, i):
     if t.text in ("break", "continue") and after == ";":
         yield "stmt", i, i, ""
     if t.text == "if" and after == "(":
-        end = closing(tokens, i + 1)
-        depth = 0
-        for k in range(i + 1, end):
-            depth += tokens[k].text == "("
-            depth -= tokens[k].text == ")"
-            if depth == 1 and (tokens[k].text in COMPARE or
-                    tokens[k].text in ("&&", "||", "!")):
+        end, k = partner(tokens, i + 1), i + 2
+        while k < end:
+            if tokens[k].text in (*COMPARE, "&&", "||", "!"):
                 return
+            k = behind(tokens, k)
         yield "logic", i + 1, end, None     # negated
     if t.kind != "name" or t.text in KEYWORDS:
         if not (t.text == "*" and is_unary(tokens, i)):
             return
     if after == "(" and t.text in CALLS:
-        end = closing(tokens, i + 1)
+        end = partner(tokens, i + 1)
         if not starts_statement(tokens, i):
             yield "call", i, end, "0"
     if not starts_statement(tokens, i) or in_for_head(tokens, i):
         return
     if after == "(":
-        end = closing(tokens, i + 1)
+        end = partner(tokens, i + 1)
         if end + 1 < len(tokens) and tokens[end + 1].text == ";":
             yield "call", i, end, ""
         return
@@ -239,13 +227,12 @@ def break_statement(tokens, i):
     while k < len(tokens) and (tokens[k].text in ("->", ".") or
             tokens[k].kind == "name" and tokens[k - 1].text in
             ("->", ".", "*") or tokens[k].text == "["):
-        k = (closing(tokens, k) if tokens[k].text == "[" else k) + 1
+        k = behind(tokens, k)
     if k >= len(tokens) or not re.match(r"([-+*/|&]|<<|>>)?=$",
             tokens[k].text):
         return
     while k < len(tokens) and tokens[k].text != ";":
-        k = closing(tokens, k) + 1 if tokens[k].text in ("(", "[", "{") \
-            else k + 1
+        k = behind(tokens, k)
     yield "stmt", i, k - 1, ""
 
 
@@ -255,25 +242,20 @@ def mutants_of(name, text, pattern):
         if not re.search(pattern, function):
             continue
         tokens = tokens_of(text, start, end)
-        directive = 0
         for i, t in enumerate(tokens):
             begin = text.rfind("\n", 0, t.start) + 1
             line = text[begin:text.find("\n", t.start)]
             if re.match(r"#(undef|if|else|endif|define \w+$)", line):
                 continue
-            if t.kind == "name" and text[begin:t.start].startswith("#define") \
-                    and text[begin:t.start].strip() == "#define":
+            if text[begin:t.start].strip() == "#define":
                 continue
-            made = []
-            if t.kind == "op":
-                made += break_operator(tokens, i)
-            made += break_constant(tokens, i, line)
-            made += break_statement(tokens, i)
-            for kind, a, b, new in made:
+            for kind, a, b, new in itertools.chain(break_operator(tokens, i),
+                    break_constant(tokens, i, line),
+                    break_statement(tokens, i)):
                 a, b = tokens[a].start, tokens[b].end
                 if new is None:
                     new = "(!%s)" % text[a:b]
-                m = Mutant(name, function, kind, a, b, new)
+                m = Mutant(name, function, (start, end), kind, a, b, new)
                 if m not in seen and text[a:b] != new:
                     seen.add(m)
                     yield m
@@ -287,8 +269,6 @@ def describe(m, text):
     """The place, and what has become of its lines, like diff -u0."""
     first = text.rfind("\n", 0, m.start) + 1
     last = text.find("\n", m.end)
-    if last == -1:
-        last = len(text)
     number = text.count("\n", 0, m.start) + 1
     new = text[first:m.start] + m.new + text[m.end:last]
     return "%s:%d: %s: %s\n%s\n%s" % (m.file, number, m.function, m.kind,
@@ -298,12 +278,10 @@ def describe(m, text):
 
 def key_of(m, text):
     """The same as long as the function is the same, wherever it stands."""
-    for function, start, end in functions_of(text):
-        if function == m.function and start <= m.start < end:
-            what = [m.file, m.function, m.kind, text[start:end],
-                str(m.start - start), str(m.end - start), m.new]
-            return hashlib.sha1("\0".join(what).encode()).hexdigest()
-    raise ValueError(m)
+    start, end = m.body
+    what = [m.file, m.function, m.kind, text[start:end], str(m.start - start),
+        str(m.end - start), m.new]
+    return hashlib.sha1("\0".join(what).encode()).hexdigest()
 
 
 class Worker:
@@ -314,17 +292,9 @@ class Worker:
         self.log = os.path.join(room, "log%d" % number)
         self.finders = finders
         self.running = None
-        os.mkdir(self.tree, 0o755)
-        for name in os.listdir("."):
-            if name.endswith((".c", ".h")) or name in ("Makefile", "README",
-                    "xinetd.d"):
-                copy(name, os.path.join(self.tree, name))
-        os.mkdir(os.path.join(self.tree, "tests"))
-        for name in os.listdir("tests"):
-            if name.endswith((".c", ".h", ".sh")) or name in ("sessions",
-                    "fuzz"):
-                copy(os.path.join("tests", name),
-                    os.path.join(self.tree, "tests", name))
+        shutil.copytree(".", self.tree,
+            ignore=shutil.ignore_patterns(".*", "*.tmp", "*.o"))
+        os.chmod(self.tree, 0o755)
 
     def write(self, name, text):
         with open(os.path.join(self.tree, name), "w") as f:
@@ -347,9 +317,7 @@ class Worker:
 
     def run(self, program, seconds, case=None):
         """None if all is well, or the first test that fails."""
-        for name in (self.log, self.log + ".out"):
-            if os.path.exists(name):
-                os.unlink(name)
+        open(self.log, "w").close()
         with open(self.log + ".out", "w") as out:
             env = dict(os.environ, CK_TAP_LOG_FILE_NAME=self.log)
             if case is not None:
@@ -361,11 +329,7 @@ class Worker:
         self.running = p
         failed, at, alive = None, 0, time.monotonic()
         while failed is None:
-            try:
-                status = p.wait(0.05)
-            except subprocess.TimeoutExpired:
-                status = None
-            size = os.path.getsize(self.log) if os.path.exists(self.log) else 0
+            status, size = p.poll(), os.path.getsize(self.log)
             if size > at:
                 at, alive = size, time.monotonic()
                 failed = self.first_failure()
@@ -373,8 +337,8 @@ class Worker:
                 break
             elif time.monotonic() - alive > SILENCE:
                 failed = "silence"
-        if status is None:
-            self.stop(p)
+            time.sleep(0.05)
+        self.stop(p)
         if failed is None and p.returncode != 0:
             failed = "exit status %d" % p.returncode
         return failed
@@ -419,24 +383,13 @@ class Worker:
         return "survived", ""
 
 
-def copy(name, to):
-    if os.path.isdir(name):
-        shutil.copytree(name, to)
-    else:
-        shutil.copy(name, to)
-
-
 def options():
     p = argparse.ArgumentParser(usage=__doc__)
-    p.add_argument("-j", type=int, default=2)
-    p.add_argument("-n", type=int, default=0)
-    p.add_argument("-s", type=int, default=1)
-    p.add_argument("-f", default="")
-    p.add_argument("-k", default="")
-    p.add_argument("-l", action="store_true")
-    p.add_argument("-u", action="store_true")
-    p.add_argument("-o", default="")
-    p.add_argument("-m", type=float, default=0)
+    for flag, otherwise in (("-j", 2), ("-n", 0), ("-s", 1), ("-f", ""),
+            ("-k", ""), ("-o", ""), ("-m", 0.0)):
+        p.add_argument(flag, type=type(otherwise), default=otherwise)
+    for flag in ("-l", "-u"):
+        p.add_argument(flag, action="store_true")
     p.add_argument("files", nargs="*")
     o = p.parse_args()
     o.files = o.files or sorted(FILES)
@@ -454,17 +407,14 @@ def choose(o, texts):
 
 
 def known_results(o):
-    known = {}
-    if o.o and os.path.exists(o.o):
-        with open(o.o) as f:
-            for line in f:
-                r = json.loads(line)
-                known[r["key"]] = r["result"], r["by"]
-    return known
+    if not os.path.exists(o.o):
+        return {}
+    with open(o.o) as f:
+        return {r["key"]: (r["result"], r["by"]) for r in map(json.loads, f)}
 
 
 def run_all(o, texts, mutants, room):
-    """Judge the mutants in o.j threads; yields each with its result."""
+    """Judge the mutants in o.j threads: each with its result."""
     known = known_results(o)
     todo, done = collections.deque(), []
     for m in mutants:

@@ -36,7 +36,9 @@
 #define SANITIZED 0
 #endif
 
-enum { PATIENCE = 20000 };	/* ms for an answer that needs no waiting */
+#ifndef PATIENCE
+#define PATIENCE	20000	/* ms for an answer that needs no waiting */
+#endif
 
 static char scratch[512];	/* where all files of the tests are */
 static char program[PATH_MAX];

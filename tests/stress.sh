@@ -174,7 +174,7 @@ some=$((seconds / 3 + 1))
 serial=0
 for which in fcntl dotlock bsd; do
 	serial=$((serial + 100000))
-	run "$bin/stress_tool" append "$box" $some $serial $which
+	run "$bin/stress_tool" deliver "$box" $some $serial $which
 done
 for i in 1 2 3 4; do
 	run "$bin/stress_tool" visit "$box" $some

@@ -10,17 +10,9 @@
  *	F text		a fault: something that must not happen
  *	S text		a figure for the report
  */
-#include <sys/types.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +26,7 @@ enum {
 	MAIL_MAX = 1 << 19,
 	BOX_MAX = 1 << 27,
 	SERIALS = 1 << 20,
-	WAIT_SECONDS = 35	/* 30 for the locks, and a busy host */
+	WAIT = 35000		/* ms: 30 s for the locks, and a busy host */
 };
 
 static uint32_t dice;
@@ -46,16 +38,11 @@ roll(unsigned sides)
 	return (dice >> 8) % sides;
 }
 
-static double
-now(void)
-{
-	return (double)now_ms() / 1e3;
-}
-
+/* For less than so many ms. */
 static void
-doze(double seconds)
+doze(unsigned most)
 {
-	sleep_ms((long)(seconds * 1e3));
+	sleep_ms((long)roll(most));
 }
 
 static void
@@ -63,14 +50,13 @@ note(const char *format, ...)
 {
 	char line[600];
 	va_list ap;
-	int fd, n;
+	ssize_t n;
+	int fd;
 
 	va_start(ap, format);
-	n = vsnprintf(line, sizeof(line) - 1, format, ap);
+	vsnprintf(line, sizeof(line) - 1, format, ap);
 	va_end(ap);
-	if (n > (int)sizeof(line) - 2)
-		n = (int)sizeof(line) - 2;
-	line[n++] = '\n';
+	n = (ssize_t)strlen(strcat(line, "\n"));
 	fd = open("log", O_WRONLY | O_APPEND | O_CREAT, 0600);
 	if (fd == -1 || write(fd, line, (size_t)n) != n) {
 		perror("log");
@@ -86,12 +72,6 @@ fail_with(const char *text)
 	exit(1);
 }
 
-static void
-die(const char *what)
-{
-	blame("%s: %s", what, strerror(errno));
-}
-
 /* ---- Mail ---- */
 
 /*
@@ -105,9 +85,6 @@ group(unsigned serial)
 {
 	return serial / 2 % 3 > 0 ? serial & ~1u : serial;
 }
-
-static const char from_line[] =
-    "From stress@example.org Mon Nov 23 10:00:00 2026\n";
 
 /* The message behind its "From " line; *body: where that begins in it. */
 static size_t
@@ -138,6 +115,18 @@ make_mail(unsigned serial, char *p, size_t *body)
 	return n;
 }
 
+/* The same as it stands in a mailbox. */
+static size_t
+make_entry(unsigned serial, char *p)
+{
+	size_t body, n = (size_t)sprintf(p, "%s",
+	    "From stress@example.org Mon Nov 23 10:00:00 2026\n");
+
+	n += make_mail(serial, p + n, &body);
+	p[n++] = '\n';
+	return n;
+}
+
 /* Whether mail readers and delivery agents may add this header line. */
 static int
 is_added(const char *line)
@@ -145,9 +134,9 @@ is_added(const char *line)
 	static const char *const names[] = { "Status:", "X-Status:", "Lines:",
 	    "Content-Length:", "X-Keywords:", "X-UID:", "Return-Path:",
 	    "Delivered-To:" };
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (i = 0; i < COUNT(names); i++)
 		if (strncasecmp(line, names[i], strlen(names[i])) == 0)
 			return 1;
 	return 0;
@@ -210,24 +199,46 @@ read_box(int fd)
 }
 
 static int
-open_box(const char *name)
+open_box(const char *name, int how)
 {
-	int fd = open(name, O_RDWR | O_CREAT, 0600);
+	int fd = open(name, O_RDWR | O_CREAT | how, 0600);
 
-	if (fd == -1)
-		die(name);
+	must(fd != -1, name);
 	return fd;
 }
 
-static int
+static void
 write_all(int fd, const char *p, size_t len)
 {
 	ssize_t n;
 
 	for (; len > 0; p += n, len -= (size_t)n)
-		if ((n = write(fd, p, len)) <= 0)
-			return -1;
-	return 0;
+		must((n = write(fd, p, len)) > 0, "write");
+}
+
+/* In one write, as who has another lock may append meanwhile. */
+static void
+write_entry(int fd, unsigned serial)
+{
+	static char mail[MAIL_MAX];
+
+	write_all(fd, mail, make_entry(serial, mail));
+}
+
+/*
+ * The next message in the box at p: which it is, or -1; where it begins behind
+ * its "From " line; and its end. Naive, and knows our mail only.
+ */
+static long
+next_mail(char *p, char **header, char **end)
+{
+	char *q = p + 1;
+
+	while ((q = strstr(q, "\nFrom ")) != NULL && q[-1] != '\n')
+		q++;
+	*end = q == NULL ? p + strlen(p) : q + 1;
+	*header = p + strcspn(p, "\n") + 1;
+	return which_mail(*header, (size_t)(*end - *header), 1);
 }
 
 /* The name of its dotlock. */
@@ -248,8 +259,7 @@ take_dotlock(const char *name)
 	int l, taken;
 
 	snprintf(own, sizeof(own), ".own.%ld", (long)getpid());
-	if ((l = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600)) == -1)
-		die(own);
+	must((l = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600)) != -1, own);
 	dprintf(l, "%ld\n", (long)getpid());
 	close(l);
 	taken = link(own, lock_of(name)) == 0;
@@ -257,94 +267,73 @@ take_dotlock(const char *name)
 	return taken;
 }
 
-/* A party that locks as the policy says: dotlock, then fcntl. */
-static void
-lock_box(const char *name, int fd)
-{
-	double start = now();
+/*
+ * A party locks as the policy says, by POLICY: dotlock, then fcntl. Or it has
+ * one lock alone, as some agents do: 'd'otlock, 'f'cntl's or 'b'sd's. 1, or 0
+ * if somebody holds it.
+ */
+enum { POLICY = 'p' };
 
-	for (;;) {
-		if (take_dotlock(name)) {
-			if (lockf(fd, F_TLOCK, 0) == 0)
-				return;
-			unlink(lock_of(name));
-		}
-		if (now() - start > WAIT_SECONDS)
-			die("a lock was held too long");
-		doze(0.005 + roll(30) / 1000.0);
+static int
+try_lock(const char *name, int fd, char which)
+{
+	if (which == 'b')
+		return flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (which != 'f' && !take_dotlock(name))
+		return 0;
+	if (which == 'd' || lockf(fd, F_TLOCK, 0) == 0)
+		return 1;
+	if (which == POLICY)
+		unlink(lock_of(name));
+	return 0;
+}
+
+static void
+lock_box(const char *name, int fd, char which)
+{
+	long long end = now_ms() + WAIT;
+
+	while (!try_lock(name, fd, which)) {
+		must(now_ms() <= end, "a lock was held too long");
+		sleep_ms(which == POLICY ? 5 + (long)roll(30) : 2);
 	}
 }
 
 static void
-unlock_box(const char *name, int fd)
+unlock_box(const char *name, int fd, char which)
 {
-	unlink(lock_of(name));
+	if (which == POLICY || which == 'd')
+		unlink(lock_of(name));
 	close(fd);
 }
 
-static void
-deliver(const char *name, unsigned serial)
-{
-	static char mail[MAIL_MAX];
-	size_t body, n = make_mail(serial, mail, &body);
-	int fd = open_box(name);
-
-	lock_box(name, fd);
-	mail[n++] = '\n';
-	if (lseek(fd, 0, SEEK_END) == -1 ||
-	    write_all(fd, from_line, strlen(from_line)) == -1 ||
-	    write_all(fd, mail, n) == -1)
-		die("delivery");
-	unlock_box(name, fd);
-	note("D %u", serial);
-}
-
 /*
- * One lock alone, as some agents have: dotlock, fcntl's or BSD's. 1, or 0 if
- * somebody holds it.
- */
-static int
-take_one_lock(const char *name, int fd, char which)
-{
-	return which == 'd' ? take_dotlock(name) :
-	    (which == 'b' ? flock(fd, LOCK_EX | LOCK_NB) :
-	    lockf(fd, F_TLOCK, 0)) == 0;
-}
-
-/*
- * As those agents do: take the lock, and append the message in one write. Other
- * agents of this kind may append meanwhile, as their lock is another one; but
- * nobody may touch what is there.
+ * Who has one lock alone may meet other agents who append meanwhile, as their
+ * lock is another one; but nobody may touch what is there.
  */
 static void
-append(const char *name, unsigned serial, char which)
+watch(int fd, char which)
 {
-	static char mail[MAIL_MAX], before[BOX_MAX];
-	size_t head = strlen(from_line), body, n, had;
-	int fd = open(name, O_RDWR | O_APPEND);
-	double start = now();
+	static char before[BOX_MAX];
+	size_t had = read_box(fd);
 
-	if (fd == -1)
-		die(name);
-	memcpy(mail, from_line, head);
-	n = head + make_mail(serial, mail + head, &body);
-	mail[n++] = '\n';
-	while (!take_one_lock(name, fd, which)) {
-		if (now() - start > WAIT_SECONDS)
-			die("a lock was held too long");
-		doze(0.002);
-	}
-	had = read_box(fd);
 	memcpy(before, box, had);
-	doze(roll(10) / 1000.0);
+	doze(10);
 	if (read_box(fd) < had || memcmp(before, box, had) != 0)
 		note("F somebody wrote to the mailbox under the lock '%c'",
 		    which);
-	if (write_all(fd, mail, n) == -1)
-		die("delivery");
-	if (which == 'd')
-		unlink(lock_of(name));
-	close(fd);
+}
+
+static void
+deliver(const char *name, unsigned serial, char which)
+{
+	int fd = open_box(name, O_APPEND);
+
+	lock_box(name, fd, which);
+	if (which != POLICY)
+		watch(fd, which);
+	write_entry(fd, serial);
+	unlock_box(name, fd, which);
 	note("D %u", serial);
 }
 
@@ -377,42 +366,30 @@ be_quiet(void)
 }
 
 /*
- * Start a session of our own; the words of prefix, if any, come before its
- * name. Every other one has an index.
+ * Start a session of our own; strace injects something, if that is said. Every
+ * other one has an index.
  */
 static void
 start(struct client *c, const char *name, const char *seconds,
-    const char *const *prefix)
+    const char *inject)
 {
-	const char *argv[24];
 	const char *dir = getenv("STRESS_INDEX"), *slash = strrchr(name, '/');
-	static char index[300];
-	int n = 0;
+	char index[300];
+	const char *argv[] = { "strace", "-qq", "-o", "/dev/null", "-e", inject,
+	    pop3d, "-p", "-t", seconds, "-m", name,
+	    dir != NULL && roll(2) == 0 ? "-i" : NULL, index, NULL };
 
-	for (; prefix != NULL && *prefix != NULL && n < 16; prefix++)
-		argv[n++] = *prefix;
-	argv[n++] = pop3d;
-	argv[n++] = "-p";
-	argv[n++] = "-t";
-	argv[n++] = seconds;
-	argv[n++] = "-m";
-	argv[n++] = name;
-	if (dir != NULL && roll(2) == 0) {
-		snprintf(index, sizeof(index), "%s/%s", dir, slash == NULL ?
-		    name : slash + 1);
-		argv[n++] = "-i";
-		argv[n++] = index;
-	}
-	argv[n] = NULL;
+	snprintf(index, sizeof(index), "%s/%s", dir == NULL ? "" : dir,
+	    slash == NULL ? name : slash + 1);
 	memset(c, 0, sizeof(*c));
-	start_with(&c->peer, be_quiet, argv);
+	start_with(&c->peer, be_quiet, inject == NULL ? argv + 6 : argv);
 }
 
 /* A line: 1; at the end of the connection 0. */
 static int
 get_line(struct client *c)
 {
-	c->line = next_line(&c->peer, WAIT_SECONDS * 1000);
+	c->line = next_line(&c->peer, WAIT);
 	if (c->line != NULL)
 		return 1;
 	c->line = "";
@@ -423,14 +400,11 @@ get_line(struct client *c)
 static void
 put(struct client *c, const char *format, ...)
 {
-	char text[200];
 	va_list ap;
-	int n;
 
 	va_start(ap, format);
-	n = vsnprintf(text, sizeof(text), format, ap);
+	vdprintf(c->peer.fd, format, ap);
 	va_end(ap);
-	(void)!write(c->peer.fd, text, (size_t)n);
 }
 
 static int
@@ -439,22 +413,20 @@ is_ok(struct client *c)
 	return get_line(c) && strncmp(c->line, "+OK", 3) == 0;
 }
 
+/* What must be: or the fault names who it was, and at which step. */
+static void
+want_ok(struct client *c, const char *who, const char *step)
+{
+	if (!is_ok(c))
+		note("F %s: %s: %s", who, step, c->line);
+}
+
 /* Whether a process that is not our child is no more, or waits to be reaped. */
 static int
 is_gone(pid_t pid)
 {
-	char name[64], state = 'R';
-	FILE *f;
-
-	if (pid == 0 || (kill(pid, 0) == -1 && errno == ESRCH))
-		return 1;
-	snprintf(name, sizeof(name), "/proc/%ld/stat", (long)pid);
-	if ((f = fopen(name, "r")) == NULL)
-		return 0;
-	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = 'R';
-	fclose(f);
-	return state == 'Z';
+	return pid == 0 || (kill(pid, 0) == -1 && errno == ESRCH) ||
+	    *status_of(pid, "State") == 'Z';
 }
 
 static int
@@ -467,42 +439,24 @@ has_ended(const struct client *c)
 
 /* Hang up; session and keeper must end by themselves, within seconds. */
 static void
-hang_up(struct client *c, double seconds)
+hang_up(struct client *c, long ms)
 {
-	double end = now() + seconds;
+	long long end = now_ms() + ms;
 
 	close(c->peer.fd);
 	free(c->peer.got);
 	c->peer.got = NULL;
 	while (!has_ended(c)) {
-		if (now() > end) {
+		if (now_ms() > end) {
 			note("F a session%s did not end", is_gone(c->peer.pid) ?
 			    "'s keeper" : "");
 			kill(c->peer.pid, SIGKILL);
 			if (c->keeper != 0)
 				kill(c->keeper, SIGKILL);
-			end += 1000;
+			end += 1000000;
 		}
-		doze(0.005);
+		sleep_ms(5);
 	}
-}
-
-/* The only child of a session, from Linux; 0: it cannot be told. */
-static pid_t
-find_keeper(pid_t session)
-{
-	char name[80];
-	long pid = 0;
-	FILE *f;
-
-	snprintf(name, sizeof(name), "/proc/%ld/task/%ld/children",
-	    (long)session, (long)session);
-	if ((f = fopen(name, "r")) == NULL)
-		return 0;
-	if (fscanf(f, "%ld", &pid) != 1)
-		pid = 0;
-	fclose(f);
-	return (pid_t)pid;
 }
 
 /*
@@ -513,39 +467,35 @@ static int
 log_in(struct client *c, const char *name)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	char children[40];
 
 	memset(c, 0, sizeof(*c));
 	c->served = 1;
 	snprintf(to.sun_path, sizeof(to.sun_path), "%s", server);
 	c->peer.fd = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (c->peer.fd == -1 || connect(c->peer.fd, (const struct sockaddr *)&to,
-	    sizeof(to)) == -1)
-		die(server);
+	must(c->peer.fd != -1 && connect(c->peer.fd, (const struct sockaddr *)
+	    &to, sizeof(to)) == 0, server);
 	keep_to_ourselves(c->peer.fd);
-	if (!get_line(c) || (c->peer.pid = (pid_t)atol(c->line)) <= 0)
-		die("the server said no pid");
+	must(get_line(c) && (c->peer.pid = (pid_t)atol(c->line)) > 0,
+	    "the server said no pid");
 	put(c, "USER %s\r\nPASS s\r\n", strrchr(name, '/') + 1);
 	if (!is_ok(c) || !is_ok(c) || !is_ok(c))
 		return 0;
-	c->keeper = find_keeper(c->peer.pid);
+	/* the session's only child; where it cannot be told, 0 */
+	snprintf(children, sizeof(children), "task/%ld/children",
+	    (long)c->peer.pid);
+	c->keeper = (pid_t)atol(read_proc(c->peer.pid, children));
 	return 1;
 }
 
 /* Begin a session: whether it is in. */
 static int
-begin(struct client *c, const char *name, int served)
+begin(struct client *c, const char *name, int served, const char *inject)
 {
 	if (served)
 		return log_in(c, name);
-	start(c, name, "60", NULL);
+	start(c, name, "60", inject);
 	return is_ok(c);
-}
-
-/* Of our own, or by root's server. */
-static int
-choose(void)
-{
-	return server != NULL && roll(2) == 0;
 }
 
 /*
@@ -559,9 +509,8 @@ serve(const char *name, char **argv)
 	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd;
 
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s", name);
-	if (l == -1 || bind(l, (const struct sockaddr *)&at, sizeof(at)) == -1
-	    || chmod(name, 0666) == -1 || listen(l, 64) == -1)
-		die(name);
+	must(l != -1 && bind(l, (const struct sockaddr *)&at, sizeof(at)) == 0
+	    && chmod(name, 0666) == 0 && listen(l, 64) == 0, name);
 	signal(SIGCHLD, SIG_IGN);
 	while ((fd = accept(l, NULL, NULL)) != -1) {
 		if (fork() == 0) {
@@ -577,7 +526,7 @@ serve(const char *name, char **argv)
 		}
 		close(fd);
 	}
-	die("accept");
+	must(0, "accept");
 }
 
 /*
@@ -617,7 +566,7 @@ retrieve(struct client *c, unsigned i, int whole)
 		n += len;
 		text[n++] = '\n';
 		if (slowly && n > 2000 && roll(400) == 0)
-			doze(roll(50) / 1000.0);
+			doze(50);
 	}
 	return -1;
 }
@@ -643,7 +592,7 @@ static void
 hold(pid_t pid)
 {
 	kill(pid, SIGSTOP);
-	doze(roll(300) / 1000.0);
+	doze(300);
 	kill(pid, SIGCONT);
 }
 
@@ -660,8 +609,7 @@ has_twin(const long *named, size_t n)
 	int twin = 0;
 	size_t i;
 
-	if (f == NULL)
-		die("log");
+	must(f != NULL, "log");
 	while (!twin && fgets(line, sizeof(line), f) != NULL)
 		for (i = 0; strchr("Dd", *line) != NULL && i < n; i++)
 			twin |= atol(line + 2) == (named[i] ^ 1) &&
@@ -680,44 +628,47 @@ static void
 leave(struct client *c, const long *named, size_t n)
 {
 	unsigned how = roll(20);
-	double start_quit = now();
-	int no_keeper = c->keeper != 0 && how == 6, ok;
+	long long begun = now_ms();
+	int no_keeper, ok;
 	size_t i;
 
-	if (how == 2 || (c->keeper != 0 && how == 5))
+	/* who may not, or cannot tell the keeper, just says QUIT */
+	if (c->keeper == 0 && (how == 5 || how == 6 || how == 8))
+		how = 9;
+	if (how == 2 || how == 5)
 		kill(c->peer.pid, SIGKILL);
-	if (c->keeper != 0 && (how == 5 || how == 6))
+	if (how == 5 || how == 6)
 		kill(c->keeper, SIGKILL);
-	if (how <= 2 || (c->keeper != 0 && how == 5)) {
-		hang_up(c, WAIT_SECONDS);
+	if (how <= 2 || how == 5) {
+		hang_up(c, WAIT);
 		return;
 	}
 	for (i = 0; i < n; i++)
 		note("g %ld", named[i]);
 	put(c, "QUIT\r\n");
 	if (how < 5) {
-		hang_up(c, WAIT_SECONDS);
+		hang_up(c, WAIT);
 		return;
 	}
-	if (how == 7 || (how == 8 && c->keeper != 0))
+	if (how == 7 || how == 8)
 		hold(how == 7 ? c->peer.pid : c->keeper);
+	no_keeper = how == 6;
 	ok = is_ok(c);
 	for (i = 0; ok && i < n; i++)
 		note("G %ld", named[i]);
-	if (no_keeper && n > 0 && strncmp(c->line, "-ERR [SYS/TEMP]", 15) != 0)
+	if (no_keeper && n > 0 && !is_like(c->line, "-ERR [SYS/TEMP]*"))
 		note("F QUIT without a keeper: %s", c->line);
 	else if (no_keeper || ok)
 		note("S QUIT %s", ok ? "done" : "without a keeper");
-	else if (strncmp(c->line, "-ERR [SYS/TEMP]", 15) == 0 &&
-	    has_twin(named, n))
+	else if (is_like(c->line, "-ERR [SYS/TEMP]*") && has_twin(named, n))
 		note("S QUIT with a twin left");
-	else if (strncmp(c->line, "-ERR [IN-USE]", 13) != 0)
+	else if (!is_like(c->line, "-ERR [IN-USE]*"))
 		note("F QUIT: %s", c->line);
 	else
 		note("S busy at QUIT");
-	if (now() - start_quit > WAIT_SECONDS)
-		note("F QUIT took %d seconds", (int)(now() - start_quit));
-	hang_up(c, WAIT_SECONDS);
+	if (now_ms() - begun > WAIT)
+		note("F QUIT took %lld ms", now_ms() - begun);
+	hang_up(c, WAIT);
 }
 
 static void
@@ -727,18 +678,18 @@ visit(const char *name)
 	unsigned n, i, k;
 	long named[64], serial = 0;
 	size_t nnamed = 0;
-	double begun = now();
+	long long begun = now_ms();
 
-	if (!begin(&c, name, choose())) {
-		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0)
+	if (!begin(&c, name, server != NULL && roll(2) == 0, NULL)) {
+		if (!is_like(c.line, "-ERR [IN-USE]*"))
 			note("F greeting: %s", c.line);
 		else
 			note("S busy at login");
-		hang_up(&c, WAIT_SECONDS);
+		hang_up(&c, WAIT);
 		return;
 	}
-	if (now() - begun > WAIT_SECONDS)
-		note("F login took %d seconds", (int)(now() - begun));
+	if (now_ms() - begun > WAIT)
+		note("F login took %lld ms", now_ms() - begun);
 	n = count_list(&c);
 	for (k = 0; k < 2 + roll(30) && n > 0; k++) {
 		i = 1 + roll(n);
@@ -752,24 +703,13 @@ visit(const char *name)
 				named[nnamed++] = serial;
 		}
 		if (roll(3) == 0)
-			doze(roll(60) / 1000.0);
+			doze(60);
 	}
 	if (serial == -1 && strncmp(c.line, "-ERR", 4) != 0)
-		hang_up(&c, WAIT_SECONDS);
+		hang_up(&c, WAIT);
 	else
 		leave(&c, named, nnamed);
 	note("S session%s", c.served ? " of root's" : "");
-}
-
-/* The next message in the box at p: its end. Naive, and knows our mail only. */
-static char *
-next_mail(char *p)
-{
-	char *q = p + 1;
-
-	while ((q = strstr(q, "\nFrom ")) != NULL && q[-1] != '\n')
-		q++;
-	return q == NULL ? p + strlen(p) : q + 1;
 }
 
 /*
@@ -780,18 +720,16 @@ static void
 rewrite(const char *name)
 {
 	static char new[BOX_MAX];
-	int fd = open_box(name);
+	int fd = open_box(name, 0);
 	char *p, *end, *header;
 	size_t n = 0;
 	long serial, gone[1000];
 	size_t ngone = 0;
 
-	lock_box(name, fd);
+	lock_box(name, fd, POLICY);
 	read_box(fd);
 	for (p = box; *p != '\0'; p = end) {
-		end = next_mail(p);
-		header = p + strcspn(p, "\n") + 1;
-		serial = which_mail(header, (size_t)(end - header), 1);
+		serial = next_mail(p, &header, &end);
 		if (serial == -1)
 			note("F the mailbox holds a mixture: %.300s", p);
 		else if (roll(12) == 0 && ngone < 1000) {
@@ -808,10 +746,10 @@ rewrite(const char *name)
 		memcpy(new + n, header, (size_t)(end - header));
 		n += (size_t)(end - header);
 	}
-	if (lseek(fd, 0, SEEK_SET) == -1 || write_all(fd, new, n) == -1 ||
-	    ftruncate(fd, (off_t)n) == -1)
-		die("rewrite");
-	unlock_box(name, fd);
+	must(lseek(fd, 0, SEEK_SET) == 0, "lseek");
+	write_all(fd, new, n);
+	must(ftruncate(fd, (off_t)n) == 0, "ftruncate");
+	unlock_box(name, fd, POLICY);
 	while (ngone > 0)
 		note("G %ld", gone[--ngone]);
 	note("S rewritten");
@@ -844,8 +782,7 @@ account(const char *name)
 	FILE *f = fopen("log", "r");
 	long serial;
 
-	if (f == NULL)
-		die("log");
+	must(f != NULL, "log");
 	while (fgets(line, sizeof(line), f) != NULL) {
 		if (*line == 'F')
 			accuse("%s", line);
@@ -855,11 +792,9 @@ account(const char *name)
 			    MAYBE_GONE;
 	}
 	fclose(f);
-	read_box(open_box(name));
+	read_box(open_box(name, 0));
 	for (p = box; *p != '\0'; p = end) {
-		end = next_mail(p);
-		header = p + strcspn(p, "\n") + 1;
-		serial = which_mail(header, (size_t)(end - header), 1);
+		serial = next_mail(p, &header, &end);
 		left++;
 		if (serial == -1)
 			accuse("F not a message: %.300s\n", p);
@@ -891,47 +826,47 @@ account(const char *name)
 static void
 make_box(const char *name, unsigned first, unsigned n)
 {
-	static char mail[MAIL_MAX];
-	unsigned i;
-	size_t body, len;
 	int fd;
 
 	unlink(name);
-	fd = open_box(name);
-	for (i = 0; i < n; i++) {
-		len = make_mail(first + i, mail, &body);
-		mail[len++] = '\n';
-		if (write_all(fd, from_line, strlen(from_line)) == -1 ||
-		    write_all(fd, mail, len) == -1)
-			die(name);
-	}
+	for (fd = open_box(name, 0); n > 0; n--)
+		write_entry(fd, first++);
 	close(fd);
+}
+
+/* Its session has ended. */
+static void
+remove_box(const char *name, const char *who)
+{
+	if (access(lock_of(name), F_OK) == 0)
+		note("F %s: a lock is left", who);
+	unlink(name);
 }
 
 /* The server must end by itself within seconds; deliveries go on meanwhile. */
 static void
-await_end(struct client *c, const char *name, unsigned serial, double seconds,
+await_end(struct client *c, const char *name, unsigned serial, long ms,
     const char *what, const char *drip)
 {
-	double end = now() + seconds, begun, worst = 0;
+	long long end = now_ms() + ms, begun, worst = 0;
 	unsigned n = 0;
 
 	while (!has_ended(c)) {
-		if (now() > end) {
+		if (now_ms() > end) {
 			note("F %s: the session goes on", what);
 			kill(c->peer.pid, SIGKILL);
-			end += 1000;
+			end += 1000000;
 		}
-		begun = now();
-		deliver(name, serial + n++);
-		if (now() - begun > worst)
-			worst = now() - begun;
+		begun = now_ms();
+		deliver(name, serial + n++, POLICY);
+		if (now_ms() - begun > worst)
+			worst = now_ms() - begun;
 		if (*drip != '\0' && n % 4 == 0)
 			put(c, "%c", *drip++);
-		doze(0.2);
+		sleep_ms(200);
 	}
-	if (worst > 2)
-		note("F %s: a delivery took %d ms", what, (int)(worst * 1000));
+	if (worst > 2000)
+		note("F %s: a delivery took %lld ms", what, worst);
 	close(c->peer.fd);
 }
 
@@ -943,14 +878,10 @@ expect_left(const char *name, unsigned first, unsigned n, unsigned left,
 	char *p, *end, *header;
 	unsigned serial = first + n - left;
 
-	read_box(open_box(name));
-	for (p = box; *p != '\0' && serial < first + n; p = end, serial++) {
-		end = next_mail(p);
-		header = p + strcspn(p, "\n") + 1;
-		if (which_mail(header, (size_t)(end - header), 1) !=
-		    (long)serial)
+	read_box(open_box(name, 0));
+	for (p = box; *p != '\0' && serial < first + n; p = end, serial++)
+		if (next_mail(p, &header, &end) != (long)serial)
 			note("F %s: not %u but %.200s", what, serial, p);
-	}
 	if (serial != first + n)
 		note("F %s: messages are missing from %u on", what, serial);
 }
@@ -963,9 +894,9 @@ replace(const char *name)
 	int fd;
 
 	snprintf(new, sizeof(new), "%s.new", name);
-	if ((fd = open_box(new)) == -1 || write_all(fd, box,
-	    read_box(open_box(name))) == -1 || rename(new, name) == -1)
-		die(new);
+	fd = open_box(new, 0);
+	write_all(fd, box, read_box(open_box(name, 0)));
+	must(rename(new, name) == 0, new);
 	close(fd);
 }
 
@@ -973,8 +904,7 @@ replace(const char *name)
 static void
 keep_locked(const char *name)
 {
-	if (!take_dotlock(name))
-		die("a lock is left");
+	must(take_dotlock(name), "a lock is left");
 }
 
 static const struct stall {
@@ -1001,7 +931,7 @@ static const struct stall {
 	{ "vanishes before the last octet of QUIT", "QUIT\r", "", 0, 0, NULL },
 	{ "vanishes behind QUIT", "QUIT\r\n", "", 0, 2, NULL }
 };
-enum { NSTALLS = sizeof(stalls) / sizeof(stalls[0]), STALL_MAIL = 400 };
+enum { STALL_MAIL = 400 };
 
 static void
 stall(const struct stall *s, unsigned number)
@@ -1013,16 +943,15 @@ stall(const struct stall *s, unsigned number)
 	snprintf(name, sizeof(name), "stall%u", number);
 	make_box(name, first, STALL_MAIL);
 	start(&c, name, s->wait ? "2" : "60", NULL);
-	if (!is_ok(&c))
-		note("F %s: %s", s->what, c.line);
+	want_ok(&c, s->what, "greeting");
 	put(&c, "DELE 1\r\nDELE 2\r\n");
-	if (!is_ok(&c) || !is_ok(&c))
-		note("F %s: %s", s->what, c.line);
+	want_ok(&c, s->what, "DELE 1");
+	want_ok(&c, s->what, "DELE 2");
 	put(&c, "%s", s->sent);
 	if (s->befalls != NULL) {
 		s->befalls(name);
 		put(&c, "QUIT\r\n");
-		if (is_ok(&c) || strncmp(c.line, "-ERR [", 6) != 0)
+		if (is_ok(&c) || !is_like(c.line, "-ERR [*"))
 			note("F %s: %s", s->what, c.line);
 		if (s->befalls == keep_locked)
 			unlink(lock_of(name));
@@ -1031,27 +960,24 @@ stall(const struct stall *s, unsigned number)
 	    i++)
 		put(&c, "RETR %u\r\nRETR 10\r\nRETR 11\r\n", 10 + i * 3);
 	if (s->wait)
-		await_end(&c, name, first + STALL_MAIL, 7, s->what, s->drip);
+		await_end(&c, name, first + STALL_MAIL, 7000, s->what, s->drip);
 	else
-		hang_up(&c, 5);
+		hang_up(&c, 5000);
 	expect_left(name, first, STALL_MAIL, STALL_MAIL - s->removed, s->what);
-	if (access(lock_of(name), F_OK) == 0)
-		note("F %s: a lock is left", s->what);
-	unlink(name);
+	remove_box(name, s->what);
 }
 
 /* All of them at once. */
 static void
 stall_all(void)
 {
-	unsigned i;
+	int i;
 	pid_t pid;
 
-	for (i = 0; i < NSTALLS; i++) {
-		if ((pid = fork()) == -1)
-			die("fork");
+	for (i = 0; i < COUNT(stalls); i++) {
+		must((pid = fork()) != -1, "fork");
 		if (pid == 0) {
-			stall(&stalls[i], i + 1);
+			stall(&stalls[i], (unsigned)i + 1);
 			exit(0);
 		}
 	}
@@ -1067,15 +993,15 @@ enum victim { SESSION, KEEPER, BOTH, KEEPER_FIRST };
 struct killing {
 	const char *name;	/* of the mailbox */
 	unsigned n;		/* messages in it */
-	const char *what;	/* for the log */
-	const char *const *prefix;	/* words that have it killed; or */
-	double seconds;		/* so long behind QUIT; < 0: not at all */
+	const char *what;	/* for the log: "killed ..." */
+	const char *inject;	/* what has strace kill it; or */
+	long long wait;		/* ms behind QUIT; < 0: not at all */
 	int served;		/* by root's server, and there */
 	enum victim victim;	/* this is killed, the last one before QUIT */
 	int patient;		/* its lock is waited for */
 	unsigned first;		/* serial; then which of them stay */
 	char kept[4096];
-	double took;		/* by QUIT */
+	long long took;		/* ms, by QUIT */
 };
 
 /*
@@ -1091,13 +1017,12 @@ clear_lock(struct killing *k, pid_t pid)
 
 	if (fd == -1)
 		return;
-	if (read(fd, text, sizeof(text) - 1) == -1)
-		die(lock_of(k->name));
+	must(read(fd, text, sizeof(text) - 1) != -1, lock_of(k->name));
 	close(fd);
 	if (k->served && k->victim == SESSION)
-		note("F killed %s: a keeper left its lock", k->what);
-	else if (k->prefix == NULL && atol(text) != (long)pid)
-		note("F killed %s: a lock of %s is left", k->what, text);
+		note("F %s: a keeper left its lock", k->what);
+	else if (k->inject == NULL && atol(text) != (long)pid)
+		note("F %s: a lock of %s is left", k->what, text);
 	if (!k->patient)
 		unlink(lock_of(k->name));
 	else
@@ -1114,19 +1039,18 @@ check_kept(const struct killing *k, int done)
 {
 	static struct client c;
 	static char found[4096];
-	double begun = now();
+	long long end = now_ms() + 90000;
 	unsigned i, shown;
 	long serial;
 
 	memset(found, 0, sizeof(found));
-	while (!begin(&c, k->name, k->served)) {
-		if (strncmp(c.line, "-ERR [IN-USE]", 13) != 0 ||
-		    now() - begun > 90) {
-			note("F killed %s: %s", k->what, c.line);
-			hang_up(&c, 20);
+	while (!begin(&c, k->name, k->served, NULL)) {
+		if (!is_like(c.line, "-ERR [IN-USE]*") || now_ms() > end) {
+			note("F %s: %s", k->what, c.line);
+			hang_up(&c, 20000);
 			return;
 		}
-		hang_up(&c, 20);
+		hang_up(&c, 20000);
 	}
 	shown = count_list(&c);
 	for (i = 1; i <= shown; i++) {
@@ -1135,14 +1059,13 @@ check_kept(const struct killing *k, int done)
 			found[serial] = 1;
 	}
 	put(&c, "QUIT\r\n");
-	if (!is_ok(&c))
-		note("F killed %s: QUIT: %s", k->what, c.line);
-	hang_up(&c, 5);
+	want_ok(&c, k->what, "QUIT");
+	hang_up(&c, 5000);
 	for (i = 0; i < k->n; i++)
 		if (k->kept[i] && !found[i])
-			note("F killed %s: %u is lost", k->what, k->first + i);
+			note("F %s: %u is lost", k->what, k->first + i);
 		else if (done && !k->kept[i] && found[i])
-			note("F killed %s: %u is there, and QUIT said +OK",
+			note("F %s: %u is there, and QUIT said +OK",
 			    k->what, k->first + i);
 }
 
@@ -1160,8 +1083,7 @@ name_some(struct killing *k, struct client *c)
 		if (k->kept[i])
 			continue;
 		put(c, "DELE %u\r\n", i + 1);
-		if (!is_ok(c))
-			note("F killed %s: DELE %s", k->what, c->line);
+		want_ok(c, k->what, "DELE");
 	}
 }
 
@@ -1170,19 +1092,16 @@ static int
 kill_quit(struct killing *k)
 {
 	static struct client c;
-	double begun;
-	int done, in;
+	long long begun;
+	int done;
 
 	k->first = roll(SERIALS - 4096);
 	make_box(k->name, k->first, k->n);
 	if (k->patient)
-		doze(2.1);	/* for an index it must be so old */
-	if (k->prefix != NULL)
-		start(&c, k->name, "60", k->prefix);
-	in = k->prefix != NULL ? is_ok(&c) : begin(&c, k->name, k->served);
-	if (!in) {
-		note("F killed %s: %s", k->what, c.line);
-		hang_up(&c, 5);
+		sleep_ms(2100);	/* for an index it must be so old */
+	if (!begin(&c, k->name, k->served, k->inject)) {
+		note("F %s: %s", k->what, c.line);
+		hang_up(&c, 5000);
 		return 1;
 	}
 	if (c.keeper == 0)
@@ -1190,55 +1109,53 @@ kill_quit(struct killing *k)
 	name_some(k, &c);
 	if (k->victim == KEEPER_FIRST)
 		kill(c.keeper, SIGKILL);
-	begun = now();
+	begun = now_ms();
 	put(&c, "QUIT\r\n");
-	if (k->seconds >= 0) {
-		doze(k->seconds);
+	if (k->wait >= 0) {
+		sleep_ms((long)k->wait);
 		if (k->victim == SESSION || k->victim == BOTH)
 			kill(c.peer.pid, SIGKILL);
 		if (k->victim == KEEPER || k->victim == BOTH)
 			kill(c.keeper, SIGKILL);
 	}
 	done = is_ok(&c);
-	if (k->victim == KEEPER_FIRST && strncmp(c.line, "-ERR [SYS/TEMP]",
-	    15) != 0)
-		note("F killed %s: without a keeper: %s", k->what, c.line);
-	k->took = now() - begun;
-	hang_up(&c, WAIT_SECONDS);
+	if (k->victim == KEEPER_FIRST && !is_like(c.line, "-ERR [SYS/TEMP]*"))
+		note("F %s: without a keeper: %s", k->what, c.line);
+	k->took = now_ms() - begun;
+	hang_up(&c, WAIT);
 	clear_lock(k, c.peer.pid);
 	check_kept(k, done);
-	if (access(lock_of(k->name), F_OK) == 0)
-		note("F killed %s: a lock is left", k->what);
-	unlink(k->name);
+	remove_box(k->name, k->what);
 	return done;
 }
 
 /*
- * At random moments, for so many seconds. Each time some sessions of one size
- * are killed, and one is not, to know how long that takes. The first lock that
- * is left is waited for.
+ * At random moments, until a time. Each time some sessions of one size are
+ * killed, and one is not, to know how long that takes. The first lock that is
+ * left is waited for.
  */
 static void
-kill_often(const char *name, double seconds)
+kill_often(const char *name, long long end)
 {
 	static struct killing k;
-	double end = now() + seconds, took;
+	long long took;
 	unsigned n = 0, done = 0, served = 0, i;
 
 	k.name = name;
 	k.patient = 1;
-	while (now() < end || n < 32) {
+	while (now_ms() < end || n < 32) {
 		k.n = n % 32 == 24 ? 1000 : 20 + roll(80);
 		k.served = server != NULL && n % 16 == 8;
-		k.seconds = -1;
-		k.what = "not at all";
+		k.wait = -1;
+		k.what = "killed not at all";
 		if (!kill_quit(&k))
 			note("F QUIT of a session that nobody killed");
 		took = k.took;
-		k.what = k.served ? "at random, root's" : "at random";
+		k.what = k.served ? "killed at random, root's" :
+		    "killed at random";
 		for (i = 0; i < 8; i++, n++) {
 			k.victim = k.served ? (enum victim)(i % 4) : SESSION;
-			k.seconds = took * roll(1000) / 900;
+			k.wait = took * roll(1000) / 900;
 			done += (unsigned)kill_quit(&k);
 			served += (unsigned)k.served;
 		}
@@ -1254,19 +1171,17 @@ kill_at_calls(const char *name, const char *call, unsigned most)
 {
 	static struct killing k;
 	char inject[100], what[100];
-	const char *prefix[8] = { "strace", "-qq", "-o", "/dev/null", "-e",
-	    inject, NULL };
 	unsigned n;
 
 	k.name = name;
 	k.n = 60;
 	k.what = what;
-	k.prefix = prefix;
-	k.seconds = -1;
+	k.inject = inject;
+	k.wait = -1;
 	for (n = 1; n < most; n++) {
 		snprintf(inject, sizeof(inject),
 		    "inject=%s:signal=KILL:when=%u", call, n);
-		snprintf(what, sizeof(what), "at %s %u", call, n);
+		snprintf(what, sizeof(what), "killed at %s %u", call, n);
 		dice = 5;
 		if (kill_quit(&k))
 			break;
@@ -1282,50 +1197,43 @@ main(int argc, char **argv)
 {
 	static char mail[MAIL_MAX];
 	const char *what = argc > 1 ? argv[1] : "";
-	double end;
-	size_t n, body;
-	unsigned serial;
+	unsigned serial = argc > 4 ? (unsigned)atol(argv[4]) : 0;
+	long long end;
+	size_t body;
 
 	signal(SIGPIPE, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	pop3d = getenv("POP3D");
 	server = getenv("STRESS_SERVER");
 	dice = (uint32_t)getpid() * 2654435761u + (uint32_t)time(NULL);
-	end = now() + (argc > 3 ? atof(argv[3]) : 0);
+	end = now_ms() + (argc > 3 ? (long long)(atof(argv[3]) * 1e3) : 0);
 	if (pop3d == NULL)
 		pop3d = "./pop3d";
-	if ((strcmp(what, "mail") == 0 || strcmp(what, "mbox") == 0) &&
-	    argc == 3) {
-		n = make_mail((unsigned)atol(argv[2]), mail, &body);
-		if (what[1] == 'b')
-			printf("%s", from_line);
-		fwrite(mail, 1, n, stdout);
-		return what[1] == 'b' && putchar('\n') == EOF;
-	}
-	if (strcmp(what, "visit") == 0 && argc == 4)
-		while (now() < end)
+	if (strcmp(what, "mail") == 0 && argc == 3)
+		fwrite(mail, 1, make_mail((unsigned)atol(argv[2]), mail, &body),
+		    stdout);
+	else if (strcmp(what, "mbox") == 0 && argc == 3)
+		fwrite(mail, 1, make_entry((unsigned)atol(argv[2]), mail),
+		    stdout);
+	else if (strcmp(what, "visit") == 0 && argc == 4)
+		while (now_ms() < end)
 			visit(argv[2]);
-	else if (strcmp(what, "deliver") == 0 && argc == 5)
-		for (serial = (unsigned)atol(argv[4]); now() < end; serial++) {
-			deliver(argv[2], serial);
-			doze(roll(40) / 1000.0);
-		}
-	else if (strcmp(what, "append") == 0 && argc == 6)
-		for (serial = (unsigned)atol(argv[4]); now() < end; serial++) {
-			append(argv[2], serial, *argv[5]);
-			doze(roll(20) / 1000.0);
+	else if (strcmp(what, "deliver") == 0 && (argc == 5 || argc == 6))
+		for (; now_ms() < end; serial++) {
+			deliver(argv[2], serial, argc == 6 ? *argv[5] : POLICY);
+			doze(argc == 6 ? 20 : 40);
 		}
 	else if (strcmp(what, "rewrite") == 0 && argc == 4)
-		while (now() < end) {
+		while (now_ms() < end) {
 			rewrite(argv[2]);
-			doze(0.1 + roll(400) / 1000.0);
+			sleep_ms(100 + (long)roll(400));
 		}
 	else if (strcmp(what, "account") == 0 && argc == 3)
 		return account(argv[2]);
 	else if (strcmp(what, "stall") == 0)
 		stall_all();
 	else if (strcmp(what, "kill") == 0 && argc == 4)
-		kill_often(argv[2], atof(argv[3]));
+		kill_often(argv[2], end);
 	else if (strcmp(what, "strace") == 0 && argc == 5)
 		kill_at_calls(argv[2], argv[4], (unsigned)atol(argv[3]));
 	else if (strcmp(what, "serve") == 0 && argc > 3)
