@@ -84,42 +84,45 @@ check_took(long long begun, long least, const char *what)
 
 /* ---- Files ---- */
 
-static const char *
-in_dir(const char *dir, const char *name)
-{
-	static char path[2 * PATH_MAX];
+static char own_dir[sizeof(scratch) + 16];
 
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return path;
+static void
+give_to_user(const char *path)
+{
+	if (getuid() == 0)
+		must(chown(path, user, (gid_t)user) == 0, path);
 }
 
-/* A new directory that the program's user owns. Valid until the next one. */
-static const char *
-make_dir(void)
+/*
+ * A new directory that the program's user owns: a test, and the programs that
+ * it starts, work there.
+ */
+static void
+enter_new_dir(void)
 {
-	static char dir[sizeof(scratch) + 16];
-
-	snprintf(dir, sizeof(dir), "%s/XXXXXX", scratch);
-	must(mkdtemp(dir) != NULL, "mkdtemp");
-	if (getuid() == 0)
-		must(chown(dir, user, (gid_t)user) == 0, "chown");
-	return dir;
+	snprintf(own_dir, sizeof(own_dir), "%s/XXXXXX", scratch);
+	must(mkdtemp(own_dir) != NULL && chdir(own_dir) == 0, own_dir);
+	give_to_user(own_dir);
 }
 
 static void
-write_file(const char *dir, const char *name, const char *p, size_t len)
+write_file(const char *name, const char *p, size_t len)
 {
-	const char *path = in_dir(dir, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	ssize_t n;
 
-	must(fd != -1, path);
+	must(fd != -1, name);
 	for (; len > 0; p += n, len -= (size_t)n)
-		must((n = write(fd, p, len)) > 0, path);
-	if (getuid() == 0)
-		must(fchown(fd, user, (gid_t)user) == 0, "fchown");
+		must((n = write(fd, p, len)) > 0, name);
 	must(fchmod(fd, 0600) == 0, "fchmod");
 	close(fd);
+	give_to_user(name);
+}
+
+static void
+write_text(const char *name, const char *text)
+{
+	write_file(name, text, strlen(text));
 }
 
 /* A whole file, with a NUL behind it that does not count. To be freed. */
@@ -143,10 +146,10 @@ read_file(const char *path, size_t *len)
 }
 
 static void
-check_file(const char *dir, const char *p, size_t len, const char *what)
+check_file(const char *p, size_t len, const char *what)
 {
 	size_t have, i;
-	char *q = read_file(in_dir(dir, "mbox"), &have);
+	char *q = read_file("mbox", &have);
 
 	for (i = 0; i < len && i < have && p[i] == q[i]; i++)
 		;
@@ -159,12 +162,12 @@ check_file(const char *dir, const char *p, size_t len, const char *what)
 
 /* Nothing but the mailbox and the accounts: no lock, no temporary file. */
 static void
-check_dir(const char *dir)
+check_dir(void)
 {
-	DIR *d = opendir(dir);
+	DIR *d = opendir(".");
 	const struct dirent *e;
 
-	must(d != NULL, dir);
+	must(d != NULL, own_dir);
 	while ((e = readdir(d)) != NULL)
 		if (*e->d_name != '.' ? strcmp(e->d_name, "mbox") != 0 &&
 		    strcmp(e->d_name, "users") != 0 :
@@ -423,32 +426,32 @@ mailbox_of(const struct sample *s, unsigned without)
 }
 
 static void
-write_sample(const char *dir, const char *name)
+write_sample(const char *name)
 {
 	struct octets all = mailbox_of(find_sample(name), 0);
 
-	write_file(dir, "mbox", all.p, all.len);
+	write_file("mbox", all.p, all.len);
 	free_bytes(&all);
 }
 
 static void
-check_sample(const char *dir, const char *name, unsigned without)
+check_sample(const char *name, unsigned without)
 {
 	struct octets all = mailbox_of(find_sample(name), without);
 
-	check_file(dir, all.p, all.len, name);
+	check_file(all.p, all.len, name);
 	free_bytes(&all);
-	check_dir(dir);
+	check_dir();
 }
 
 /* ---- The program, and a client of it ---- */
 
 /*
- * Run the program in dir. args are separated by spaces; @ in front of one
- * stands for dir. fds: its 0, 1, 2.
+ * Run the program. args are separated by spaces; @ in front of one stands for
+ * the test's directory. fds: its 0, 1, 2.
  */
 static pid_t
-run_program(const char *dir, const char *args, const int fds[3], int as_root)
+run_program(const char *args, const int fds[3], int as_root)
 {
 	char text[1024], *argv[32], room[PATH_MAX], *p;
 	static char name[] = "pop3d";
@@ -462,7 +465,7 @@ run_program(const char *dir, const char *args, const int fds[3], int as_root)
 		argv[n++] = p;
 		if (*p != '@')
 			continue;
-		snprintf(room, sizeof(room), "%s%s", dir, p + 1);
+		snprintf(room, sizeof(room), "%s%s", own_dir, p + 1);
 		argv[n - 1] = room;
 	}
 	argv[n] = NULL;
@@ -474,8 +477,6 @@ run_program(const char *dir, const char *args, const int fds[3], int as_root)
 		if (dup2(fds[i], (int)i) == -1)
 			_exit(125);
 	alarm(120);		/* it is the program's to clear this */
-	if (chdir(dir) == -1)
-		_exit(124);
 	if (!as_root)
 		become(user);
 	execv(program, argv);
@@ -484,7 +485,7 @@ run_program(const char *dir, const char *args, const int fds[3], int as_root)
 
 /* A client whose connection is ours, the program's end being fd. */
 static struct peer
-start_in(const char *dir, const char *args, int ours, int theirs)
+start_in(const char *args, int ours, int theirs)
 {
 	struct peer p;
 	int fds[3];
@@ -494,19 +495,19 @@ start_in(const char *dir, const char *args, int ours, int theirs)
 	keep_to_ourselves(ours);
 	fds[0] = fds[1] = theirs;
 	fds[2] = open("/dev/null", O_RDWR);
-	p.pid = run_program(dir, args, fds, 0);
+	p.pid = run_program(args, fds, 0);
 	close(fds[2]);
 	close(theirs);
 	return p;
 }
 
 static struct peer
-start(const char *dir, const char *args)
+start(const char *args)
 {
 	int pair[2];
 
 	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0, "socketpair");
-	return start_in(dir, args, pair[0], pair[1]);
+	return start_in(args, pair[0], pair[1]);
 }
 
 /*
@@ -537,20 +538,20 @@ take_lines(struct peer *p)
 
 /* A session on a sample, behind its greeting. */
 static struct peer
-start_session(const char *dir, const char *name, const char *args)
+start_session(const char *name, const char *args)
 {
 	struct peer p;
 
-	write_sample(dir, name);
-	p = start(dir, args);
+	write_sample(name);
+	p = start(args);
 	expect(&p, "+OK *");
 	return p;
 }
 
 static struct peer
-start_pipe_session(const char *dir, const char *name)
+start_pipe_session(const char *name)
 {
-	return start_session(dir, name, "-p -m mbox");
+	return start_session(name, "-p -m mbox");
 }
 
 #define ALICE	"alice:{PLAIN}secret\n"
@@ -558,40 +559,41 @@ start_pipe_session(const char *dir, const char *name)
 	"DUsb/RSjXpUp0vMgbDOhtCV1Aui4S8/jhNHdtxR4Yu99/shrfGX1ExRPA.\n"
 
 static void
-write_login(const char *dir)
+write_login(void)
 {
-	write_sample(dir, "three");
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_sample("three");
+	write_text("users", ALICE);
 }
 
 /* The same in AUTHORIZATION, with an -f file. */
 static struct peer
-start_login(const char *dir, const char *name, const char *more)
+start_login(const char *name, const char *more)
 {
 	char args[200];
 
-	write_file(dir, "users", ALICE DORA, sizeof(ALICE DORA) - 1);
+	write_text("users", ALICE DORA);
 	snprintf(args, sizeof(args), "-m @/mbox -f users %s", more);
-	return start_session(dir, name, args);
+	return start_session(name, args);
 }
 
 /* ---- Background tests ---- */
 
 struct job {
-	const char *name;
-	void (*run)(const void *);
-	const void *arg;
+	const char *name;	/* of a test, or the path of a transcript */
+	void (*run)(void);	/* NULL for a transcript */
 	int fd;			/* "ok", or what is wrong */
 };
 
 static struct job jobs[200];
 static size_t n_jobs;
 
+static void play_transcript(const char *);
+
 static void
-add_job(const char *name, void (*job)(const void *), const void *arg)
+add_job(const char *name, void (*job)(void))
 {
 	must(n_jobs < COUNT(jobs), "jobs");
-	jobs[n_jobs++] = (struct job){ name, job, arg, -1 };
+	jobs[n_jobs++] = (struct job){ name, job, -1 };
 }
 
 static void
@@ -611,7 +613,12 @@ start_job(struct job *j)
 	case 0:
 		alarm(100);
 		job_out = p[1];
-		j->run(j->arg);
+		if (j->run == NULL)
+			play_transcript(j->name);
+		else {
+			enter_new_dir();
+			j->run();
+		}
 		_exit(write(job_out, "ok", 2) != 2);
 	}
 	close(p[1]);
@@ -648,18 +655,18 @@ collect(const char *name)
 }
 
 #define BACKGROUND(name)						\
-static void name##_job(const void *);					\
+static void name##_job(void);						\
 __attribute__((constructor)) static void				\
 name##_is_a_job(void)							\
 {									\
-	add_job(#name, name##_job, NULL);				\
+	add_job(#name, name##_job);					\
 }									\
 TEST_IN(name, "background", ANYBODY, 1)					\
 {									\
 	collect(#name);							\
 }									\
 static void								\
-name##_job(const void *unused)
+name##_job(void)
 
 /* ---- What the statics call ---- */
 
@@ -1025,7 +1032,6 @@ struct transcript {
 	const char *path;
 	int line;
 	char options[4096], users[4096], greeting[600];
-	const char *dir;
 	struct peer peer;
 	int running;
 	long long begun;
@@ -1113,8 +1119,8 @@ begin_session(struct transcript *t)
 	if (t->running)
 		return;
 	if (t->users[0] != '\0')
-		write_file(t->dir, "users", t->users, strlen(t->users));
-	t->peer = start(t->dir, t->options);
+		write_file("users", t->users, strlen(t->users));
+	t->peer = start(t->options);
 	t->begun = now_ms();
 	t->greeting[0] = '\0';
 	t->running = 1;
@@ -1176,9 +1182,9 @@ compare_mailbox(struct transcript *t, char *text)
 		without |= 1U << (atoi(number + 1) - 1);
 	snprintf(what, sizeof(what), "%s:%d", t->path, t->line);
 	all = mailbox_of(find_sample(name), without);
-	check_file(t->dir, all.p, all.len, what);
+	check_file(all.p, all.len, what);
 	free_bytes(&all);
-	check_dir(t->dir);
+	check_dir();
 }
 
 static void
@@ -1223,7 +1229,7 @@ play_line(struct transcript *t, char *line)
 		snprintf(t->options, sizeof(t->options), "%s", text);
 	else if (strcmp(line, "mailbox:") == 0) {
 		if (strcmp(text, "none") != 0)
-			write_sample(t->dir, text);
+			write_sample(text);
 	} else if (strcmp(line, "user:") == 0)
 		add_user(t, text);
 	else if (strcmp(line, "after:") == 0)
@@ -1240,7 +1246,7 @@ play_line(struct transcript *t, char *line)
 }
 
 static void
-play_transcript(const void *path)
+play_transcript(const char *path)
 {
 	struct transcript t;
 	char line[4096];
@@ -1249,7 +1255,7 @@ play_transcript(const void *path)
 	must(f != NULL, path);
 	memset(&t, 0, sizeof(t));
 	t.path = path;
-	t.dir = make_dir();
+	enter_new_dir();
 	keep_to_ourselves(fileno(f));
 	while (fgets(line, sizeof(line), f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
@@ -1276,6 +1282,7 @@ static void
 add_transcripts(void)
 {
 	static const char dir[] = "tests/sessions";
+	char path[PATH_MAX];
 	const struct dirent *e;
 	size_t len, i;
 	DIR *d;
@@ -1285,14 +1292,14 @@ add_transcripts(void)
 	while ((e = readdir(d)) != NULL && n_transcripts <
 	    COUNT(transcripts)) {
 		len = strlen(e->d_name);
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (len > 4 && strcmp(e->d_name + len - 4, ".txt") == 0)
-			transcripts[n_transcripts++] =
-			    strdup(in_dir(dir, e->d_name));
+			transcripts[n_transcripts++] = strdup(path);
 	}
 	closedir(d);
 	qsort(transcripts, n_transcripts, sizeof(*transcripts), compare_names);
 	for (i = 0; i < n_transcripts; i++)
-		add_job(transcripts[i], play_transcript, transcripts[i]);
+		add_job(transcripts[i], NULL);
 }
 
 TEST_IN(there_are_transcripts, "background", ANYBODY, 1)
@@ -1448,15 +1455,14 @@ send_shape(struct peer *p, const char *command, size_t shape,
 static void
 send_shapes(const char *command, int in_transaction)
 {
-	const char *dir = make_dir();
 	struct peer p;
 	size_t i;
 	int open = 0;
 
 	for (i = 0; i < COUNT(shapes); i++) {
 		if (!open)
-			p = in_transaction ? start_pipe_session(dir, "three") :
-			    start_login(dir, "three", "-a");
+			p = in_transaction ? start_pipe_session("three") :
+			    start_login("three", "-a");
 		open = send_shape(&p, command, i, in_transaction);
 		/* before too many wrong commands end it */
 		if (open && (i % 10 == 9 || i == COUNT(shapes) - 1)) {
@@ -1467,7 +1473,7 @@ send_shapes(const char *command, int in_transaction)
 	}
 }
 
-CASE("commands", 60, NULL, NULL);
+CASE("commands", 60, enter_new_dir, NULL);
 
 TEST_EACH(every_command_gets_one_status_line_in_transaction,
     COUNT(commands_sent))
@@ -1485,7 +1491,6 @@ TEST_EACH(every_command_gets_one_status_line_in_authorization,
 
 BACKGROUND(every_apop_gets_one_status_line)
 {
-	(void)unused;
 	send_shapes("APOP", 0);
 }
 
@@ -1539,25 +1544,23 @@ check_bad_lines(struct peer *p)
 
 TEST(a_line_over_the_buffer_is_not_executed)
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 
 	check_bad_lines(&p);
 	ask(&p, "STAT", "+OK 3 *");
 	quit(&p);
-	check_sample(dir, "three", 0);
+	check_sample("three", 0);
 }
 
 TEST(a_line_over_the_buffer_ends_an_auth_under_way)
 {
 	static const char *const lines[] = { "\0", "AGFsaWNlAHNlY3JldA==\0" };
-	const char *dir = make_dir();
 	struct peer p;
 	char text[5000];
 	size_t i;
 
 	memset(text, 'A', sizeof(text));
-	p = start_login(dir, "three", "");
+	p = start_login("three", "");
 	for (i = 1025; i < sizeof(text); i += 794) {
 		ask(&p, "AUTH PLAIN", "+ ");
 		check_bad_line(&p, text, i, "a long answer to AUTH");
@@ -1652,16 +1655,15 @@ let_read(const struct peer *p)
 static void
 send_split(const struct pipelined *c, int in_transaction)
 {
-	const char *dir = make_dir();
 	size_t len = strlen(c->commands), at;
 	/* odd, so that both kinds of splits below are met */
 	size_t step = setting("FEWER", 1) | 1;
 	struct peer p;
 
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_text("users", ALICE);
 	for (at = 0; at <= len; at += step) {
-		write_sample(dir, "three");
-		p = start(dir, in_transaction ? "-p -m mbox" :
+		write_sample("three");
+		p = start(in_transaction ? "-p -m mbox" :
 		    "-m @/mbox -f users");
 		send_bytes(&p, c->commands, at);
 		if (at % 4 != 0)
@@ -1670,7 +1672,7 @@ send_split(const struct pipelined *c, int in_transaction)
 		expect_all(&p, c->answers, "split at", at);
 		finish(&p);
 	}
-	check_sample(dir, "three", in_transaction ? 1 : 0);
+	check_sample("three", in_transaction ? 1 : 0);
 }
 
 TEST_EACH(commands_may_be_split_anywhere, 2)
@@ -1681,12 +1683,11 @@ TEST_EACH(commands_may_be_split_anywhere, 2)
 TEST_EACH(commands_may_come_octet_by_octet, 2)
 {
 	const struct pipelined *c = _i == 0 ? &in_pipe : &in_login;
-	const char *dir = make_dir();
 	struct peer p;
 	size_t i;
 
-	write_login(dir);
-	p = start(dir, _i == 0 ? "-p -m mbox" : "-m @/mbox -f users");
+	write_login();
+	p = start(_i == 0 ? "-p -m mbox" : "-m @/mbox -f users");
 	for (i = 0; i < strlen(c->commands); i++) {
 		send_bytes(&p, c->commands + i, 1);
 		let_read(&p);
@@ -1700,8 +1701,7 @@ TEST(no_answer_is_lost_in_a_long_pipeline)
 {
 	enum { ROUNDS = 3000 };
 	static const char round[] = "RETR 2\r\nNOOP\r\nLIST 3\r\nNONSENSE\r\n";
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 	pid_t writer;
 	int i;
 
@@ -1729,13 +1729,12 @@ TEST(no_answer_is_lost_in_a_long_pipeline)
 TEST(two_pipes_serve_as_well_as_a_socket)
 {
 	const struct octets *want = &find_sample("large")->sent[1];
-	const char *dir = make_dir();
 	int to[2], from[2], fds[3];
 	struct octets got;
 	struct peer p;
 	char line[100];
 
-	write_sample(dir, "large");
+	write_sample("large");
 	must(pipe(to) == 0 && pipe(from) == 0, "pipe");
 	keep_to_ourselves(to[1]);
 	keep_to_ourselves(from[0]);
@@ -1744,7 +1743,7 @@ TEST(two_pipes_serve_as_well_as_a_socket)
 	fds[0] = to[0];
 	fds[1] = fds[2] = from[1];
 	memset(&p, 0, sizeof(p));
-	p.pid = run_program(dir, "-p -m mbox", fds, 0);
+	p.pid = run_program("-p -m mbox", fds, 0);
 	p.fd = from[0];
 	close(from[1]);
 	expect(&p, "+OK *");
@@ -1835,9 +1834,9 @@ check_message(struct peer *p, const struct octets *want, size_t number)
  * RETR and TOP agree, and the unique-ids are legal, different and stable.
  */
 static void
-check_retrieval(const char *dir, const struct octets *sent, size_t n)
+check_retrieval(const struct octets *sent, size_t n)
 {
-	struct peer p = start(dir, "-p -m mbox");
+	struct peer p = start("-p -m mbox");
 	unsigned long octets = 0;
 	struct octets ids, list;
 	char line[100], *want;
@@ -1872,23 +1871,21 @@ check_retrieval(const char *dir, const struct octets *sent, size_t n)
 	quit(&p);
 }
 
-CASE("mail", 60, NULL, NULL);
+CASE("mail", 60, enter_new_dir, NULL);
 
 TEST_EACH(messages_are_sent_as_they_are_written_down, COUNT(samples))
 {
 	const struct sample *s = &samples[_i];
-	const char *dir = make_dir();
 
-	write_sample(dir, s->name);
-	check_retrieval(dir, s->sent, count_parts(s));
-	check_sample(dir, s->name, 0);
+	write_sample(s->name);
+	check_retrieval(s->sent, count_parts(s));
+	check_sample(s->name, 0);
 }
 
 /* Without each message alone, and without each but that. */
 TEST_EACH(what_is_deleted_is_gone_and_nothing_else, 2 * COUNT(samples))
 {
 	const struct sample *s = &samples[_i / 2];
-	const char *dir = make_dir();
 	size_t n = count_parts(s), i, k;
 	unsigned without;
 	struct peer p;
@@ -1897,25 +1894,24 @@ TEST_EACH(what_is_deleted_is_gone_and_nothing_else, 2 * COUNT(samples))
 		without = 1U << i;
 		if (_i % 2)
 			without = ((1U << n) - 1) & ~without;
-		p = start_pipe_session(dir, s->name);
+		p = start_pipe_session(s->name);
 		for (k = 0; k < n; k++)
 			if (without >> k & 1) {
 				ask_number(&p, "DELE", k + 1, "");
 				expect(&p, "+OK *");
 			}
 		quit(&p);
-		check_sample(dir, s->name, without);
+		check_sample(s->name, without);
 	}
 }
 
 /* Somebody else removes a message: it is gone, the others are not. */
 TEST(mail_that_another_program_removed_is_no_message)
 {
-	const char *dir = make_dir();
 	struct octets rest = mailbox_of(find_sample("three"), 2), got;
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 
-	write_file(dir, "mbox", rest.p, rest.len);
+	write_file("mbox", rest.p, rest.len);
 	ask(&p, "RETR 2", "-ERR no such message");
 	ask(&p, "DELE 2", "-ERR *");
 	ask(&p, "RETR 3", "+OK *");
@@ -1923,55 +1919,53 @@ TEST(mail_that_another_program_removed_is_no_message)
 	check_same(&got, &find_sample("three")->sent[2], 3);
 	ask(&p, "DELE 3", "+OK *");
 	quit(&p);
-	check_sample(dir, "three", 6);
+	check_sample("three", 6);
 	free_bytes(&rest);
 }
 
 /* A client must not take the beginning of one and the end of another for it. */
 TEST(mail_that_moves_under_retr_ends_the_connection)
 {
-	const char *dir = make_dir();
 	struct octets rest = mailbox_of(find_sample("large"), 1);
-	struct peer p = start_pipe_session(dir, "large");
+	struct peer p = start_pipe_session("large");
 
 	say(&p, "RETR 2\r\n");
 	expect(&p, "+OK *");
-	write_file(dir, "mbox", rest.p, rest.len);
+	write_file("mbox", rest.p, rest.len);
 	while (receive(&p, PATIENCE))
 		;
 	ck_assert_uint_lt(p.len, find_sample("large")->sent[1].len);
 	ck_assert(memcmp(p.got + p.len - 3, ".\r\n", 3) != 0);
 	ck_assert_int_eq(finish(&p), 0);
-	check_sample(dir, "large", 1);
+	check_sample("large", 1);
 	free_bytes(&rest);
 }
 
 /* A limit may forbid what UPDATE must write: then it writes nothing. */
 TEST_EACH(a_limit_for_files_costs_no_mail, 3)
 {
-	const char *dir = make_dir();
 	struct octets all = mailbox_of(find_sample("large"), 0);
 	struct rlimit limit, full;
 	struct peer p;
 
-	write_sample(dir, "large");
+	write_sample("large");
 	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
 	full = limit;
 	full.rlim_cur = (rlim_t)all.len / (rlim_t)(_i + 1);
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &full), 0);
-	p = start(dir, "-p -m mbox");
+	p = start("-p -m mbox");
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	expect(&p, "+OK *");
 	ask(&p, "DELE 1", "+OK *");
 	ask(&p, "QUIT", "-ERR [SYS/TEMP] *");
 	finish(&p);
-	check_sample(dir, "large", 0);
+	check_sample("large", 0);
 	free_bytes(&all);
 }
 
 TEST(a_missing_mailbox_is_an_empty_maildrop)
 {
-	struct peer p = start(make_dir(), "-p -m mbox");
+	struct peer p = start("-p -m mbox");
 
 	expect(&p, "+OK *");
 	ask(&p, "STAT", "+OK 0 0");
@@ -1986,66 +1980,58 @@ TEST(a_missing_mailbox_is_an_empty_maildrop)
 /* The second session has it from the index, and deletes what the first shows. */
 TEST(what_i_names_remembers_the_mailbox)
 {
-	const char *dir = make_dir();
-	char name[PATH_MAX], options[PATH_MAX + 32];
 	struct stat st;
 	struct peer p;
 	int i;
 
-	write_sample(dir, "three");
+	write_sample("three");
 	sleep(3);		/* it is not young any more */
-	snprintf(name, sizeof(name), "%s/index", dir);
-	snprintf(options, sizeof(options), "-p -m mbox -i %s", name);
 	for (i = 0; i < 2; i++) {
-		p = start(dir, options);
+		p = start("-p -m mbox -i @/index");
 		expect(&p, "+OK *");
 		ask(&p, "STAT", "+OK 3 *");
 		ask(&p, "UIDL", "+OK *");
 		take_lines(&p);
 		ask(&p, "RETR 2", "+OK *");
 		take_lines(&p);
-		ck_assert_int_eq(stat(name, &st), 0);
+		ck_assert_int_eq(stat("index", &st), 0);
 		ck_assert_int_eq((int)st.st_mode & 0777, 0600);
 		ck_assert_int_gt((int)st.st_size, 3 * 40);
-		if (i == 1)
+		if (i == 1) {
 			ask(&p, "DELE 1", "+OK *");
-		if (i == 1)
-			ck_assert_int_eq(unlink(name), 0);
+			ck_assert_int_eq(unlink("index"), 0);
+		}
 		quit(&p);
 	}
-	check_sample(dir, "three", 1);
+	check_sample("three", 1);
 }
 
 /* ---- Timers ---- */
 
 /* It has ended by itself, and left the mailbox as it was. */
 static void
-end_by_timer(struct peer *p, long long begun, const char *dir)
+end_by_timer(struct peer *p, long long begun)
 {
 	expect_end(p);
 	check_took(begun, 900, "-t 2");
 	finish(p);
-	check_sample(dir, "three", 0);
+	check_sample("three", 0);
 }
 
 BACKGROUND(an_idle_login_ends_by_itself)
 {
-	const char *dir = make_dir();
-	struct peer p = start_login(dir, "three", "-t 2");
+	struct peer p = start_login("three", "-t 2");
 
-	(void)unused;
-	end_by_timer(&p, now_ms(), dir);
+	end_by_timer(&p, now_ms());
 }
 
 /* RFC 1939, section 3: no answer is sent, nothing is removed. */
 BACKGROUND(an_idle_session_ends_and_removes_nothing)
 {
-	const char *dir = make_dir();
-	struct peer p = start_session(dir, "three", "-p -m mbox -t 2");
+	struct peer p = start_session("three", "-p -m mbox -t 2");
 
-	(void)unused;
 	ask(&p, "DELE 1", "+OK *");
-	end_by_timer(&p, now_ms(), dir);
+	end_by_timer(&p, now_ms());
 }
 
 /* Send the octets of a command that never ends until the program has gone. */
@@ -2066,42 +2052,37 @@ send_slowly(struct peer *p, const char *text)
 
 BACKGROUND(single_octets_do_not_prolong_a_login)
 {
-	const char *dir = make_dir();
-	struct peer p = start_login(dir, "three", "-t 2");
+	struct peer p = start_login("three", "-t 2");
 	long long begun = now_ms();
 
-	(void)unused;
 	send_slowly(&p, "x");
-	end_by_timer(&p, begun, dir);
+	end_by_timer(&p, begun);
 }
 
 BACKGROUND(single_octets_do_not_prolong_a_session)
 {
-	const char *dir = make_dir();
-	struct peer p = start_session(dir, "three", "-p -m mbox -t 2");
+	struct peer p = start_session("three", "-p -m mbox -t 2");
 	long long begun;
 
-	(void)unused;
 	ask(&p, "DELE 2", "+OK *");
 	begun = now_ms();
 	send_slowly(&p, "x");
-	end_by_timer(&p, begun, dir);
+	end_by_timer(&p, begun);
 }
 
 /* All of AUTHORIZATION must end in time, right commands or not. */
 BACKGROUND(commands_do_not_prolong_a_login)
 {
-	struct peer p = start_login(make_dir(), "three", "-t 2");
+	struct peer p = start_login("three", "-t 2");
 	long long begun = now_ms();
 
-	(void)unused;
 	send_slowly(&p, "\r\n");
 	while (receive(&p, PATIENCE))
 		if (now_ms() - begun > 2000 + SLACK)
 			blame("it goes on");
 	check_took(begun, 900, "-t 2");
 	finish(&p);
-	p = start_login(make_dir(), "three", "-t 2");
+	p = start_login("three", "-t 2");
 	for (begun = now_ms(); write(p.fd, "CAPA\r\n", 6) == 6; ) {
 		sleep_ms(300);
 		if (now_ms() - begun > 2000 + SLACK)
@@ -2113,10 +2094,9 @@ BACKGROUND(commands_do_not_prolong_a_login)
 
 BACKGROUND(commands_prolong_a_session)
 {
-	struct peer p = start_session(make_dir(), "three", "-p -m mbox -t 6");
+	struct peer p = start_session("three", "-p -m mbox -t 6");
 	int i;
 
-	(void)unused;
 	for (i = 0; i < 10; i++) {
 		sleep_ms(1000);
 		ask(&p, "NOOP", "+OK *");
@@ -2126,11 +2106,9 @@ BACKGROUND(commands_prolong_a_session)
 
 BACKGROUND(a_client_that_stops_reading_is_given_up)
 {
-	const char *dir = make_dir();
-	struct peer p = start_session(dir, "large", "-p -m mbox -t 2");
+	struct peer p = start_session("large", "-p -m mbox -t 2");
 	long long begun;
 
-	(void)unused;
 	ask(&p, "DELE 1", "+OK *");
 	say(&p, "RETR 2\r\n");
 	begun = now_ms();
@@ -2138,7 +2116,7 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 	check_took(begun, 900, "-t 2");
 	close(p.fd);
 	free(p.got);
-	check_sample(dir, "large", 0);
+	check_sample("large", 0);
 }
 
 /*
@@ -2148,11 +2126,10 @@ BACKGROUND(a_client_that_stops_reading_is_given_up)
 BACKGROUND(a_client_that_reads_slowly_is_served)
 {
 	const struct octets *want = &find_sample("large")->sent[1];
-	struct peer p = start_session(make_dir(), "large", "-p -m mbox -t 6");
+	struct peer p = start_session("large", "-p -m mbox -t 6");
 	struct octets got;
 	long long begun = now_ms();
 
-	(void)unused;
 	say(&p, "RETR 2\r\n");
 	p.most = 65536;
 	while (now_ms() - begun < 9600) {
@@ -2177,8 +2154,7 @@ static const char *const last_words[] = { "", "QUI", "QUIT", "QUIT\r",
 TEST_EACH(a_client_that_goes_without_quit_removes_nothing,
     2 * COUNT(last_words))
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "large");
+	struct peer p = start_pipe_session("large");
 
 	ask(&p, "DELE 1", "+OK *");
 	say(&p, "%s", last_words[_i / 2]);
@@ -2189,46 +2165,43 @@ TEST_EACH(a_client_that_goes_without_quit_removes_nothing,
 	} else if (last_words[_i / 2][0] != '\0')
 		sleep_ms(5);
 	finish(&p);
-	check_sample(dir, "large", 0);
+	check_sample("large", 0);
 }
 
 /* In the middle of a message, with more commands behind it. */
 TEST_EACH(a_client_that_goes_within_retr_removes_nothing, 2)
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "large");
+	struct peer p = start_pipe_session("large");
 
 	ask(&p, "DELE 1", "+OK *");
 	say(&p, "%s", _i ? "RETR 2\r\nQUIT\r\n" : "RETR 2\r\nNOOP\r\n");
 	expect(&p, "+OK *");
 	receive(&p, PATIENCE);
 	finish(&p);
-	check_sample(dir, "large", 0);
+	check_sample("large", 0);
 }
 
 TEST(a_client_that_goes_after_quit_does_not_stop_the_update)
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "large");
+	struct peer p = start_pipe_session("large");
 
 	ask(&p, "DELE 2", "+OK *");
 	say(&p, "QUIT\r\n");
 	finish(&p);
-	check_sample(dir, "large", 2);
+	check_sample("large", 2);
 }
 
 static const int deadly[] = { SIGTERM, SIGHUP, SIGINT, SIGKILL, SIGQUIT };
 
 TEST_EACH(a_signal_removes_nothing, COUNT(deadly))
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 
 	ask(&p, "DELE 2", "+OK *");
 	kill(p.pid, deadly[_i]);
 	expect_end(&p);
 	finish(&p);
-	check_sample(dir, "three", 0);
+	check_sample("three", 0);
 }
 
 /* ---- Mailboxes that are none ---- */
@@ -2238,44 +2211,41 @@ enum bad { TEXT_FILE, DIRECTORY, FIFO, SYMLINK, HARD_LINK, FOREIGN, UNREADABLE,
 
 /* Make one; its name. NULL: it cannot be made here. */
 static const char *
-make_bad(const char *dir, enum bad kind)
+make_bad(enum bad kind)
 {
-	char path[2 * PATH_MAX];
+	static const char text[] = "Dear reader,\n\n" FROM1 "\n\n";
 
 	if (kind != DIRECTORY && kind != FIFO && kind != NO_SUCH_DIRECTORY)
-		write_sample(dir, "three");
-	snprintf(path, sizeof(path), "%s/mbox", dir);
+		write_sample("three");
 	switch (kind) {
 	case TEXT_FILE:
-		write_file(dir, "mbox", "Dear reader,\n\n" FROM1 "\n\n",
-		    sizeof("Dear reader,\n\n" FROM1 "\n\n") - 1);
+		write_text("mbox", text);
 		break;
 	case DIRECTORY:
-		must(mkdir(path, 0700) == 0, path);
-		must(getuid() != 0 || chown(path, user, (gid_t)user) == 0,
-		    path);
+		must(mkdir("mbox", 0700) == 0, "mkdir");
+		give_to_user("mbox");
 		break;
 	case FIFO:
-		must(mkfifo(path, 0600) == 0, path);
-		must(getuid() != 0 || chown(path, user, (gid_t)user) == 0,
-		    path);
+		must(mkfifo("mbox", 0600) == 0, "mkfifo");
+		give_to_user("mbox");
 		break;
 	case SYMLINK:
-		must(symlink("mbox", in_dir(dir, "users.link")) == 0, path);
+		must(symlink("mbox", "users.link") == 0, "symlink");
 		return "users.link";
 	case HARD_LINK:
-		must(link(path, in_dir(dir, "link")) == 0, path);
+		must(link("mbox", "link") == 0, "link");
 		break;
 	case FOREIGN:
 		if (getuid() != 0)
 			return NULL;
-		must(chown(path, user + 1, (gid_t)user + 1) == 0 &&
-		    chmod(path, 0666) == 0, path);
+		must(chown("mbox", user + 1, (gid_t)user + 1) == 0 &&
+		    chmod("mbox", 0666) == 0, "chown");
 		break;
 	case UNREADABLE:
-		must(chmod(path, 0) == 0, path);
+		must(chmod("mbox", 0) == 0, "chmod");
 		break;
 	default:
+		write_text("nothing", "");
 		return "nothing/mbox/mbox";
 	}
 	return "mbox";
@@ -2313,7 +2283,7 @@ check_refusal(struct peer *p)
 
 TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 {
-	const char *dir = make_dir(), *name = make_bad(dir, (enum bad)_i / 2);
+	const char *name = make_bad((enum bad)_i / 2);
 	struct stat before, after;
 	char args[100];
 	struct peer p;
@@ -2322,22 +2292,20 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 		skip("a mailbox of another user's", "needs root");
 		return;
 	}
-	if (_i / 2 == NO_SUCH_DIRECTORY)
-		write_file(dir, "nothing", "", 0);
 	memset(&before, 0, sizeof(before));
 	memset(&after, 0, sizeof(after));
-	lstat(in_dir(dir, name), &before);
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	lstat(name, &before);
+	write_text("users", ALICE);
 	snprintf(args, sizeof(args), "-m %s%s %s", _i % 2 ? "" : "@/", name,
 	    _i % 2 ? "-p" : "-f users");
-	p = start(dir, args);
+	p = start(args);
 	if (_i % 2 == 0) {
 		expect(&p, "+OK *");
 		ask(&p, "USER alice", "+OK *");
 		say(&p, "PASS secret\r\n");
 	}
 	check_refusal(&p);
-	lstat(in_dir(dir, name), &after);
+	lstat(name, &after);
 	ck_assert_uint_eq(before.st_ino, after.st_ino);
 	ck_assert_int_eq(before.st_size, after.st_size);
 	ck_assert_int_eq(before.st_mtime, after.st_mtime);
@@ -2347,13 +2315,13 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 /* ---- Locks that others hold ---- */
 
 static void
-write_lock(const char *dir)
+write_lock(void)
 {
 	char host[256] = "", text[300];
 
 	gethostname(host, sizeof(host) - 1);
 	snprintf(text, sizeof(text), "%ld:%s", (long)getpid(), host);
-	write_file(dir, "mbox.lock", text, strlen(text));
+	write_file("mbox.lock", text, strlen(text));
 }
 
 static void
@@ -2369,47 +2337,42 @@ check_in_use(struct peer *p, long long begun)
 
 BACKGROUND(a_mailbox_that_stays_locked_is_in_use)
 {
-	const char *dir = make_dir();
 	long long begun = now_ms();
 	struct peer p;
 
-	(void)unused;
-	write_sample(dir, "three");
-	write_lock(dir);
-	p = start(dir, "-p -m mbox");
+	write_sample("three");
+	write_lock();
+	p = start("-p -m mbox");
 	check_in_use(&p, begun);
 	check_leaving(&p, "-ERR [IN-USE] the mailbox is locked, wait and try "
 	    "again");
-	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
-	check_sample(dir, "three", 0);
+	must(unlink("mbox.lock") == 0, "the lock was removed");
+	check_sample("three", 0);
 }
 
 BACKGROUND(quit_on_a_mailbox_that_stays_locked_removes_nothing)
 {
-	const char *dir = make_dir();
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 	long long begun;
 
-	(void)unused;
 	ask(&p, "DELE 1", "+OK *");
-	write_lock(dir);
+	write_lock();
 	begun = now_ms();
 	say(&p, "QUIT\r\n");
 	check_in_use(&p, begun);
 	expect_end(&p);
 	finish(&p);
-	must(unlink(in_dir(dir, "mbox.lock")) == 0, "the lock was removed");
-	check_sample(dir, "three", 0);
+	must(unlink("mbox.lock") == 0, "the lock was removed");
+	check_sample("three", 0);
 }
 
 /* A login to what is no mailbox, up to its refusal. */
 static struct peer
 log_in_to_text(void)
 {
-	const char *dir = make_dir();
-	struct peer p = start_login(dir, "three", "-t 60");
+	struct peer p = start_login("three", "-t 60");
 
-	write_file(dir, "mbox", "no mailbox\n", 11);
+	write_file("mbox", "no mailbox\n", 11);
 	ask(&p, "NONSENSE", "-ERR *");
 	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "-ERR [SYS/PERM] *");
 	return p;
@@ -2422,7 +2385,6 @@ BACKGROUND(a_client_without_a_mailbox_must_leave_in_time)
 	long long begun = now_ms();
 	int i;
 
-	(void)unused;
 	for (i = 0; i < 7; i++) {
 		ask(&p, "USER alice", "-ERR [SYS/PERM] *");
 		sleep_ms(1500);
@@ -2437,7 +2399,6 @@ BACKGROUND(a_client_without_a_mailbox_has_twenty_commands)
 	struct peer p;
 	int i;
 
-	(void)unused;
 	p = log_in_to_text();
 	for (i = 0; i < 20; i++)
 		ask(&p, "STAT", "-ERR [SYS/PERM] *");
@@ -2448,26 +2409,24 @@ BACKGROUND(a_client_without_a_mailbox_has_twenty_commands)
 /* +OK to QUIT means that it is done, not that it will be. */
 BACKGROUND(quit_is_answered_after_the_update)
 {
-	const char *dir = make_dir();
 	struct octets all = mailbox_of(find_sample("three"), 0);
-	struct peer p = start_pipe_session(dir, "three");
+	struct peer p = start_pipe_session("three");
 	struct pollfd fd;
 
-	(void)unused;
 	ask(&p, "DELE 2", "+OK *");
-	write_lock(dir);
+	write_lock();
 	say(&p, "QUIT\r\n");
 	fd.fd = p.fd;
 	fd.events = POLLIN;
 	if (poll(&fd, 1, 1500) != 0)
 		blame("QUIT was answered while the mailbox was locked");
-	check_file(dir, all.p, all.len, "locked");
+	check_file(all.p, all.len, "locked");
 	free_bytes(&all);
-	must(unlink(in_dir(dir, "mbox.lock")) == 0, "unlink");
+	must(unlink("mbox.lock") == 0, "unlink");
 	kill(p.pid, SIGSTOP);	/* so that an early answer would show */
 	kill(p.pid, SIGCONT);
 	expect(&p, "+OK *");
-	check_sample(dir, "three", 2);
+	check_sample("three", 2);
 	expect_end(&p);
 	finish(&p);
 }
@@ -2478,7 +2437,7 @@ BACKGROUND(quit_is_answered_after_the_update)
 static struct octets
 fail_three_times(const char *name, const char *secret)
 {
-	struct peer p = start_login(make_dir(), "three", "");
+	struct peer p = start_login("three", "");
 	struct octets all = { "", 0 };
 	long long begun = now_ms(), one;
 	char line[200];
@@ -2505,7 +2464,6 @@ BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
 {
 	struct octets all = fail_three_times("alice", "wrong");
 
-	(void)unused;
 	if (strstr(all.p, "-ERR [AUTH] ") == NULL || strstr(all.p, "wait") !=
 	    NULL || strstr(all.p, "lock") != NULL)
 		blame("got %.*s", (int)all.len, all.p);
@@ -2530,19 +2488,16 @@ report_failures(const char *name, const char *secret)
 
 BACKGROUND(a_wrong_password_is_answered_as_an_unknown_name_is)
 {
-	(void)unused;
 	report_failures("dora", "wrong");
 }
 
 BACKGROUND(an_unknown_name_is_answered_as_a_wrong_password_is)
 {
-	(void)unused;
 	report_failures("nobody", "wrong");
 }
 
 BACKGROUND(a_hostile_name_is_answered_as_a_wrong_password_is)
 {
-	(void)unused;
 	report_failures("../alice", "secret");
 }
 
@@ -2551,11 +2506,10 @@ BACKGROUND(a_hostile_name_is_answered_as_a_wrong_password_is)
 /* As Thunderbird asks: one mistake of a person's is one attempt. */
 BACKGROUND(what_was_refused_last_is_refused_again_at_no_cost)
 {
-	struct peer p = start_login(make_dir(), "three", "-a");
+	struct peer p = start_login("three", "-a");
 	long long begun = now_ms();
 	int i;
 
-	(void)unused;
 	ask(&p, "AUTH PLAIN AGFsaWNlAHdyb25n", AGAIN);
 	check_took(begun, 2900, "the first");
 	begun = now_ms();
@@ -2586,10 +2540,9 @@ BACKGROUND(what_is_not_the_very_same_is_another_attempt)
 	long long begun;
 	int i;
 
-	(void)unused;
 	for (i = 0; i < (int)COUNT(ways); i++) {
 		if (i % 3 == 0)
-			p = start_login(make_dir(), "three", "-a");
+			p = start_login("three", "-a");
 		begun = now_ms();
 		if (ways[i][1] != NULL)
 			ask(&p, ways[i][0], "+OK *");
@@ -2627,11 +2580,11 @@ check_capa(struct peer *p, const char *want)
 static const char *const loopbacks[] = { "127.0.0.1", "127.3.2.1", "::1",
 	"::ffff:127.0.0.1" };
 
-CASE("start", 60, NULL, NULL);
+CASE("start", 60, enter_new_dir, NULL);
 
 TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 {
-	const char *dir = make_dir(), *at = loopbacks[_i];
+	const char *at = loopbacks[_i];
 	struct peer p;
 	int pair[2];
 
@@ -2639,8 +2592,8 @@ TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 		skip("-s over loopback: no such address", at);
 		return;
 	}
-	write_login(dir);
-	p = start_in(dir, "-s -m @/mbox -f users", pair[0], pair[1]);
+	write_login();
+	p = start_in("-s -m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "USER alice", "+OK *");
@@ -2651,7 +2604,7 @@ TEST_EACH(s_lets_loopback_in, COUNT(loopbacks))
 
 TEST(s_lets_a_unix_socket_in)
 {
-	struct peer p = start_login(make_dir(), "three", "-s");
+	struct peer p = start_login("three", "-s");
 
 	check_capa(&p, capa_login);
 	ask(&p, "USER alice", "+OK *");
@@ -3280,7 +3233,7 @@ TEST(uidl_without_memory_is_refused)
 
 static const char tls[] = "-ERR plaintext login is refused here, use TLS";
 
-CASE("start", 60, NULL, NULL);
+CASE("start", 60, enter_new_dir, NULL);
 
 /* Before a secret is sent, whatever the name; and not for the environment. */
 TEST_EACH(s_refuses_logins_from_elsewhere, 2)
@@ -3289,7 +3242,6 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	    "PASS secret", "AUTH", "AUTH PLAIN", "AUTH LOGIN",
 	    "AUTH PLAIN AGFsaWNlAHNlY3JldA==",
 	    "APOP alice 00000000000000000000000000000000" };
-	const char *dir = make_dir();
 	char own[INET_ADDRSTRLEN];
 	struct peer p;
 	int pair[2];
@@ -3298,9 +3250,9 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	if (connect_from_own(pair, _i ? "::ffff:127.0.0.1" : "127.0.0.1",
 	    "-s from elsewhere", own) == -1)
 		return;
-	write_login(dir);
+	write_login();
 	setenv("TCPREMOTEIP", "127.0.0.1", 1);
-	p = start_in(dir, "-s -a -m @/mbox -f users", pair[0], pair[1]);
+	p = start_in("-s -a -m @/mbox -f users", pair[0], pair[1]);
 	clear_environment();
 	expect(&p, "+OK *");
 	check_capa(&p, capa_refused);
@@ -3311,7 +3263,6 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 
 TEST(without_s_logins_come_from_anywhere)
 {
-	const char *dir = make_dir();
 	char own[INET_ADDRSTRLEN];
 	struct peer p;
 	int pair[2];
@@ -3319,8 +3270,8 @@ TEST(without_s_logins_come_from_anywhere)
 	if (connect_from_own(pair, "127.0.0.1", "a login from elsewhere",
 	    own) == -1)
 		return;
-	write_login(dir);
-	p = start_in(dir, "-m @/mbox -f users", pair[0], pair[1]);
+	write_login();
+	p = start_in("-m @/mbox -f users", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	check_capa(&p, capa_login);
 	ask(&p, "AUTH PLAIN AGFsaWNlAHNlY3JldA==", "+OK *");
@@ -3331,7 +3282,6 @@ TEST(without_s_logins_come_from_anywhere)
 TEST(messages_are_not_held_back_by_tcp)
 {
 	enum { ROUNDS = 50 };
-	const char *dir = make_dir();
 	long long begun, took;
 	struct peer p;
 	int pair[2], i, theirs, set = 0;
@@ -3340,8 +3290,8 @@ TEST(messages_are_not_held_back_by_tcp)
 	must(connect_pair(pair, "127.0.0.1", NULL) == 0, "TCP");
 	must((theirs = dup(pair[1])) != -1, "dup");
 	keep_to_ourselves(theirs);
-	write_sample(dir, "three");
-	p = start_in(dir, "-p -m mbox", pair[0], pair[1]);
+	write_sample("three");
+	p = start_in("-p -m mbox", pair[0], pair[1]);
 	expect(&p, "+OK *");
 	must(getsockopt(theirs, IPPROTO_TCP, TCP_NODELAY, &set, &len) == 0,
 	    "getsockopt");
@@ -3362,7 +3312,7 @@ TEST(messages_are_not_held_back_by_tcp)
 
 /* Run it to its end with pipes at 0 and 1, and a socket at 2. */
 static int
-run_once(const char *dir, const char *args, int as_root, char said[2000])
+run_once(const char *args, int as_root, char said[2000])
 {
 	int in[2], out[2], err[2], fds[3], status;
 	ssize_t n, len = 0;
@@ -3376,7 +3326,7 @@ run_once(const char *dir, const char *args, int as_root, char said[2000])
 	fds[0] = in[0];
 	fds[1] = out[1];
 	fds[2] = err[1];
-	status = wait_for(run_program(dir, args, fds, as_root), PATIENCE);
+	status = wait_for(run_program(args, fds, as_root), PATIENCE);
 	close(in[0]);
 	close(in[1]);
 	close(out[1]);
@@ -3401,7 +3351,7 @@ TEST_EACH(wrong_options_say_nothing_and_exit_with_2, COUNT(wrong_options))
 {
 	char said[2000];
 
-	ck_assert_int_eq(run_once(make_dir(), wrong_options[_i], 0, said), 2);
+	ck_assert_int_eq(run_once(wrong_options[_i], 0, said), 2);
 	ck_assert_str_eq(said, "");
 }
 
@@ -3412,11 +3362,10 @@ static const char *const misfits[] = { "", "-m mbox", "-a -p -m mbox",
 
 TEST_EACH(what_cannot_be_set_up_is_one_err_and_exit_1, COUNT(misfits))
 {
-	const char *dir = make_dir();
 	char said[2000];
 
-	write_login(dir);
-	ck_assert_int_eq(run_once(dir, misfits[_i], 0, said), 1);
+	write_login();
+	ck_assert_int_eq(run_once(misfits[_i], 0, said), 1);
 	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
 	ck_assert_ptr_eq(strstr(said, "\r\n"), said + strlen(said) - 2);
 	ck_assert_ptr_null(strstr(said, "wait"));
@@ -3430,7 +3379,6 @@ TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 {
 #if defined(__linux__)
 	static const unsigned long missing[] = { 0, 18, 7 };
-	const char *dir = make_dir();
 	struct stat st;
 	int fds[3];
 	size_t len;
@@ -3440,17 +3388,17 @@ TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 		skip("answers to a file", "needs root");
 		return;
 	}
-	write_file(dir, "commands", "QUIT\r\n", 6);
-	write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
+	write_file("commands", "QUIT\r\n", 6);
+	write_text("users", ALICE);
 	must(_i == 0 || prctl(PR_CAPBSET_DROP, missing[_i], 0, 0, 0) == 0,
 	    "prctl");
-	fds[0] = open(in_dir(dir, "commands"), O_RDONLY);
-	fds[1] = fds[2] = open(in_dir(dir, "answers"), O_WRONLY | O_CREAT,
+	fds[0] = open("commands", O_RDONLY);
+	fds[1] = fds[2] = open("answers", O_WRONLY | O_CREAT,
 	    0600);
 	must(fds[0] != -1 && fds[1] != -1, "open");
-	ck_assert_int_eq(wait_for(run_program(dir, "-f users -u 54321:54321 "
+	ck_assert_int_eq(wait_for(run_program("-f users -u 54321:54321 "
 	    "-e /root", fds, 1), PATIENCE), _i > 0);
-	said = read_file(in_dir(dir, "answers"), &len);
+	said = read_file("answers", &len);
 	ck_assert_str_eq(said, _i > 0 ? "-ERR [SYS/TEMP] no login is possible "
 	    "now, wait and try again\r\n" : "+OK pop3d ready\r\n+OK bye\r\n");
 	free(said);
@@ -3459,42 +3407,39 @@ TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 
 TEST(a_pipe_is_not_for_root)
 {
-	const char *dir = make_dir();
 	char said[2000];
 
 	if (getuid() != 0) {
 		skip("-p as root", "needs root");
 		return;
 	}
-	write_sample(dir, "three");
-	ck_assert_int_eq(run_once(dir, "-p -m mbox", 1, said), 1);
+	write_sample("three");
+	ck_assert_int_eq(run_once("-p -m mbox", 1, said), 1);
 	ck_assert_int_eq(strncmp(said, "-ERR [SYS/PERM] ", 16), 0);
-	check_sample(dir, "three", 0);
+	check_sample("three", 0);
 }
 
 TEST(the_version_is_told)
 {
 	char said[2000];
 
-	ck_assert_int_eq(run_once(make_dir(), "-V", 0, said), 0);
+	ck_assert_int_eq(run_once("-V", 0, said), 0);
 	ck_assert_str_eq(said, "pop3d " VERSION "\n");
 }
 
 /* A -f file that was opened to others lets nobody in, and is nobody's fault. */
 BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
 {
-	const char *dir = make_dir();
-	struct peer p = start_login(dir, "three", "");
+	struct peer p = start_login("three", "");
 
-	(void)unused;
-	must(chmod(in_dir(dir, "users"), 0604) == 0, "chmod");
+	must(chmod("users", 0604) == 0, "chmod");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "-ERR [SYS/TEMP] passwords *");
-	must(chmod(in_dir(dir, "users"), 0620) == 0, "chmod");
+	must(chmod("users", 0620) == 0, "chmod");
 	/* it was not refused, so that the same is tried again */
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "-ERR [SYS/TEMP] passwords *");
-	must(chmod(in_dir(dir, "users"), 0640) == 0, "chmod");
+	must(chmod("users", 0640) == 0, "chmod");
 	ask(&p, "USER alice", "+OK *");
 	ask(&p, "PASS secret", "+OK *");
 	quit(&p);
@@ -3502,32 +3447,31 @@ BACKGROUND(a_file_that_others_can_read_lets_nobody_in)
 
 /* ---- What other servers shipped ---- */
 
-CASE("commands", 60, NULL, NULL);
+CASE("commands", 60, enter_new_dir, NULL);
 
 TEST(quit_is_answered_by_exactly_one_line)
 {
-	const char *dir = make_dir();
 	struct peer p;
 
-	p = start_login(dir, "three", "");
+	p = start_login("three", "");
 	say(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT before login", 0);
 	finish(&p);
-	p = start_pipe_session(dir, "three");
+	p = start_pipe_session("three");
 	say(&p, "QUIT\r\nQUIT\r\nNOOP\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
 	finish(&p);
-	p = start_pipe_session(dir, "three");
+	p = start_pipe_session("three");
 	ask(&p, "DELE 1", "+OK *");
 	say(&p, "QUIT\r\nRSET\r\n");
 	expect_all(&p, "+OK bye\r\n", "QUIT", 0);
 	finish(&p);
-	check_sample(dir, "three", 1);
+	check_sample("three", 1);
 }
 
 TEST(no_answer_begins_with_plus_err)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 
 	ask(&p, "RETR 4", "-ERR *");
 	ask(&p, "DELE 4", "-ERR *");
@@ -3541,7 +3485,7 @@ TEST(no_answer_begins_with_plus_err)
 
 TEST(dele_of_a_deleted_message_is_refused)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 
 	ask(&p, "DELE 2", "+OK *");
 	ask(&p, "DELE 2", "-ERR *");
@@ -3557,7 +3501,7 @@ TEST(dele_of_a_deleted_message_is_refused)
 
 TEST(stat_does_not_count_deleted_mail)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 
 	ask(&p, "STAT", "+OK 3 203");
 	ask(&p, "DELE 1", "+OK *");
@@ -3573,7 +3517,7 @@ TEST(stat_does_not_count_deleted_mail)
 
 TEST(numbers_stay_after_dele)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 	struct octets list;
 
 	ask(&p, "DELE 1", "+OK *");
@@ -3589,7 +3533,7 @@ TEST(numbers_stay_after_dele)
 
 TEST(digits_with_letters_behind_them_are_no_number)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 
 	ask(&p, "DELE 1abc", "-ERR *");
 	ask(&p, "DELE 1\t", "-ERR *");
@@ -3605,7 +3549,7 @@ TEST(numbers_beyond_any_integer_are_no_message)
 	static const char *const numbers_sent[] = { "0", "4", "257", "65537",
 	    "4294967296", "4294967297", "18446744073709551617",
 	    "340282366920938463463374607431768211457" };
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 	char line[100];
 	size_t i;
 
@@ -3622,7 +3566,7 @@ TEST(numbers_beyond_any_integer_are_no_message)
 	quit(&p);
 }
 
-CASE("mail", 60, NULL, NULL);
+CASE("mail", 60, enter_new_dir, NULL);
 
 /* CR CR LF from a CRLF mailbox; one octet short at an unterminated end. */
 TEST_EACH(list_counts_what_is_sent_of_crlf_and_unterminated_mail, 4)
@@ -3630,10 +3574,9 @@ TEST_EACH(list_counts_what_is_sent_of_crlf_and_unterminated_mail, 4)
 	static const char *const names[] = { "crlf", "unterminated",
 	    "unterminated-cr", "header-unterminated" };
 	const struct sample *s = find_sample(names[_i]);
-	const char *dir = make_dir();
 	size_t n = count_parts(s);
 	struct octets got;
-	struct peer p = start_pipe_session(dir, s->name);
+	struct peer p = start_pipe_session(s->name);
 	char line[100];
 
 	snprintf(line, sizeof(line), "+OK %lu %lu", (unsigned long)n,
@@ -3647,12 +3590,11 @@ TEST_EACH(list_counts_what_is_sent_of_crlf_and_unterminated_mail, 4)
 	quit(&p);
 }
 
-CASE("commands", 60, NULL, NULL);
+CASE("commands", 60, enter_new_dir, NULL);
 
 /* However high: a directory that a superserver has open leads out of a chroot. */
 TEST(descriptors_that_are_left_open_are_closed)
 {
-	const char *dir = make_dir();
 	struct pollfd end;
 	struct peer p;
 	int pair[2], high;
@@ -3660,7 +3602,7 @@ TEST(descriptors_that_are_left_open_are_closed)
 	must(pipe(pair) == 0, "pipe");
 	keep_to_ourselves(pair[0]);
 	must((high = fcntl(pair[1], F_DUPFD, 700)) >= 700, "F_DUPFD");
-	p = start_pipe_session(dir, "three");
+	p = start_pipe_session("three");
 	close(high);
 	close(pair[1]);
 	end.fd = pair[0];
@@ -3672,7 +3614,6 @@ TEST(descriptors_that_are_left_open_are_closed)
 
 TEST(error_texts_do_not_go_to_the_client)
 {
-	const char *dir = make_dir();
 	int pair[2], err[2], fds[3];
 	struct peer p;
 	char c;
@@ -3685,8 +3626,8 @@ TEST(error_texts_do_not_go_to_the_client)
 	keep_to_ourselves(err[0]);
 	fds[0] = fds[1] = pair[1];
 	fds[2] = err[1];
-	write_file(dir, "mbox", "no mailbox\n", 11);
-	p.pid = run_program(dir, "-p -m mbox", fds, 0);
+	write_file("mbox", "no mailbox\n", 11);
+	p.pid = run_program("-p -m mbox", fds, 0);
 	close(pair[1]);
 	close(err[1]);
 	check_refusal(&p);
@@ -3697,7 +3638,7 @@ TEST(error_texts_do_not_go_to_the_client)
 /* 20 wrong commands end a login, right ones between them or not. */
 TEST(twenty_wrong_commands_end_a_login)
 {
-	struct peer p = start_login(make_dir(), "three", "");
+	struct peer p = start_login("three", "");
 	int i;
 
 	for (i = 0; i < 19; i++) {
@@ -3712,7 +3653,7 @@ TEST(twenty_wrong_commands_end_a_login)
 /* Nor do right ones go on for ever. */
 TEST_EACH(a_hundred_commands_end_a_login, 2)
 {
-	struct peer p = start_login(make_dir(), "three", "");
+	struct peer p = start_login("three", "");
 	int i;
 
 	for (i = 0; i < 99; i++)
@@ -3734,15 +3675,13 @@ TEST_EACH(a_hundred_commands_end_a_login, 2)
 TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
 {
 	char last[200] = "", line[200];
-	const char *dir;
 	size_t pid, when;
 	struct peer p;
 	int i;
 
+	write_text("users", ALICE);
 	for (i = 0; i < 3; i++) {
-		dir = make_dir();
-		write_file(dir, "users", ALICE, sizeof(ALICE) - 1);
-		p = start(dir, "-a -m @/mbox -f users");
+		p = start("-a -m @/mbox -f users");
 		snprintf(line, sizeof(line), "%s", take_line(&p));
 		ck_assert_int_eq(strncmp(line, "+OK pop3d ready <", 17), 0);
 		pid = strspn(line + 17, "0123456789");
@@ -3759,7 +3698,7 @@ TEST(an_apop_challenge_is_two_numbers_and_no_other_is_the_same)
 
 TEST(wrong_commands_do_not_end_a_session)
 {
-	struct peer p = start_pipe_session(make_dir(), "three");
+	struct peer p = start_pipe_session("three");
 	int i;
 
 	for (i = 0; i < 100; i++)
@@ -3769,9 +3708,11 @@ TEST(wrong_commands_do_not_end_a_session)
 
 /* ---- Real mailboxes: MBOX_DIR ---- */
 
+static char mbox_dir[PATH_MAX];	/* from the root, or empty */
+
 /* Delete the messages whose index is odd, or even. */
 static void
-check_deletion(const char *dir, const struct octets *f,
+check_deletion(const struct octets *f,
     const struct maildrop *d, size_t odd)
 {
 	char *text = malloc(f->len + 1);
@@ -3779,8 +3720,8 @@ check_deletion(const char *dir, const struct octets *f,
 	size_t i, len = d->n > 0 ? d->mail[0].start : f->len, end;
 
 	must(text != NULL, "malloc");
-	write_file(dir, "mbox", f->p, f->len);
-	p = start(dir, "-p -m mbox");
+	write_file("mbox", f->p, f->len);
+	p = start("-p -m mbox");
 	expect(&p, "+OK *");
 	memcpy(text, f->p, len);
 	for (i = 0; i < d->n; i++) {
@@ -3795,8 +3736,8 @@ check_deletion(const char *dir, const struct octets *f,
 		len += end - d->mail[i].start;
 	}
 	quit(&p);
-	check_file(dir, text, len, "after every second DELE");
-	check_dir(dir);
+	check_file(text, len, "after every second DELE");
+	check_dir();
 	free(text);
 }
 
@@ -3804,7 +3745,6 @@ static void
 check_real_mailbox(const char *path)
 {
 	static struct octets sent[5000];
-	const char *dir = make_dir();
 	struct maildrop d;
 	struct octets f;
 	size_t i;
@@ -3816,35 +3756,34 @@ check_real_mailbox(const char *path)
 		    d.mail[i].sent.len };
 	printf("%s: %lu\n", path, (unsigned long)d.n);
 	fflush(stdout);
-	write_file(dir, "mbox", f.p, f.len);
-	check_retrieval(dir, sent, d.n);
-	check_file(dir, f.p, f.len, "after reading");
-	check_deletion(dir, &f, &d, 1);
-	check_deletion(dir, &f, &d, 0);
+	write_file("mbox", f.p, f.len);
+	check_retrieval(sent, d.n);
+	check_file(f.p, f.len, "after reading");
+	check_deletion(&f, &d, 1);
+	check_deletion(&f, &d, 0);
 	drop_maildrop(&d);
 	free((void *)(uintptr_t)f.p);
 }
 
-CASE("mail", 60, NULL, NULL);
+CASE("mail", 60, enter_new_dir, NULL);
 
 TEST(real_mailboxes_are_served_and_kept)
 {
-	const char *dir = getenv("MBOX_DIR");
 	const struct dirent *e;
 	char path[2 * PATH_MAX];
 	size_t len, n = 0;
 	DIR *d;
 
-	if (dir == NULL) {
+	if (*mbox_dir == '\0') {
 		skip("real mailboxes", "MBOX_DIR is not set");
 		return;
 	}
-	must((d = opendir(dir)) != NULL, dir);
+	must((d = opendir(mbox_dir)) != NULL, mbox_dir);
 	while ((e = readdir(d)) != NULL) {
 		len = strlen(e->d_name);
 		if (len < 5 || strcmp(e->d_name + len - 5, ".mbox") != 0)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		snprintf(path, sizeof(path), "%s/%s", mbox_dir, e->d_name);
 		check_real_mailbox(path);
 		n++;
 	}
@@ -3867,9 +3806,14 @@ is_no_transcript(const struct test *t, int i)
 int
 main(void)
 {
+	const char *real = getenv("MBOX_DIR");
 	int status = 1;
 	pid_t pid;
 
+	if (real != NULL && realpath(real, mbox_dir) == NULL) {
+		perror(real);
+		return 1;
+	}
 	clear_environment();
 	/* nobody may look into pop3d, LeakSanitizer neither */
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 0);
