@@ -17,8 +17,7 @@
 
 static void keep_log(int priority, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static enum mbox_result load_as_told(struct mbox *);
-static enum mbox_result update_as_told(struct mbox *);
+static enum mbox_result answer_as_told(struct mbox *);
 static enum mbox_result seek_as_told(struct mbox *, size_t);
 static int read_as_told(struct mbox *, const unsigned char **, size_t *);
 static enum mbox_result uid_as_told(struct mbox *, size_t,
@@ -31,8 +30,8 @@ static int is_terminal;		/* descriptor 1 is one */
 #undef syslog
 #define main		pop3_main
 #define syslog		keep_log
-#define mbox_load	load_as_told
-#define mbox_update	update_as_told
+#define mbox_load	answer_as_told
+#define mbox_update	answer_as_told
 #define mbox_seek	seek_as_told
 #define mbox_read	read_as_told
 #define mbox_uid	uid_as_told
@@ -82,6 +81,59 @@ check_took(long long begun, long least, const char *what)
 		blame("%s took %lld ms, wanted about %ld", what, took, least);
 }
 
+/* ---- Octets ---- */
+
+/*
+ * Append to what is empty, or was made so. There is always room for the next
+ * power of two, and for a NUL.
+ */
+static void
+add_bytes(struct octets *b, const char *p, size_t len)
+{
+	char *own = b->len > 0 ? (char *)(uintptr_t)b->p : NULL;
+	size_t room = 64;
+
+	if (len == 0)
+		return;
+	while (room < b->len + len)
+		room *= 2;
+	if (own == NULL || b->len <= room / 2)
+		own = realloc(own, room + 1);
+	must(own != NULL, "realloc");
+	memcpy(own + b->len, p, len);
+	own[b->len += len] = '\0';
+	b->p = own;
+}
+
+static void
+free_bytes(struct octets *b)
+{
+	if (b->len > 0)
+		free((char *)(uintptr_t)b->p);
+	b->len = 0;
+}
+
+static void
+put_text(struct octets *b, const char *text)
+{
+	add_bytes(b, text, strlen(text));
+}
+
+static void
+check_same(const struct octets *got, const struct octets *want,
+    const char *what)
+{
+	size_t i;
+
+	for (i = 0; i < got->len && i < want->len && got->p[i] == want->p[i];
+	    i++)
+		;
+	if (got->len != want->len || i < want->len)
+		blame("%s: %zu octets, wanted %zu; differs at %zu: \"%.*s\"",
+		    what, got->len, want->len, i,
+		    (int)(got->len - i < 100 ? got->len - i : 100), got->p + i);
+}
+
 /* ---- Files ---- */
 
 static char own_dir[sizeof(scratch) + 16];
@@ -125,50 +177,31 @@ write_text(const char *name, const char *text)
 	write_file(name, text, strlen(text));
 }
 
-/* A whole file, with a NUL behind it that does not count. To be freed. */
-static char *
-read_file(const char *path, size_t *len)
+/* A whole file. */
+static struct octets
+read_file(const char *path)
 {
+	struct octets all = { "", 0 };
 	int fd = open(path, O_RDONLY);
-	struct stat st;
-	char *p;
-	ssize_t n = 1;
+	char part[65536];
+	ssize_t n;
 
-	must(fd != -1 && fstat(fd, &st) == 0, path);
-	p = malloc((size_t)st.st_size + 1);
-	must(p != NULL, "malloc");
-	for (*len = 0; *len < (size_t)st.st_size && n > 0; *len += (size_t)n)
-		must((n = read(fd, p + *len, (size_t)st.st_size - *len)) >= 0,
-		    path);
+	must(fd != -1, path);
+	while ((n = read(fd, part, sizeof(part))) > 0)
+		add_bytes(&all, part, (size_t)n);
+	must(n == 0, path);
 	close(fd);
-	p[*len] = '\0';
-	return p;
-}
-
-static void
-check_same(const struct octets *got, const struct octets *want,
-    const char *what)
-{
-	size_t i;
-
-	for (i = 0; i < got->len && i < want->len && got->p[i] == want->p[i];
-	    i++)
-		;
-	if (got->len != want->len || i < want->len)
-		blame("%s: %zu octets, wanted %zu; differs at %zu: \"%.*s\"",
-		    what, got->len, want->len, i,
-		    (int)(got->len - i < 100 ? got->len - i : 100), got->p + i);
+	return all;
 }
 
 /* Whether the mailbox is so. */
 static void
 check_file(const struct octets *want, const char *what)
 {
-	struct octets got;
+	struct octets got = read_file("mbox");
 
-	got.p = read_file("mbox", &got.len);
 	check_same(&got, want, what);
-	free((char *)(uintptr_t)got.p);
+	free_bytes(&got);
 }
 
 /* Nothing but the mailbox and the accounts: no lock, no temporary file. */
@@ -334,42 +367,6 @@ count_parts(const struct sample *s)
 	while (n < PARTS && s->raw[n].p != NULL)
 		n++;
 	return n;
-}
-
-/*
- * Append to what is empty, or was made so. There is always room for the next
- * power of two, and for a NUL.
- */
-static void
-add_bytes(struct octets *b, const char *p, size_t len)
-{
-	char *own = b->len > 0 ? (char *)(uintptr_t)b->p : NULL;
-	size_t room = 64;
-
-	if (len == 0)
-		return;
-	while (room < b->len + len)
-		room *= 2;
-	if (own == NULL || b->len <= room / 2)
-		own = realloc(own, room + 1);
-	must(own != NULL, "realloc");
-	memcpy(own + b->len, p, len);
-	own[b->len += len] = '\0';
-	b->p = own;
-}
-
-static void
-free_bytes(struct octets *b)
-{
-	if (b->len > 0)
-		free((char *)(uintptr_t)b->p);
-	b->len = 0;
-}
-
-static void
-put_text(struct octets *b, const char *text)
-{
-	add_bytes(b, text, strlen(text));
 }
 
 /* One line of n octets c, in the file and as sent. A CR may be its end's. */
@@ -556,6 +553,16 @@ take_lines(struct peer *p)
 	}
 }
 
+/* A session behind its greeting. */
+static struct peer
+start_greeted(const char *args)
+{
+	struct peer p = start(args);
+
+	expect(&p, "+OK *");
+	return p;
+}
+
 static const char *fill_in(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 
@@ -592,6 +599,15 @@ ask_same(struct peer *p, const char *command, const char *pattern,
 	check_same(&got, want, command);
 }
 
+/* One command after the other, all answered so. */
+static void
+ask_each(struct peer *p, const char *const *lines, size_t n,
+    const char *pattern)
+{
+	for (; n > 0; n--)
+		ask(p, *lines++, pattern);
+}
+
 static void
 log_in(struct peer *p)
 {
@@ -599,16 +615,12 @@ log_in(struct peer *p)
 	ask(p, "PASS secret", "+OK *");
 }
 
-/* A session on a sample, behind its greeting. */
+/* The same on a sample. */
 static struct peer
 start_session(const char *name, const char *args)
 {
-	struct peer p;
-
 	write_sample(name);
-	p = start(args);
-	expect(&p, "+OK *");
-	return p;
+	return start_greeted(args);
 }
 
 static struct peer
@@ -753,16 +765,10 @@ keep_log(int priority, const char *format, ...)
 }
 
 static enum mbox_result
-load_as_told(struct mbox *m)
+answer_as_told(struct mbox *m)
 {
 	m->why = told == MBOX_OK ? "" : "because";
 	return told;
-}
-
-static enum mbox_result
-update_as_told(struct mbox *m)
-{
-	return load_as_told(m);
 }
 
 static enum mbox_result
@@ -770,7 +776,7 @@ seek_as_told(struct mbox *m, size_t i)
 {
 	(void)i;
 	mail_at = 0;
-	return load_as_told(m);
+	return answer_as_told(m);
 }
 
 static int
@@ -1073,7 +1079,7 @@ TEST(a_client_that_cannot_be_known_is_not_local)
  *	OK: text		as C:, and the answer is "S: +OK *"
  *	ERR: text		as C:, and the answer is "S: -ERR *"
  * A session that begins with what the client says is greeted with "S: +OK *";
- * one whose end is not written ends with QUIT. In all texts, \r \n \0 \s (space)
+ * one whose end is not written ends with QUIT. In all texts, \r \n \0 \s (blank)
  * \\ and \xHH are octets, {text*9} repeats, and {apop secret} is what APOP
  * answers to the greeting.
  */
@@ -1168,7 +1174,7 @@ begin_session(struct transcript *t)
 	if (t->running)
 		return;
 	if (t->users[0] != '\0')
-		write_file("users", t->users, strlen(t->users));
+		write_text("users", t->users);
 	t->peer = start(t->options);
 	t->begun = now_ms();
 	t->greeting[0] = '\0';
@@ -1199,8 +1205,7 @@ hear_line(struct transcript *t, const char *text)
 	int prefix;
 
 	if (strcmp(text, "<end>") == 0) {
-		expect_end(&t->peer);
-		finish(&t->peer);
+		see_end(&t->peer);
 		t->running = 0;
 		return;
 	}
@@ -1551,44 +1556,37 @@ check_bad_line(struct peer *p, const char *text, size_t len, const char *what)
 	probe(p);
 }
 
-static void
-check_bad_lines(struct peer *p)
+TEST(a_line_over_the_buffer_is_not_executed)
 {
 	static const size_t sizes[] = { 254, 255, 256, 257, 510, 512, 513,
 	    1024, 1026, 4094, 4095, 4096, 4097, 8192, 100000 };
+	struct peer p = start_pipe_session("three");
 	char *text = malloc(200000);
 	size_t i, len;
 
 	must(text != NULL, "malloc");
 	for (i = 0; i < COUNT(sizes); i++) {
 		memset(text, 'x', sizes[i]);
-		check_bad_line(p, text, sizes[i], "a long line");
+		check_bad_line(&p, text, sizes[i], "a long line");
 		if (i % 8 != 7)
 			continue;
 		/* neither its head nor its tail is a command */
 		memcpy(text, "DELE 1 ", 7);
 		memcpy(text + sizes[i] - 7, " DELE 1", 7);
-		check_bad_line(p, text, sizes[i], "a long line");
+		check_bad_line(&p, text, sizes[i], "a long line");
 	}
 	for (len = 4090; len < 4100; len++) {
 		memset(text, ' ', len);
 		memcpy(text + len, "DELE 1", 6);
-		check_bad_line(p, text, len + 6, "a buffer and a command");
+		check_bad_line(&p, text, len + 6, "a buffer and a command");
 	}
-	check_bad_line(p, "DELE 1\0", 7, "a NUL at the end");
-	check_bad_line(p, "\0DELE 1", 7, "a NUL at the start");
-	check_bad_line(p, "DELE\0001", 6, "a NUL in the middle");
-	check_bad_line(p, "\0", 1, "a NUL");
+	check_bad_line(&p, "DELE 1\0", 7, "a NUL at the end");
+	check_bad_line(&p, "\0DELE 1", 7, "a NUL at the start");
+	check_bad_line(&p, "DELE\0001", 6, "a NUL in the middle");
+	check_bad_line(&p, "\0", 1, "a NUL");
 	memset(text, '\0', 1000);
-	check_bad_line(p, text, 1000, "a long line of NULs");
+	check_bad_line(&p, text, 1000, "a long line of NULs");
 	free(text);
-}
-
-TEST(a_line_over_the_buffer_is_not_executed)
-{
-	struct peer p = start_pipe_session("three");
-
-	check_bad_lines(&p);
 	ask(&p, "STAT", "+OK 3 *");
 	quit(&p);
 	check_sample("three", 0);
@@ -1796,8 +1794,7 @@ TEST(two_pipes_serve_as_well_as_a_socket)
 	check_same(&got, want, "RETR 2");
 	must(write(to[1], "QUIT\r\n", 6) == 6, "write");
 	expect(&p, "+OK *");
-	expect_end(&p);
-	ck_assert_int_eq(finish(&p), 0);
+	ck_assert_int_eq(see_end(&p), 0);
 	/* it waited for the client, and did not ask again and again */
 	ck_assert_int_eq(fcntl(to[0], F_GETFL) & O_NONBLOCK, 0);
 	close(to[0]);
@@ -1842,10 +1839,9 @@ static void
 check_retrieval(const struct octets *sent, size_t n)
 {
 	struct octets ids, list = { "", 0 };
-	struct peer p = start("-p -m mbox");
+	struct peer p = start_greeted("-p -m mbox");
 	size_t i, octets = 0;
 
-	expect(&p, "+OK *");
 	for (i = 0; i < n; i++) {
 		octets += sent[i].len;
 		put_text(&list, fill_in("%zu %zu\r\n", i + 1, sent[i].len));
@@ -1954,9 +1950,8 @@ TEST_EACH(a_limit_for_files_costs_no_mail, 3)
 TEST(a_missing_mailbox_is_an_empty_maildrop)
 {
 	const struct octets none = { "", 0 };
-	struct peer p = start("-p -m mbox");
+	struct peer p = start_greeted("-p -m mbox");
 
-	expect(&p, "+OK *");
 	ask(&p, "STAT", "+OK 0 0");
 	ask_same(&p, "LIST", "+OK *", &none);
 	ask_same(&p, "UIDL", "+OK *", &none);
@@ -1974,8 +1969,7 @@ TEST(what_i_names_remembers_the_mailbox)
 	write_sample("three");
 	sleep(3);		/* it is not young any more */
 	for (i = 0; i < 2; i++) {
-		p = start("-p -m mbox -i @/index");
-		expect(&p, "+OK *");
+		p = start_greeted("-p -m mbox -i @/index");
 		ask(&p, "STAT", "+OK 3 *");
 		ask_lines(&p, "UIDL", "+OK *");
 		ask_lines(&p, "RETR 2", "+OK *");
@@ -2181,8 +2175,7 @@ TEST_EACH(a_signal_removes_nothing, COUNT(deadly))
 
 	ask(&p, "DELE 2", "+OK *");
 	kill(p.pid, deadly[_i]);
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 	check_sample("three", 0);
 }
 
@@ -2241,10 +2234,8 @@ check_leaving(struct peer *p, const char *refusal)
 	    "PASS secret", "AUTH PLAIN", "AGFsaWNlAHNlY3JldA==", "STAT",
 	    "DELE 1", "NOOP", "QUIT now", "NONSENSE" };
 	const char *line = fill_in("%s", refusal);
-	size_t i;
 
-	for (i = 0; i < COUNT(lines); i++)
-		ask(p, lines[i], line);
+	ask_each(p, lines, COUNT(lines), line);
 	send_bytes(p, "CA\0PA\r\n", 7);
 	expect(p, line);
 	quit(p);
@@ -2266,7 +2257,6 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 {
 	const char *name = make_bad((enum bad)_i / 2);
 	struct stat before, after;
-	char args[100];
 	struct peer p;
 
 	if (name == NULL) {
@@ -2277,9 +2267,7 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 	memset(&after, 0, sizeof(after));
 	lstat(name, &before);
 	write_text("users", ALICE);
-	snprintf(args, sizeof(args), "-m %s%s %s", _i % 2 ? "" : "@/", name,
-	    _i % 2 ? "-p" : "-f users");
-	p = start(args);
+	p = start(fill_in(_i % 2 ? "-m %s -p" : "-m @/%s -f users", name));
 	if (_i % 2 == 0) {
 		expect(&p, "+OK *");
 		ask(&p, "USER alice", "+OK *");
@@ -2298,11 +2286,10 @@ TEST_EACH(what_is_no_mailbox_is_refused_and_left_alone, 2 * BAD_COUNT)
 static void
 write_lock(void)
 {
-	char host[256] = "", text[300];
+	char host[256] = "";
 
 	gethostname(host, sizeof(host) - 1);
-	snprintf(text, sizeof(text), "%ld:%s", (long)getpid(), host);
-	write_file("mbox.lock", text, strlen(text));
+	write_text("mbox.lock", fill_in("%ld:%s", (long)getpid(), host));
 }
 
 static void
@@ -2341,8 +2328,7 @@ BACKGROUND(quit_on_a_mailbox_that_stays_locked_removes_nothing)
 	begun = now_ms();
 	say(&p, "QUIT\r\n");
 	check_in_use(&p, begun);
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 	must(unlink("mbox.lock") == 0, "the lock was removed");
 	check_sample("three", 0);
 }
@@ -2383,8 +2369,7 @@ BACKGROUND(a_client_without_a_mailbox_has_twenty_commands)
 	p = log_in_to_text();
 	for (i = 0; i < 20; i++)
 		ask(&p, "STAT", "-ERR [SYS/PERM] *");
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 }
 
 /* +OK to QUIT means that it is done, not that it will be. */
@@ -2405,8 +2390,7 @@ BACKGROUND(quit_is_answered_after_the_update)
 	kill(p.pid, SIGCONT);
 	expect(&p, "+OK *");
 	check_sample("three", 2);
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 }
 
 /* ---- Failed logins ---- */
@@ -2433,8 +2417,7 @@ fail_three_times(const char *name, const char *secret)
 			blame("a failure was answered too early");
 	}
 	check_took(begun, 8900, "three failures");
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 }
 
 BACKGROUND(three_failures_take_nine_seconds_and_end_the_connection)
@@ -2502,8 +2485,7 @@ BACKGROUND(what_is_not_the_very_same_is_another_attempt)
 		ask(&p, ways[i][ways[i][1] != NULL], AGAIN);
 		check_took(begun, 2900, "another attempt");
 		if (i % 3 == 2) {
-			expect_end(&p);
-			finish(&p);
+			see_end(&p);
 		}
 	}
 }
@@ -3162,8 +3144,6 @@ TEST(uidl_without_memory_is_refused)
 	check_unit(UNREADABLE_NOW, "because: %s" OF_ALICE, ENOMEM);
 }
 
-static const char tls[] = "-ERR plaintext login is refused here, use TLS";
-
 CASE("start", 60, enter_new_dir, NULL);
 
 /* Before a secret is sent, whatever the name; and not for the environment. */
@@ -3176,7 +3156,6 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	char own[INET_ADDRSTRLEN];
 	struct peer p;
 	int pair[2];
-	size_t i;
 
 	if (connect_from_own(pair, _i ? "::ffff:127.0.0.1" : "127.0.0.1",
 	    "-s from elsewhere", own) == -1)
@@ -3185,8 +3164,8 @@ TEST_EACH(s_refuses_logins_from_elsewhere, 2)
 	p = start_over(pair, "-s -a " FROM_FILE);
 	clear_environment();
 	ask_same(&p, "CAPA", "+OK *", &capa_refused);
-	for (i = 0; i < COUNT(lines); i++)
-		ask(&p, lines[i], tls);
+	ask_each(&p, lines, COUNT(lines),
+	    "-ERR plaintext login is refused here, use TLS");
 	quit(&p);
 }
 
@@ -3303,10 +3282,9 @@ TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 {
 #if defined(__linux__)
 	static const unsigned long missing[] = { 0, 18, 7 };
+	struct octets said;
 	struct stat st;
 	int fds[3];
-	size_t len;
-	char *said;
 
 	if (getuid() != 0 || stat("/root", &st) == -1 || st.st_uid != 0) {
 		skip("answers to a file", "needs root");
@@ -3322,10 +3300,11 @@ TEST_EACH(roots_answers_to_a_file_are_in_it_or_say_why_not, 3)
 	must(fds[0] != -1 && fds[1] != -1, "open");
 	ck_assert_int_eq(wait_for(run_program("-f users -u 54321:54321 "
 	    "-e /root", fds, 1), PATIENCE), _i > 0);
-	said = read_file("answers", &len);
-	ck_assert_str_eq(said, _i > 0 ? "-ERR [SYS/TEMP] no login is possible "
-	    "now, wait and try again\r\n" : "+OK pop3d ready\r\n+OK bye\r\n");
-	free(said);
+	said = read_file("answers");
+	ck_assert_str_eq(said.p, _i > 0 ? "-ERR [SYS/TEMP] no login is "
+	    "possible now, wait and try again\r\n" :
+	    "+OK pop3d ready\r\n+OK bye\r\n");
+	free_bytes(&said);
 #endif
 }
 
@@ -3391,28 +3370,22 @@ TEST(quit_is_answered_by_exactly_one_line)
 
 TEST(no_answer_begins_with_plus_err)
 {
+	static const char *const lines[] = { "RETR 4", "DELE 4", "LIST 4",
+	    "UIDL 4", "TOP 4 1", "NONSENSE", "LAST" };
 	struct peer p = start_pipe_session("three");
 
-	ask(&p, "RETR 4", "-ERR *");
-	ask(&p, "DELE 4", "-ERR *");
-	ask(&p, "LIST 4", "-ERR *");
-	ask(&p, "UIDL 4", "-ERR *");
-	ask(&p, "TOP 4 1", "-ERR *");
-	ask(&p, "NONSENSE", "-ERR *");
-	ask(&p, "LAST", "-ERR *");
+	ask_each(&p, lines, COUNT(lines), "-ERR *");
 	quit(&p);
 }
 
 TEST(dele_of_a_deleted_message_is_refused)
 {
+	static const char *const lines[] = { "DELE 2", "RETR 2", "TOP 2 0",
+	    "LIST 2", "UIDL 2" };
 	struct peer p = start_pipe_session("three");
 
 	ask(&p, "DELE 2", "+OK *");
-	ask(&p, "DELE 2", "-ERR *");
-	ask(&p, "RETR 2", "-ERR *");
-	ask(&p, "TOP 2 0", "-ERR *");
-	ask(&p, "LIST 2", "-ERR *");
-	ask(&p, "UIDL 2", "-ERR *");
+	ask_each(&p, lines, COUNT(lines), "-ERR *");
 	ask(&p, "RSET", "+OK *");
 	ask(&p, "DELE 2", "+OK *");
 	ask(&p, "RSET", "+OK *");
@@ -3450,13 +3423,11 @@ TEST(numbers_stay_after_dele)
 
 TEST(digits_with_letters_behind_them_are_no_number)
 {
+	static const char *const lines[] = { "DELE 1abc", "DELE 1\t",
+	    "RETR 1abc", "TOP 1 1abc", "TOP 1abc 1" };
 	struct peer p = start_pipe_session("three");
 
-	ask(&p, "DELE 1abc", "-ERR *");
-	ask(&p, "DELE 1\t", "-ERR *");
-	ask(&p, "RETR 1abc", "-ERR *");
-	ask(&p, "TOP 1 1abc", "-ERR *");
-	ask(&p, "TOP 1abc 1", "-ERR *");
+	ask_each(&p, lines, COUNT(lines), "-ERR *");
 	ask(&p, "STAT", "+OK 3 *");
 	quit(&p);
 }
@@ -3545,8 +3516,7 @@ TEST(twenty_wrong_commands_end_a_login)
 		ask(&p, "USER alice", "+OK *");
 	}
 	ask(&p, "STAT", "-ERR *");
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 }
 
 /* Nor do right ones go on for ever. */
@@ -3565,8 +3535,7 @@ TEST_EACH(a_hundred_commands_end_a_login, 2)
 		return;
 	}
 	ask_lines(&p, "CAPA", "+OK *");
-	expect_end(&p);
-	finish(&p);
+	see_end(&p);
 }
 
 /* Mail::Box wants two numbers and one dot, as in RFC 1939's example. */
@@ -3618,8 +3587,7 @@ check_deletion(const struct octets *f,
 	size_t i, start_of, end = d->n > 0 ? d->mail[0].start : f->len;
 
 	write_file("mbox", f->p, f->len);
-	p = start("-p -m mbox");
-	expect(&p, "+OK *");
+	p = start_greeted("-p -m mbox");
 	add_bytes(&rest, f->p, end);
 	for (i = 0; i < d->n; i++) {
 		start_of = end;
@@ -3640,10 +3608,9 @@ check_real_mailbox(const char *path)
 {
 	static struct octets sent[5000];
 	struct maildrop d;
-	struct octets f;
+	struct octets f = read_file(path);
 	size_t i;
 
-	f.p = read_file(path, &f.len);
 	d = parse((const unsigned char *)f.p, f.len, COUNT(sent));
 	for (i = 0; i < d.n; i++)
 		sent[i] = (struct octets){ (char *)d.mail[i].sent.p,
@@ -3656,7 +3623,7 @@ check_real_mailbox(const char *path)
 	check_deletion(&f, &d, 1);
 	check_deletion(&f, &d, 0);
 	drop_maildrop(&d);
-	free((void *)(uintptr_t)f.p);
+	free_bytes(&f);
 }
 
 CASE("mail", 60, enter_new_dir, NULL);
