@@ -606,12 +606,19 @@ finish(struct peer *p)
 	return wait_for(p->pid, PATIENCE);
 }
 
+/* The connection ends, and the program by itself: its exit status. */
+static inline int
+see_end(struct peer *p)
+{
+	expect_end(p);
+	return finish(p);
+}
+
 /* The end that a session should have: one line, and nothing behind it. */
 static inline void
 quit(struct peer *p)
 {
 	ask(p, "QUIT", "+OK *");
-	expect_end(p);
-	if (finish(p) != 0)
+	if (see_end(p) != 0)
 		blame("exit status after QUIT");
 }

@@ -46,7 +46,8 @@ unit() {	# test program, case or nothing for all of them, CK_FORK
 	say "check_$1, ${2:-all}" $status "${figures:-no figures}" "$row/out"
 }
 
-# What the client of a transcript says, to a mailbox of its own.
+# What the client of a transcript says in its first session, to a mailbox of its
+# own.
 session() {	# transcript
 	dir=$tmp/$(basename "$1" .txt)
 	mkdir "$dir" && cd "$dir" || exit 1
@@ -58,8 +59,10 @@ session() {	# transcript
 	chmod 600 users mbox
 	options=$(sed -n "s|@|$PWD|; s/^options: //p" "$1")
 	[ "$(id -u)" -ne 0 ] || chown -R 65534 .
-	sed -n 's/^C: //p' "$1" |
-	    $as_nobody $valgrind "$pop3d" $options > answers 2>&1
+	{
+		sed -n '/^--$/q; s/^C: //p; s/^OK: //p; s/^ERR: //p' "$1"
+		echo QUIT
+	} | $as_nobody $valgrind "$pop3d" $options > answers 2>&1
 	echo $? > status
 }
 
