@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Break mailbox.c and auth.c in one place at a time, and see a test fail.
+"""Break the sources in one place at a time, and see a test fail.
 
 usage: mutate.py [-jN] [-n SAMPLE] [-s SEED] [-f REGEX] [-k KIND,...] [-l]
                  [-u] [-o LOG] [-m PERCENT] [FILE...]
@@ -12,8 +12,8 @@ usage: mutate.py [-jN] [-n SAMPLE] [-s SEED] [-f REGEX] [-k KIND,...] [-l]
   -m  exit status 1 below so many per cent killed
   -u  the unbroken program is known to pass, and is not tried
 
-Everything in mailbox.c but MD5 is broken; in auth.c what runs as root or gives
-it up. The kinds:
+Everything in pop3.c is broken, and in mailbox.c but MD5; in auth.c what runs as
+root or gives it up. The kinds:
 
   cmp     a comparison: its boundary, or its opposite
   logic   && for || and back, a ! left out, an if turned round
@@ -45,14 +45,20 @@ import time
 # What is broken: the functions. And what finds it: a program, the functions it
 # is run for, and the seconds of CPU that one of its tests may take, which is
 # several times what it does. The quickest come first.
+UPDATE = (r"^(next_kept|measure|read_kept|write_all|transfer|put_empty_line|"
+    r"land|is_our_end|copy_window|look|compact|count_removed|mbox_update)$")
+LOCKS = (r"^(dotlock_|is_ours$|is_still$|is_stale$|open_lock$|clear_stale$|"
+    r"without_lock$|find_mailbox$|settle$|mbox_open$|mbox_index$)")
 FILES = {
+    "pop3.c": (r"", [("check_pop3", r"", 20), ("check_auth", r"", 20)]),
     "mailbox.c": (r"^(?!md5_|F[1-4]$|STEP$|ROUND$)", [
         ("check_small", r"", 20),
         ("check_mailbox", r"", 15),
-        ("check_crash", r"^(next_kept|measure|file_size|read_kept|write_all|"
-            r"transfer|put_empty_line|land|is_our_end|copy_window|look|"
-            r"compact|count_removed|mbox_update)$", 90)]),
-    "auth.c": (r"^(priv_|keeper_|confine$|time_left$|hold_back$|auth_enter$)",
+        ("prove/locks", LOCKS, 30),
+        ("check_hostile", LOCKS, 20),
+        ("prove/update", UPDATE, 90),
+        ("check_crash", UPDATE, 90)]),
+    "auth.c": (r"^(priv_|keeper_|confine$|hold_back$|auth_enter$)",
         [("check_auth", r"", 20), ("check_hostile", r"", 20)]),
 }
 FLAGS = ["CFLAGS=-O2 -w", "HARDENING=", "HARDENED_LINK="]
@@ -302,7 +308,7 @@ class Worker:
 
     def build(self, program):
         targets = ["tests/" + program]
-        if program in ("check_auth", "check_hostile"):
+        if program in ("check_auth", "check_hostile", "check_pop3"):
             targets.insert(0, "pop3d")
         return subprocess.run(["make", "-s"] + targets + FLAGS, cwd=self.tree,
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
