@@ -3084,6 +3084,42 @@ TEST(a_login_that_s_refuses_is_logged_once)
 	ck_assert_uint_eq(unit.wrong, 3);
 }
 
+/* What is there afterwards: -e, -f, -i, -m, -u, -x, -a, state, -s, -t. */
+static const struct {
+	const char *option, *set;
+} options[] = {
+	{ "-a", "e f i m u x offered 1 0 60" },
+	{ "-eNEW", "NEW f i m u x - 1 0 60" },
+	{ "-fNEW", "e NEW i m u x - 1 0 60" },
+	{ "-iNEW", "e f NEW m u x - 1 0 60" },
+	{ "-mNEW", "e f i NEW u x - 1 0 60" },
+	{ "-p", "e f i m u x - 4 0 60" },
+	{ "-s", "e f i m u x - 1 1 60" },
+	{ "-t7", "e f i m u x - 1 0 7" },
+	{ "-uNEW", "e f i m NEW x - 1 0 60" },
+	{ "-xNEW", "e f i m u NEW - 1 0 60" }
+};
+
+TEST_EACH(an_option_sets_its_own_value_and_no_other, COUNT(options))
+{
+	char name[] = "pop3d", option[10];
+	char *argv[] = { name, option, NULL };
+	struct auth *a = &unit.auth;
+
+	begin_unit(0);
+	unit.state = AUTHORIZATION;
+	*a = (struct auth){ .empty = "e", .file = "f", .index = "i",
+	    .mailbox = "m", .user = "u", .saslauthd = "x" };
+	snprintf(option, sizeof(option), "%s", options[_i].option);
+	optind = 1;
+	read_options(&unit, 2, argv);
+	ck_assert_ptr_nonnull(a->empty);
+	ck_assert_str_eq(fill_in("%s %s %s %s %s %s %s %d %d %u", a->empty,
+	    a->file, a->index, a->mailbox, a->user, a->saslauthd,
+	    a->challenge == unit.challenge ? "offered" : "-",
+	    (int)unit.state, unit.need_tls, unit.idle), options[_i].set);
+}
+
 static void
 read_wrong_option(void)
 {
@@ -3109,9 +3145,9 @@ TEST_EACH(a_wrong_option_is_told_to_the_log_and_a_terminal, 2)
 }
 
 /* The one thing UIDL needs memory for. Nothing of a list is sent then. */
-TEST(uidl_without_memory_is_refused)
+TEST_EACH(uidl_without_memory_is_refused, 2)
 {
-	begin_unit(2);
+	begin_unit((size_t)_i + 1);
 	out_of_memory = 1;
 	unit.message = unit.mbox.n;
 	choose_command("UIDL");
