@@ -10,25 +10,15 @@
 #include <sys/types.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #if defined(__linux__)
 #include <sys/vfs.h>
 #endif
 
 #include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "../pop3.h"	/* and the headers that declare these calls */
 
 /* ---- The system calls of mailbox.c ---- */
 
@@ -108,12 +98,6 @@ hook_open(const char *path, int flags, ...)
 }
 
 static ssize_t
-hook_write(int fd, const void *p, size_t n)
-{
-	return hook_fails(C_WRITE) ? -1 : write(fd, p, n);
-}
-
-static ssize_t
 hook_pread(int fd, void *p, size_t n, off_t at)
 {
 	if (hook_fails(C_PREAD))
@@ -139,20 +123,6 @@ hook_pwrite(int fd, const void *p, size_t n, off_t at)
 		n = (size_t)(hook.room - at);
 	}
 	return pwrite(fd, p, n, at);
-}
-
-/* The disk itself is not waited for; what fsync is for has its own test. */
-static int
-hook_fsync(int fd)
-{
-	(void)fd;
-	return hook_fails(C_FSYNC) ? -1 : 0;
-}
-
-static int
-hook_ftruncate(int fd, off_t size)
-{
-	return hook_fails(C_FTRUNCATE) ? -1 : ftruncate(fd, size);
 }
 
 static void
@@ -211,42 +181,12 @@ hook_link(const char *from, const char *to)
 }
 
 static int
-hook_fchmod(int fd, mode_t mode)
-{
-	return hook_fails(C_FCHMOD) ? -1 : fchmod(fd, mode);
-}
-
-static int
-hook_rename(const char *from, const char *to)
-{
-	return hook_fails(C_RENAME) ? -1 : rename(from, to);
-}
-
-static int
 hook_unlink(const char *path)
 {
 	if (hook_fails(C_UNLINK))
 		return -1;
 	return hook.silly && strncmp(path, ".pop3d.", 7) == 0 ?
 	    rename(path, ".nfs0001") : unlink(path);
-}
-
-static int
-hook_kill(pid_t pid, int sig)
-{
-	return hook_fails(C_KILL) ? -1 : kill(pid, sig);
-}
-
-static int
-hook_lockf(int fd, int what, off_t n)
-{
-	return hook_fails(C_LOCKF) ? -1 : lockf(fd, what, n);
-}
-
-static int
-hook_futimens(int fd, const struct timespec *t)
-{
-	return hook_fails(C_FUTIMENS) ? -1 : futimens(fd, t);
 }
 
 static int
@@ -260,25 +200,16 @@ hook_gethostname(char *name, size_t len)
 }
 
 static void *
-hook_malloc(size_t n)
+hook_realloc(enum call c, void *p, size_t n)
 {
 	if (n > hook.asked)
 		hook.asked = n;
-	return hook_fails(C_MALLOC) ? NULL : malloc(n);
-}
-
-static void *
-hook_realloc(void *p, size_t n)
-{
-	if (n > hook.asked)
-		hook.asked = n;
-	return hook_fails(C_REALLOC) ? NULL : realloc(p, n);
+	return hook_fails(c) ? NULL : realloc(p, n);
 }
 
 static int
-hook_nanosleep(const struct timespec *t, struct timespec *rest)
+hook_nanosleep(const struct timespec *t)
 {
-	(void)rest;
 	hook.slept += t->tv_sec * (int64_t)1000000000 + t->tv_nsec;
 	return hook_fails(C_SLEEP) ? -1 : 0;
 }
@@ -303,23 +234,18 @@ hook_clock_gettime(clockid_t id, struct timespec *t)
 }
 
 static time_t
-hook_time(time_t *t)
+hook_time(void)
 {
 	struct timespec now_ts;
 
 	hook_clock_gettime(CLOCK_REALTIME, &now_ts);
-	if (t != NULL)
-		*t = now_ts.tv_sec;
 	return now_ts.tv_sec;
 }
 
-#if defined(__linux__)
-static int
-hook_flock(int fd, int how)
-{
-	return hook_fails(C_FLOCK) ? -1 : flock(fd, how);
-}
+/* A call that is the system's, unless it fails. */
+#define UNLESS_IT_FAILS(c, call)	(hook_fails(c) ? -1 : (call))
 
+#if defined(__linux__)
 static int
 hook_fstatfs(int fd, struct statfs *s)
 {
@@ -331,30 +257,31 @@ hook_fstatfs(int fd, struct statfs *s)
 }
 #undef fstatfs
 #define fstatfs(fd, s)		hook_fstatfs(fd, s)
-#define flock(fd, how)		hook_flock(fd, how)
+#define flock(fd, how)		UNLESS_IT_FAILS(C_FLOCK, flock(fd, how))
 #endif
 
 #define open(...)		hook_open(__VA_ARGS__)
-#define write(fd, p, n)		hook_write(fd, p, n)
+#define write(fd, p, n)		UNLESS_IT_FAILS(C_WRITE, write(fd, p, n))
 #define pread(fd, p, n, at)	hook_pread(fd, p, n, at)
 #define pwrite(fd, p, n, at)	hook_pwrite(fd, p, n, at)
-#define fsync(fd)		hook_fsync(fd)
-#define ftruncate(fd, n)	hook_ftruncate(fd, n)
+/* The disk itself is not waited for; what fsync is for has its own test. */
+#define fsync(fd)		UNLESS_IT_FAILS(C_FSYNC, 0)
+#define ftruncate(fd, n)	UNLESS_IT_FAILS(C_FTRUNCATE, ftruncate(fd, n))
 #define fstat(fd, st)		hook_fstat(fd, st)
 #define lstat(path, st)		hook_lstat(path, st)
 #define link(from, to)		hook_link(from, to)
-#define fchmod(fd, mode)	hook_fchmod(fd, mode)
-#define rename(from, to)	hook_rename(from, to)
+#define fchmod(fd, mode)	UNLESS_IT_FAILS(C_FCHMOD, fchmod(fd, mode))
+#define rename(from, to)	UNLESS_IT_FAILS(C_RENAME, rename(from, to))
 #define unlink(path)		hook_unlink(path)
-#define kill(pid, sig)		hook_kill(pid, sig)
-#define lockf(fd, what, n)	hook_lockf(fd, what, n)
-#define futimens(fd, t)		hook_futimens(fd, t)
+#define kill(pid, sig)		UNLESS_IT_FAILS(C_KILL, kill(pid, sig))
+#define lockf(fd, what, n)	UNLESS_IT_FAILS(C_LOCKF, lockf(fd, what, n))
+#define futimens(fd, t)		UNLESS_IT_FAILS(C_FUTIMENS, futimens(fd, t))
 #define gethostname(p, n)	hook_gethostname(p, n)
-#define malloc(n)		hook_malloc(n)
-#define realloc(p, n)		hook_realloc(p, n)
-#define nanosleep(t, rest)	hook_nanosleep(t, rest)
+#define malloc(n)		hook_realloc(C_MALLOC, NULL, n)
+#define realloc(p, n)		hook_realloc(C_REALLOC, p, n)
+#define nanosleep(t, rest)	hook_nanosleep(t)
 #define clock_gettime(id, t)	hook_clock_gettime(id, t)
-#define time(t)			hook_time(t)
+#define time(t)			hook_time()
 
 #include "../mailbox.c"
 #include "lines.h"
