@@ -460,15 +460,9 @@ write_file(const char *name, const struct bytes *b)
 {
 	static time_t stamp = 1000000000;
 	int fd = open(name, O_WRONLY | O_CREAT, 0600);
-	size_t done = 0;
-	ssize_t n;
 
-	ck_assert_int_ne(fd, -1);
-	for (; done < b->len; done += (size_t)n) {
-		n = pwrite(fd, b->p + done, b->len - done, (off_t)done);
-		ck_assert_msg(n > 0, "cannot write %s: %s", name,
-		    strerror(errno));
-	}
+	ck_assert_msg(fd != -1 && pwrite(fd, b->p, b->len, 0) ==
+	    (ssize_t)b->len, "cannot write %s: %s", name, strerror(errno));
 	ck_assert_int_eq(ftruncate(fd, (off_t)b->len), 0);
 	close(fd);
 	set_time(name, stamp++, 0);
@@ -526,6 +520,13 @@ open_box(void)
 	mbox_close(&box);
 	CHECK(mbox_open(&box, path, getuid()) == MBOX_OK, "not opened: %s",
 	    box.why);
+}
+
+static void
+open_text(const char *text)
+{
+	write_text(text);
+	open_box();
 }
 
 static void
@@ -1276,8 +1277,7 @@ TEST_EACH(messages_begin_and_end_where_they_should, COUNT(shapes))
 	enum mbox_result r;
 	int i;
 
-	write_text(s->text);
-	open_box();
+	open_text(s->text);
 	r = mbox_load(&box);
 	CHECK(r == (s->n == -1 ? MBOX_PERM : MBOX_OK), "loading gave %d", r);
 	CHECK(s->n != -1 || (errno == EINVAL &&
@@ -1602,8 +1602,7 @@ static void
 setup_dotlock(void)
 {
 	setup();
-	write_text(FROM_LINE "\n");
-	open_box();
+	open_text(FROM_LINE "\n");
 	ck_assert_int_eq(box.dot.fd, -1);
 }
 
@@ -2268,8 +2267,7 @@ CASE("locks", 600, setup, teardown);
 
 TEST(all_locks_are_held_for_scan_and_update_and_not_in_between)
 {
-	write_text(FROM_LINE "\n" FROM_LINE "\n" FROM_LINE "\nx\n");
-	open_box();
+	open_text(FROM_LINE "\n" FROM_LINE "\n" FROM_LINE "\nx\n");
 	hook.before = see_what_is_held;
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	ck_assert_int_ge(held, 1);
@@ -2348,8 +2346,7 @@ TEST_EACH(a_kernel_lock_of_others_is_waited_for, COUNT(kernel_locks) - 1)
 
 TEST(a_dotlock_of_others_is_waited_for)
 {
-	write_text(FROM_LINE "\n");
-	open_box();
+	open_text(FROM_LINE "\n");
 	put_lock("%l");
 	expect_busy(mbox_load, see_no_pause_with_kernel_lock);
 	ck_assert_int_eq((int)box.dot.holder, (int)getppid());
@@ -2375,8 +2372,7 @@ release_later(enum call c)
 
 TEST(a_lock_that_is_released_in_time_is_got)
 {
-	write_text(FROM_LINE "\n");
-	open_box();
+	open_text(FROM_LINE "\n");
 	put_lock("%l");
 	hook.before = release_later;
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
@@ -2396,8 +2392,7 @@ TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
 	enum mbox_result r;
 	int error;
 
-	write_text(FROM_LINE "\n");
-	open_box();
+	open_text(FROM_LINE "\n");
 	let_fail(C_LOCKF, 1, ENOLCK);
 	hook.before = lose_lock_before_lockf;
 	r = mbox_load(&box);
@@ -2434,8 +2429,7 @@ TEST(signals_wait_while_locks_are_held)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR2);
 	ck_assert_int_eq(sigprocmask(SIG_SETMASK, &set, NULL), 0);
-	write_text(FROM_LINE "\n" FROM_LINE "\nx\n");
-	open_box();
+	open_text(FROM_LINE "\n" FROM_LINE "\nx\n");
 	hook.before = see_signals_blocked;
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
 	box.msg[0].deleted = 1;
@@ -2462,8 +2456,7 @@ static void
 start_keeper(int pair[2])
 {
 	signal(SIGPIPE, SIG_IGN);
-	write_text(FROM_LINE "\n");
-	open_box();
+	open_text(FROM_LINE "\n");
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	box.keeper = pair[0];
 }
@@ -3661,24 +3654,21 @@ TEST_EACH(a_session_among_others_loses_nothing_and_deletes_what_it_named, 2)
 
 /* ---- UPDATE ---- */
 
-/* The file without the messages that are marked. */
-static void
-remove_naively(struct bytes *b, const struct maildrop *l)
-{
-	size_t i, at = 0, end;
-	struct bytes was = *b;
+static struct bytes expected;	/* what the file should become */
 
-	b->p = NULL;
-	b->len = b->room = 0;
-	for (i = 0; i < l->n; i++) {
-		if (!box.msg[i].deleted)
-			continue;
-		end = l->mail[i].start;
-		add(b, was.p + at, end - at);
-		at = l->mail[i].end;
-	}
-	add(b, was.p + at, was.len - at);
-	free(was.p);
+/* That is what file holds, without the messages that are marked. */
+static void
+remove_naively(const struct maildrop *l)
+{
+	size_t i, at = 0;
+
+	expected.len = 0;
+	for (i = 0; i < l->n; i++)
+		if (box.msg[i].deleted) {
+			add(&expected, file.p + at, l->mail[i].start - at);
+			at = l->mail[i].end;
+		}
+	add(&expected, file.p + at, file.len - at);
 }
 
 CASE("update", 600, setup, teardown);
@@ -3705,10 +3695,10 @@ TEST(update_does_what_the_naive_way_does)
 		few = 1 + rnd(4);
 		for (i = 0; i < box.n; i++)
 			box.msg[i].deleted = rnd(few) == 0;
-		remove_naively(&file, &l);
+		remove_naively(&l);
 		drop_maildrop(&l);
 		CHECK(mbox_update(&box) == MBOX_OK, "%s", box.why);
-		expect_octets(path, &file);
+		expect_octets(path, &expected);
 		ck_assert_int_eq(stat(path, &st), 0);
 		CHECK(st.st_ino == before.st_ino, "another file");
 		CHECK(count_strangers() == 0, "something is left");
@@ -3747,8 +3737,8 @@ static const struct plan {
 	{ "10", { 700, 697 }, "\r\n", 0, 1 }
 };
 
-/* The plan under way: its messages, and what the file should become. */
-static struct bytes part[8], original, expected;
+/* The plan under way: its messages, and its mailbox. */
+static struct bytes part[8], original;
 static int n_parts;
 static const struct plan *plan;
 
@@ -3779,8 +3769,22 @@ make_part(int i)
 	ck_assert_int_eq((int)b->len, (int)plan->octets[i]);
 }
 
+/* Write the plan's mailbox, load it and mark what is to be deleted. */
 static void
-prepare(int which)
+load_plan(void)
+{
+	memset(&hook, 0, sizeof(hook));
+	unlink("mbox.lock");
+	write_file(path, &original);
+	load_box();
+	mark(plan->deleted);
+	memset(hook.n, 0, sizeof(hook.n));
+	hook.total = 0;
+}
+
+/* Make the mailbox of a plan, and load it for the first time. */
+static void
+start_plan(int which)
 {
 	int i;
 
@@ -3796,19 +3800,7 @@ prepare(int which)
 		if (plan->deleted[i] == '0')
 			add(&expected, part[i].p, part[i].len);
 	}
-}
-
-/* Write the plan's mailbox, load it and mark what is to be deleted. */
-static void
-load_plan(void)
-{
-	memset(&hook, 0, sizeof(hook));
-	unlink("mbox.lock");
-	write_file(path, &original);
-	load_box();
-	mark(plan->deleted);
-	memset(hook.n, 0, sizeof(hook.n));
-	hook.total = 0;
+	load_plan();
 }
 
 /* Whether a message stands in the file where it is taken for one. */
@@ -3930,7 +3922,7 @@ TEST_EACH(whatever_fails_during_update_nothing_is_lost, COUNT(plans))
 {
 	int c, e, lasting;
 
-	prepare(_i);
+	start_plan(_i);
 	for (c = 0; c < COUNT(update_calls); c++)
 		for (e = 0; e < COUNT(update_errors); e++)
 			for (lasting = 0; lasting < 2; lasting++) {
@@ -3947,8 +3939,7 @@ TEST_EACH(whatever_fails_during_update_nothing_is_lost, COUNT(plans))
 /* A copy that cannot be written leaves the file as it was. */
 TEST_EACH(a_failed_copy_is_cut_off_again, 6)
 {
-	prepare(_i / 2);
-	load_plan();
+	start_plan(_i / 2);
 	let_fail(_i % 2 == 0 ? C_PWRITE : C_FSYNC, 1, EIO);
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
 	expect_octets(path, &original);
@@ -3957,8 +3948,7 @@ TEST_EACH(a_failed_copy_is_cut_off_again, 6)
 /* Then nobody knows where the copies are: no room is not the reason. */
 TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
 {
-	prepare(0);
-	load_plan();
+	start_plan(0);
 	hook.room = (off_t)original.len + 1;
 	let_fail(C_FTRUNCATE, 1, ENOSPC);
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
@@ -3979,8 +3969,7 @@ cut_off_one(enum call c)
 
 TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
 {
-	prepare(0);
-	load_plan();
+	start_plan(0);
 	hook.before = cut_off_one;
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
 	ck_assert_int_eq(errno, EIO);
@@ -3992,7 +3981,7 @@ TEST_EACH(on_a_full_disk_people_can_delete, COUNT(plans))
 {
 	off_t room, most;
 
-	prepare(_i);
+	start_plan(_i);
 	most = (off_t)original.len * 2 + 10;
 	for (room = (off_t)original.len; room < most;
 	    room += room < (off_t)original.len + 4 ? 1 : 211) {
@@ -4010,8 +3999,7 @@ TEST_EACH(on_a_full_disk_people_can_delete, COUNT(plans))
 /* Some file systems find no room only when they must write. */
 TEST_EACH(a_disk_that_turns_out_to_be_full_at_fsync_is_full, 2)
 {
-	prepare(0);
-	load_plan();
+	start_plan(0);
 	let_fail(C_FSYNC, 1, full_disk[_i]);
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	expect_octets(path, &expected);
@@ -4020,8 +4008,7 @@ TEST_EACH(a_disk_that_turns_out_to_be_full_at_fsync_is_full, 2)
 /* EFBIG is a limit, which may hold for octets in the file already, too. */
 TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
 {
-	prepare(8);
-	load_plan();
+	start_plan(8);
 	hook.room = (off_t)original.len;
 	hook.error = EFBIG;
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
@@ -4031,8 +4018,7 @@ TEST(a_limit_for_files_is_no_reason_to_go_without_a_copy)
 
 TEST(going_without_a_copy_is_reported)
 {
-	prepare(8);
-	load_plan();
+	start_plan(8);
 	hook.room = (off_t)original.len;
 	hook.error = ENOSPC;
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
@@ -4096,7 +4082,7 @@ TEST_EACH(mail_that_comes_without_a_lock_is_carried_along, COUNT(plans))
 	off_t room[2];
 	int i;
 
-	prepare(_i);
+	start_plan(_i);
 	room[0] = 0;
 	room[1] = (off_t)original.len + 100;
 	for (i = 0; i < 2; i++)
@@ -4136,7 +4122,7 @@ TEST_EACH(an_update_stops_when_its_lock_is_lost, COUNT(plans))
 {
 	enum mbox_result r;
 
-	prepare(_i);
+	start_plan(_i);
 	for (turn = 1;; turn++) {
 		snprintf(where, sizeof(where), "plan %d, call %u", _i, turn);
 		load_plan();
@@ -4174,7 +4160,7 @@ TEST_EACH(a_window_is_not_written_on_when_the_lock_is_lost, 2)
 	enum mbox_result r;
 	unsigned n;
 
-	add_text(&kept, MSG("b"));
+	set_text(&kept, MSG("b"));
 	put_octets(&kept, 'x', 4 * MBOX_BUFFER);
 	add_text(&kept, "\n");
 	for (writes_before = 1;; writes_before++) {
