@@ -38,6 +38,9 @@ static struct {
 	int error;		/* with this errno; 0: half is written */
 	void (*before)(enum call);	/* runs before every call */
 	int busy;
+	void (*then)(void);	/* happens once, before this call, */
+	enum call when;
+	unsigned nth;		/* the nth of them */
 	off_t room;		/* the file may not grow beyond; 0: it may */
 	size_t step;		/* octets read at a time at most; 0: any */
 	ino_t old;		/* this file seems to be */
@@ -67,6 +70,8 @@ hook_fails(enum call c)
 
 	hook.n[c]++;
 	hook.total++;
+	if (hook.then != NULL && c == hook.when && hook.n[c] == hook.nth)
+		hook.then();
 	if (hook.before != NULL && !hook.busy) {
 		hook.busy = 1;
 		hook.before(c);
@@ -89,6 +94,15 @@ let_fail(enum call c, unsigned nth, int error)
 	hook.call = c;
 	hook.at = hook.n[c] + nth;
 	hook.error = error;
+}
+
+/* Before the nth such call from now on this happens. */
+static void
+before_call(enum call c, unsigned nth, void (*then)(void))
+{
+	hook.when = c;
+	hook.nth = hook.n[c] + nth;
+	hook.then = then;
 }
 
 static int
@@ -395,7 +409,7 @@ static struct bytes seen;		/* what was read, of it or of others */
 /* What a disk says that has no room, or none for this user. */
 static const int full_disk[] = { ENOSPC, EDQUOT };
 
-/* Files in the directory apart from the mailbox; with remove_all, there were. */
+/* Files in the directory, but the mailbox; with remove_all, those that were. */
 static unsigned
 count_files(int remove_all)
 {
@@ -2108,18 +2122,15 @@ TEST_EACH(a_mailbox_whose_name_leads_elsewhere_is_gone, N_DISPLACEMENTS)
 static int displacement;
 
 static void
-displace_at_link(enum call c)
+displace_now(void)
 {
-	if (c != C_LINK)
-		return;
 	displace(displacement);
-	hook.before = NULL;
 }
 
 TEST_EACH(a_mailbox_that_is_replaced_while_we_lock_is_gone, N_DISPLACEMENTS)
 {
 	displacement = _i;
-	hook.before = displace_at_link;
+	before_call(C_LINK, 1, displace_now);
 	ck_assert_int_eq(take(), DOT_GONE);
 	ck_assert_int_eq(exists("mbox.lock"), 0);
 	ck_assert_int_eq(box.dot.fd, -1);
@@ -2205,10 +2216,9 @@ TEST(a_scan_that_no_client_waits_for_ends)
 static int64_t pass_ns;
 
 static void
-it_takes_so_long(enum call c)
+it_takes_so_long(void)
 {
-	if (c == C_PREAD && hook.n[C_PREAD] == 1)
-		hook.slept = pass_ns;
+	hook.slept = pass_ns;
 }
 
 /* The block that is begun in time is read. */
@@ -2216,7 +2226,7 @@ TEST_EACH(a_scan_has_its_time_to_the_millisecond, 2)
 {
 	open_long_mail(3);
 	hook.still = time(NULL) + 60;
-	hook.before = it_takes_so_long;
+	before_call(C_PREAD, 1, it_takes_so_long);
 	pass_ns = SCAN_SECONDS * (int64_t)1000000000 + _i * 1000000;
 	ck_assert_int_eq(mbox_load(&box), _i == 0 ? MBOX_OK : MBOX_TEMP);
 	ck_assert_int_eq((int)hook.n[C_PREAD], _i == 0 ? 4 : 1);
@@ -2362,28 +2372,18 @@ TEST(a_dotlock_of_others_is_waited_for)
 }
 
 static void
-release_later(enum call c)
+remove_lock(void)
 {
-	if (c != C_SLEEP || ++pauses < 20)
-		return;
 	ck_assert_int_eq(unlink("mbox.lock"), 0);
-	hook.before = NULL;
 }
 
 TEST(a_lock_that_is_released_in_time_is_got)
 {
 	open_text(FROM_LINE "\n");
 	put_lock("%l");
-	hook.before = release_later;
+	before_call(C_SLEEP, 20, remove_lock);
 	ck_assert_int_eq(mbox_load(&box), MBOX_OK);
-	ck_assert_int_eq(pauses, 20);
-}
-
-static void
-lose_lock_before_lockf(enum call c)
-{
-	if (c == C_LOCKF)
-		unlink("mbox.lock");
+	ck_assert_uint_eq(hook.n[C_SLEEP], 20);
 }
 
 /* What the log says of it is not what the way back met. */
@@ -2394,10 +2394,9 @@ TEST(a_kernel_lock_that_fails_is_no_busy_mailbox)
 
 	open_text(FROM_LINE "\n");
 	let_fail(C_LOCKF, 1, ENOLCK);
-	hook.before = lose_lock_before_lockf;
+	before_call(C_LOCKF, 1, remove_lock);
 	r = mbox_load(&box);
 	error = errno;
-	hook.before = NULL;
 	ck_assert_int_eq(r, MBOX_TEMP);
 	ck_assert_int_eq(error, ENOLCK);
 	ck_assert_int_eq((int)hook.n[C_SLEEP], 0);
@@ -2886,11 +2885,8 @@ TEST_EACH(a_message_that_moves_while_it_is_read_breaks_off, COUNT(in_between))
 
 /* The read that is under way when it happens must not count. */
 static void
-rewrite_before_pread(enum call c)
+rewrite(void)
 {
-	if (c != C_PREAD || --held > 0)
-		return;
-	hook.before = NULL;
 	set_text(&file, MSG("another"));
 	put_octets(&file, 'y', 9 * MBOX_BUFFER);
 	write_mbox();
@@ -2900,8 +2896,7 @@ TEST_EACH(no_octet_of_a_changed_file_is_taken_for_the_message, 3)
 {
 	write_large(MSG("a"), "");
 	load_box();
-	held = _i + 1;
-	hook.before = rewrite_before_pread;
+	before_call(C_PREAD, (unsigned)_i + 1, rewrite);
 	/* whether it is already gone, or not to be read, or breaks off */
 	CHECK(read_message(1, &seen, UINT_MAX) != 1, "read as if nothing was");
 	CHECK(!has_text(&seen, "y"), "another message's octets");
@@ -3958,19 +3953,17 @@ TEST(a_copy_that_cannot_be_cut_off_ends_the_update)
 }
 
 static void
-cut_off_one(enum call c)
+cut_off_one(void)
 {
 	struct stat st;
 
-	if (c == C_FSYNC && hook.n[c] == 1)
-		ck_assert(stat(path, &st) == 0 &&
-		    truncate(path, st.st_size - 1) == 0);
+	ck_assert(stat(path, &st) == 0 && truncate(path, st.st_size - 1) == 0);
 }
 
 TEST(a_file_that_somebody_makes_shorter_is_moved_no_further)
 {
 	start_plan(0);
-	hook.before = cut_off_one;
+	before_call(C_FSYNC, 1, cut_off_one);
 	ck_assert_int_eq(mbox_update(&box), MBOX_TEMP);
 	ck_assert_int_eq(errno, EIO);
 	ck_assert_int_eq((int)hook.n[C_FTRUNCATE], 0);
@@ -4094,26 +4087,26 @@ TEST_EACH(mail_that_comes_without_a_lock_is_carried_along, COUNT(plans))
 
 /*
  * We are stopped, or the host is asleep, for so long that our lock counts as
- * dead: another takes it. 0: we have none, yet or any more.
+ * dead: another takes it.
  */
-static int
+static void
 lose_lock(void)
 {
-	if (unlink("mbox.lock") == -1)
-		return 0;
+	remove_lock();
 	put_lock("theirs");
 	hook.later += STALE_SECONDS;
-	return 1;
 }
 
 /* That is before the call whose turn it is, and he appends mail. */
 static void
 lose_lock_in_turn(enum call c)
 {
-	if (hook.total < turn || c == C_UNLINK || (hook.last == C_FSTAT &&
-	    (c == C_PWRITE || c == C_FTRUNCATE)) || !lose_lock())
+	if (c == C_UNLINK || !exists("mbox.lock"))
 		return;
 	append_in_turn(c);
+	if (hook.before != NULL)
+		return;
+	lose_lock();
 	hook.n[C_PWRITE] = hook.n[C_FTRUNCATE] = 0;
 }
 
@@ -4141,15 +4134,6 @@ TEST_EACH(an_update_stops_when_its_lock_is_lost, COUNT(plans))
 	}
 }
 
-static unsigned writes_before;
-
-static void
-lose_lock_in_a_window(enum call c)
-{
-	if (c == C_PWRITE && hook.n[C_PWRITE] == writes_before)
-		ck_assert(lose_lock());
-}
-
 /*
  * One window can take minutes. It is left where it is, as it stands somewhere
  * else, too; but not where it does not, for want of room.
@@ -4158,7 +4142,7 @@ TEST_EACH(a_window_is_not_written_on_when_the_lock_is_lost, 2)
 {
 	static struct bytes kept;
 	enum mbox_result r;
-	unsigned n;
+	unsigned writes_before, n;
 
 	set_text(&kept, MSG("b"));
 	put_octets(&kept, 'x', 4 * MBOX_BUFFER);
@@ -4171,7 +4155,7 @@ TEST_EACH(a_window_is_not_written_on_when_the_lock_is_lost, 2)
 		load_mbox();
 		mark("10");
 		memset(hook.n, 0, sizeof(hook.n));
-		hook.before = lose_lock_in_a_window;
+		before_call(C_PWRITE, writes_before, lose_lock);
 		hook.error = ENOSPC;
 		hook.room = _i == 0 ? 0 : (off_t)file.len;
 		r = mbox_update(&box);
