@@ -24,6 +24,14 @@ char nondet_char(void);
 #define CAN_READ(p, n)	CHECK((n) == 0 || __CPROVER_r_ok(p, n))
 #define CAN_WRITE(p, n)	CHECK((n) == 0 || __CPROVER_w_ok(p, n))
 
+/* So often in a piece: it counts from anything, and so from 0, too. */
+#define AT_MOST(n)							\
+do {									\
+	static size_t times;						\
+									\
+	ASSUME(times++ < (n));						\
+} while (0)
+
 /* What a clock can show: no system sets one beyond that. */
 #define IS_TIME(t)	((t) >= 0 && (t) < 1LL << 40)
 
@@ -105,26 +113,20 @@ char nondet_char(void);
 size_t
 strspn(const char *s, const char *set)
 {
-	size_t n, k;
+	size_t n;
 
-	for (n = 0; s[n] != '\0'; n++) {
-		for (k = 0; set[k] != '\0' && set[k] != s[n]; k++)
-			;
-		if (set[k] == '\0')
-			break;
-	}
+	for (n = 0; s[n] != '\0' && strchr(set, s[n]) != NULL; n++)
+		;
 	return n;
 }
 
 size_t
 strcspn(const char *s, const char *set)
 {
-	size_t n, k;
+	size_t n;
 
-	for (n = 0; s[n] != '\0'; n++)
-		for (k = 0; set[k] != '\0'; k++)
-			if (set[k] == s[n])
-				return n;
+	for (n = 0; s[n] != '\0' && strchr(set, s[n]) == NULL; n++)
+		;
 	return n;
 }
 
@@ -181,6 +183,26 @@ any_text(char *p, size_t n)
 	ASSUME(n > 0 && i < n);
 	p[i] = '\0';
 	return (int)i;
+}
+
+/* Any string of n octets at most. Who leaves it is seen. */
+static char *
+any_string(size_t n)
+{
+	char *p = __CPROVER_allocate(n + 1, 0);
+
+	p[n] = '\0';
+	return p;
+}
+
+/* What is read or written of n octets; or -1. */
+static ssize_t
+any_count(size_t n)
+{
+	ssize_t r = nondet_long();
+
+	ASSUME(r >= -1 && r <= (ssize_t)n);
+	return r;
 }
 
 int

@@ -20,6 +20,7 @@
 
 enum { LIST = MESSAGES_MAX };
 static struct mbox box;
+static struct scan s;
 static unsigned char data[sizeof(*box.data)];
 static struct message list[LIST + 1];
 static struct md5 sum;
@@ -44,12 +45,11 @@ any_touch(struct mbox *m)
 ssize_t
 any_pread(int fd, void *p, size_t n, off_t at)
 {
-	ssize_t r = nondet_long(), k = nondet_long();
+	ssize_t r = any_count(n), k = nondet_long();
 
 	CHECK(n > 0 && at >= 0);
 	CHECK((off_t)n <= box.octets - at);
 	CAN_WRITE(p, n);
-	ASSUME(r >= -1 && r <= (ssize_t)n);
 	ASSUME(k >= 0 && (k < r || r <= 0));
 	if (r > 0)
 		((char *)p)[k] = nondet_char();
@@ -91,19 +91,22 @@ any_md5_update(struct md5 *m, const void *p, size_t len)
 	m->held_len = (m->held_len + len) % sizeof(m->held);
 }
 
-/* prove_fill, and a look whether the file is the same: it goes on there. */
-static size_t looks;
-
-int
-any_read_on(struct mbox *m)
+/* Of the buffer anything is used, up to an offset. */
+static void
+any_place(struct mbox *m, off_t at)
 {
-	off_t at = here(m);
-
-	ASSUME(looks++ < 2);
 	m->base = nondet_long();
 	m->pos = nondet_size();
 	m->len = nondet_size();
 	ASSUME(IS_BUFFER(m) && here(m) == at);
+}
+
+/* prove_fill, and a look whether the file is the same: it goes on there. */
+int
+any_read_on(struct mbox *m)
+{
+	AT_MOST(2);
+	any_place(m, here(m));
 	__CPROVER_havoc_slice(data, sizeof(data));
 	return nondet_int() ? 0 : -1;
 }
@@ -113,6 +116,7 @@ any_read_on(struct mbox *m)
 static void
 begin(void)
 {
+	s.m = &box;
 	box.data = &data;
 	box.msg = list;
 	ASSUME(IS_BUFFER(&box));
@@ -207,7 +211,6 @@ prove_mbox_read(void)
 	    IS_MAIL(list[box.current].length));
 	end = list[box.current].offset + list[box.current].length;
 	ASSUME(end <= box.octets);
-	looks = 0;
 	r = mbox_read(&box, &p, &len);
 	CHECK(r == 0 || r == -1);
 	if (r == -1)
@@ -226,7 +229,6 @@ prove_mbox_read(void)
 
 /* ---- The scan: contracts ---- */
 
-static struct scan s;
 static unsigned steps;
 static int is_found;
 static size_t found;		/* octets of the line, or what is there of it */
@@ -252,10 +254,8 @@ static void
 begin_scan(void)
 {
 	begin();
-	s.m = &box;
 	ASSUME(box.n <= LIST && IS_SCAN(&s, data + box.pos));
 	data[box.len] = '\n';
-	steps = 0;
 }
 
 /* Up to the buffer's end, behind which a line end stands and two octets more. */
@@ -421,7 +421,6 @@ any_add_message(struct mbox *m, const struct message *new)
 int
 any_fill(struct mbox *m)
 {
-	off_t at = here(m);
 	size_t had = m->len - m->pos;
 	unsigned char before[3];
 	int r = nondet_int();
@@ -429,10 +428,7 @@ any_fill(struct mbox *m)
 	CHECK(IS_BUFFER(m));
 	ASSUME(r >= -1 && r <= 1);
 	memcpy(before, data + m->pos - sizeof(before), sizeof(before));
-	m->base = nondet_long();
-	m->pos = nondet_size();
-	m->len = nondet_size();
-	ASSUME(IS_BUFFER(m) && here(m) == at);
+	any_place(m, here(m));
 	ASSUME(r == 1 ? m->len - m->pos > had : m->len - m->pos == had);
 	__CPROVER_havoc_slice(data, sizeof(data));
 	memcpy(data + m->pos - sizeof(before), before, sizeof(before));
@@ -450,7 +446,7 @@ any_scan_lines(struct scan *x)
 	CHECK(data[x->m->len] == '\n');
 	CHECK(IS_SCAN(x, data + x->m->pos));
 	CHECK(HAS_FROM(x, here(x->m)));
-	ASSUME(steps++ < 2);
+	AT_MOST(2);
 	now.m = x->m;
 	now.first = x->first;
 	x->m->pos = nondet_size();
@@ -662,7 +658,6 @@ void
 prove_scan_lines(void)
 {
 	begin();
-	s.m = &box;
 	data[box.len] = '\n';
 	ASSUME(IS_BIT(s.end));
 	taken = here(&box);
@@ -755,7 +750,6 @@ void
 prove_finish_ids(void)
 {
 	begin();
-	s.m = &box;
 	ASSUME(box.n <= LIST && s.waiting <= LANES && IS_LANES(&s));
 	finish_ids(&s);
 	CHECK(s.waiting == 0);
@@ -770,7 +764,6 @@ prove_scan_from(void)
 	enum mbox_result r;
 
 	begin();
-	steps = 0;
 	ASSUME(n <= LIST && from >= 0 && from <= box.octets);
 	ASSUME(from == 0 || from >= 3);
 	r = scan_from(&box, from, nondet_int() & 1);
@@ -822,26 +815,6 @@ prove_match_group(void)
 static struct update u;
 enum { FILE_OCTETS = 12 };
 
-/* Messages ascend, and lie in the mail; what is gone lies nowhere. */
-static void
-begin_list(void)
-{
-	off_t at = 0;
-	size_t i;
-
-	box.msg = list;
-	u.m = &box;
-	ASSUME(box.n <= LIST && u.end >= 0 && u.end <= FILE_OCTETS);
-	for (i = 0; i < box.n; i++) {
-		if (list[i].gone)
-			continue;
-		ASSUME(list[i].offset >= at && list[i].length > 0 &&
-		    list[i].length <= FILE_OCTETS &&
-		    list[i].offset <= u.end - list[i].length);
-		at = list[i].offset + list[i].length;
-	}
-}
-
 static int
 stays(off_t x)
 {
@@ -854,29 +827,31 @@ stays(off_t x)
 	return 1;
 }
 
-/* Anywhere before the end; what the list has before that is behind it. */
-static struct place
-any_place(void)
-{
-	struct place p = { nondet_size(), nondet_long() };
-	size_t i;
-
-	ASSUME(p.i <= box.n && p.at >= 0 && p.at <= u.end);
-	for (i = 0; i < p.i; i++)
-		ASSUME(list[i].gone ||
-		    list[i].offset + list[i].length <= p.at);
-	return p;
-}
-
 /* The next stretch that stays, all of it before another begins or ends. */
 void
 prove_next_kept(void)
 {
-	struct place p;
-	off_t len, at, x = nondet_long();
+	struct place p = { nondet_size(), nondet_long() };
+	off_t len, at = 0, x = nondet_long();
+	size_t i;
 
-	begin_list();
-	p = any_place();
+	box.msg = list;
+	u.m = &box;
+	ASSUME(box.n <= LIST && u.end >= 0 && u.end <= FILE_OCTETS);
+	ASSUME(p.i <= box.n && p.at >= 0 && p.at <= u.end);
+	/*
+	 * Messages ascend, and lie in the mail; what is gone lies nowhere. What
+	 * the list has before the place is behind it.
+	 */
+	for (i = 0; i < box.n; i++) {
+		if (list[i].gone)
+			continue;
+		ASSUME(list[i].offset >= at && list[i].length > 0 &&
+		    list[i].length <= FILE_OCTETS &&
+		    list[i].offset <= u.end - list[i].length);
+		at = list[i].offset + list[i].length;
+		ASSUME(i >= p.i || at <= p.at);
+	}
 	at = p.at;
 	len = next_kept(&u, &p);
 	CHECK(len >= 0 && p.at >= at && p.at <= u.end - len);
@@ -1088,11 +1063,8 @@ any_have_pages(void *p, size_t n)
 ssize_t
 any_read_index(int fd, void *p, size_t n, off_t at)
 {
-	ssize_t r = nondet_long();
-
 	CAN_WRITE(p, n);
-	ASSUME(r >= -1 && r <= (ssize_t)n);
-	return r;
+	return any_count(n);
 }
 
 /* Whatever stands in it, it is a list, or none. */
@@ -1231,7 +1203,7 @@ any_mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 	CHECK(m->current == wanted && !msg->gone);
 	CHECK(IS_BUFFER(m));
 	CHECK(at >= msg->offset && at <= msg->offset + msg->length);
-	ASSUME(steps++ < 1);
+	AT_MOST(1);
 	if (nondet_int())
 		return -1;
 	if (at == msg->offset + msg->length) {
@@ -1239,12 +1211,10 @@ any_mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 		*len = 1;
 		return 0;
 	}
-	m->base = nondet_long();
-	m->pos = nondet_size();
-	m->len = nondet_size();
 	*len = nondet_size();
-	ASSUME(IS_BUFFER(m) && *len > 0 && *len <= PIECE_MAX);
-	ASSUME(*len <= m->pos - MBOX_BEFORE && here(m) == at + (off_t)*len);
+	ASSUME(*len > 0 && *len <= PIECE_MAX);
+	any_place(m, at + (off_t)*len);
+	ASSUME(*len <= m->pos - MBOX_BEFORE);
 	ASSUME(here(m) <= msg->offset + msg->length);
 	*p = data + m->pos - *len;
 	return 0;
@@ -1257,7 +1227,6 @@ prove_mbox_seek(void)
 	enum mbox_result r;
 
 	begin();
-	steps = 0;
 	ASSUME(box.n > 0 && box.n <= LIST && wanted < box.n);
 	r = mbox_seek(&box, wanted);
 	if (r != MBOX_OK)
