@@ -11,12 +11,6 @@ static struct claim c;
 
 /* ---- Contracts ---- */
 
-long long
-clock_ms(void)
-{
-	return 0;
-}
-
 void
 md5_init(struct md5 *m)
 {
@@ -588,12 +582,6 @@ any__exit(int status)
 	ASSUME(0);
 }
 
-int
-any_prctl(int what, ...)
-{
-	return nondet_int() ? 0 : -1;
-}
-
 typedef void (*handler)(int);
 
 handler
@@ -601,12 +589,6 @@ any_signal(int sig, handler h)
 {
 	CHECK(h == SIG_DFL);
 	return h;
-}
-
-unsigned
-any_alarm(unsigned seconds)
-{
-	return 0;
 }
 
 int
