@@ -65,7 +65,8 @@ static int nfs, crashes_max, ticks_max, tries[PROCS] = { 2, 1, 1 };
 static char role[PROCS];
 
 static struct world *w;		/* that of the process that runs, */
-static int me, told[TRACE], n_told, pos;
+static int me, current;		/* its node, */
+static int told[TRACE], pos;	/* and the nodes up to it, the last one last */
 static time_t step_seconds;	/* so long is a step of time */
 static jmp_buf stopped;
 static unsigned long counted[4];
@@ -96,19 +97,19 @@ new_node(void)
 static void
 give(const struct answer *a)
 {
-	int parent = n_told > 0 ? told[n_told - 1] : me, n;
+	int n;
 
-	for (n = node[parent].child; n != 0; n = node[n].next)
+	for (n = node[current].child; n != 0; n = node[n].next)
 		if (memcmp(&node[n].a, a, sizeof(*a)) == 0)
 			break;
 	if (n == 0) {
 		n = new_node();
 		node[n].a = *a;
-		node[n].parent = parent;
-		node[n].next = node[parent].child;
-		node[parent].child = n;
+		node[n].parent = current;
+		node[n].next = node[current].child;
+		node[current].child = n;
 	}
-	told[n_told++] = n;
+	current = n;
 	longjmp(stopped, 1);
 }
 
@@ -118,7 +119,7 @@ give(const struct answer *a)
  */
 #define CALL(act)							\
 	struct answer a;						\
-	if (pos == n_told) {						\
+	if (pos == TRACE) {						\
 		memset(&a, 0, sizeof(a));				\
 		act;							\
 		give(&a);						\
@@ -545,9 +546,8 @@ advance(int i, int p)
 
 	me = p;
 	w = &s.w;
-	for (n_told = 0, n = s.at[p]; n != p; n = node[n].parent)
-		n_told++;
-	for (pos = n_told, n = s.at[p]; n != p; n = node[n].parent)
+	current = s.at[p];
+	for (pos = TRACE, n = current; n != p; n = node[n].parent)
 		told[--pos] = n;
 	if (setjmp(stopped) == 0) {
 		if (role[p] == 'a')
@@ -555,7 +555,7 @@ advance(int i, int p)
 		else
 			run_session();
 	}
-	s.at[p] = s.w.running[p] ? told[n_told - 1] : p;
+	s.at[p] = s.w.running[p] ? current : p;
 	if (!s.w.running[0] && !s.w.running[1] && !s.w.running[2] &&
 	    s.w.crashes == 0 && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
 	    (s.w.name[LOCK] && s.w.ino[s.w.name[LOCK]].maker != PROCS)))

@@ -495,12 +495,11 @@ prove_is_date(void)
 {
 	enum { MOST = 11 };
 	static unsigned char line[MOST + 3], same[MOST + 11];
-	size_t i, at = nondet_size();
+	size_t at = nondet_size();
 
 	line[MOST] = '\n';
 	ASSUME(at <= MOST);
-	for (i = 0; i < sizeof(line); i++)
-		same[i] = line[i];
+	memcpy(same, line, sizeof(line));
 	CHECK(is_date(line + at) == has_date(same + at));
 }
 
@@ -792,8 +791,7 @@ prove_match_group(void)
 		olds += index[i] < old;
 		known += index[i] < old && !list[index[i]].gone;
 	}
-	for (i = 0; i < MOST; i++)
-		was[i] = list[i];
+	memcpy(was, list, sizeof(was));
 	r = match_group(list, old, index, n);
 	CHECK(r == n - olds - (known <= n - olds ? known : 0));
 	for (i = 0; i < olds; i++) {
