@@ -390,11 +390,8 @@ any_classify(const unsigned char *p)
 void
 any_md5_finish(struct md5 *m, size_t n)
 {
-	size_t l;
-
 	CHECK(n <= LANES);
-	for (l = 0; l < n; l++)
-		CHECK(__CPROVER_w_ok(&m[l], sizeof(*m)));
+	CAN_WRITE(m, n * sizeof(*m));
 }
 
 /* prove_finish_ids: a place in the list for each. */
@@ -813,18 +810,6 @@ prove_match_group(void)
 static struct update u;
 enum { FILE_OCTETS = 12 };
 
-static int
-stays(off_t x)
-{
-	size_t i;
-
-	for (i = 0; i < box.n; i++)
-		if (!list[i].gone && list[i].deleted && x >= list[i].offset &&
-		    x < list[i].offset + list[i].length)
-			return 0;
-	return 1;
-}
-
 /* The next stretch that stays, all of it before another begins or ends. */
 void
 prove_next_kept(void)
@@ -832,6 +817,7 @@ prove_next_kept(void)
 	struct place p = { nondet_size(), nondet_long() };
 	off_t len, at = 0, x = nondet_long();
 	size_t i;
+	int stays = 1;
 
 	box.msg = list;
 	u.m = &box;
@@ -849,13 +835,14 @@ prove_next_kept(void)
 		    list[i].offset <= u.end - list[i].length);
 		at = list[i].offset + list[i].length;
 		ASSUME(i >= p.i || at <= p.at);
+		stays &= !list[i].deleted || x < list[i].offset || x >= at;
 	}
 	at = p.at;
 	len = next_kept(&u, &p);
 	CHECK(len >= 0 && p.at >= at && p.at <= u.end - len);
 	CHECK(len > 0 || p.at == u.end);
 	ASSUME(x >= at && x < p.at + len);
-	CHECK(stays(x) == (x >= p.at));
+	CHECK(stays == (x >= p.at));
 }
 
 /* prove_next_kept: one stretch behind the other, from the end of the last on. */

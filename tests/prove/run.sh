@@ -49,7 +49,7 @@ verify auth 8 is_name find_account is_secret ask_saslauthd hold_back auth_wipe
 hold_back auth 3 nanosleep
 why_not auth 18
 find_account auth 8 is_name find_exactly why_not
-find_in_file auth 20,find_in_file.1:3 fopen64:fopen fileno fstat64:fstat setvbuf getc ferror fclose take_entry complain auth_wipe
+find_in_file auth 20,find_in_file.1:3 fstat64:fstat setvbuf getc fclose take_entry complain auth_wipe
 is_secret auth 22 is_plain find_any_hash is_equal auth_wipe
 is_plain auth 34 is_equal auth_wipe
 ask_saslauthd auth 8 is_name complain socket connect write recv auth_wipe
@@ -379,7 +379,7 @@ prove_function() {	# piece, file, unwinding, what is given by contract
 	    --slice-formula --drop-unused-functions) > "$tmp/out" 2>&1
 	status=$?
 	note $status "$piece"
-	[ $status -eq 0 ] || grep -e FAILURE -e '[Ee]rror' "$tmp/out" | head |
+	[ $status -eq 0 ] || grep -w -e FAILURE -e '[Ee]rror' "$tmp/out" | head |
 	    grep . || tail -n 2 "$tmp/out"
 	spend
 	echo "$file.c: $piece: $(grep -c ': SUCCESS$' "$tmp/out") checks," \
