@@ -67,7 +67,7 @@ begin_message mailbox 8 end_message
 end_message mailbox 26 add_message finish_ids md5_update
 finish_ids mailbox 8 md5_finish
 scan_from mailbox 4 fill pread64:pread scan_lines end_message finish_ids
-fill mailbox 4 memmove:move touch clock_ms pread64:pread
+fill mailbox 4 memmove touch clock_ms pread64:pread
 classify mailbox 60
 md5_update mailbox 5 memcpy:memmove md5_run
 md5_finish mailbox 10 md5_update md5_run
