@@ -14,10 +14,8 @@
 #include <sys/types.h>
 
 int nondet_int(void);
-unsigned nondet_unsigned(void);
 long nondet_long(void);
 size_t nondet_size(void);
-char nondet_char(void);
 
 #define CHECK(is)	__CPROVER_assert(is, #is)
 #define ASSUME(is)	__CPROVER_assume(is)

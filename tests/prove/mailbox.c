@@ -52,7 +52,7 @@ any_pread(int fd, void *p, size_t n, off_t at)
 	CAN_WRITE(p, n);
 	ASSUME(k >= 0 && (k < r || r <= 0));
 	if (r > 0)
-		((char *)p)[k] = nondet_char();
+		__CPROVER_havoc_slice((char *)p + k, 1);
 	return r;
 }
 
@@ -464,8 +464,7 @@ has_date(const unsigned char *p)
 	size_t i;
 
 	for (i = 0; i < 12; i++)
-		if (p[0] == months[i][0] && p[1] == months[i][1] &&
-		    p[2] == months[i][2] && !isalpha(p[3]))
+		if (memcmp(p, months[i], 3) == 0 && !isalpha(p[3]))
 			return 1;
 	for (i = 0; i < 10; i++)
 		if (i == 4 || i == 7 ? p[i] != '-' : !isdigit(p[i]))
@@ -888,7 +887,7 @@ prove_measure(void)
 void
 prove_octet(void)
 {
-	unsigned k = nondet_unsigned();
+	unsigned k = (unsigned)nondet_int();
 	uint64_t n = k < 4 ? list[0].body : list[0].hash, i;
 
 	ASSUME(k < 12);
