@@ -237,12 +237,14 @@ any_memchr(const void *p, int c, size_t n)
 	return (unsigned char *)p + i;
 }
 
-static void
+/* What comes next. */
+static const unsigned char *
 begin_scan(void)
 {
 	begin();
 	ASSUME(box.n <= LIST && IS_SCAN(&s, data + box.pos));
 	data[box.len] = '\n';
+	return data + box.pos;
 }
 
 /* Up to the buffer's end, behind which a line end stands and two octets more. */
@@ -557,11 +559,9 @@ prove_is_from(void)
 void
 prove_is_start(void)
 {
-	const unsigned char *p;
+	const unsigned char *p = begin_scan();
 	int r;
 
-	begin_scan();
-	p = data + box.pos;
 	r = is_start(&s, p);
 	CHECK(IS_BIT(r));
 	if (r == 0)
@@ -578,13 +578,11 @@ prove_is_start(void)
 void
 prove_scan_line(void)
 {
-	const unsigned char *p, *next;
+	const unsigned char *p = begin_scan(), *next;
 	size_t len = nondet_size();
 	int has_end, is_empty, state;
 	off_t size;
 
-	begin_scan();
-	p = data + box.pos;
 	ASSUME(s.state != BODY && len > 0 && len <= box.len - box.pos);
 	next = p + len;
 	ASSUME(len < 2 || next[-2] != '\n');
@@ -656,13 +654,11 @@ prove_scan_lines(void)
 void
 prove_hash_line(void)
 {
-	const unsigned char *p;
+	const unsigned char *p = begin_scan();
 	size_t i = nondet_size(), len = nondet_size();
 	int received, what, seen, in_id, in_wide;
 
-	begin_scan();
 	ASSUME(s.state == HEADER);
-	p = data + box.pos;
 	ASSUME(len > 0 && len <= box.len - box.pos);
 	ASSUME(i <= N_HEADER_LINES);
 	ASSUME(i == N_HEADER_LINES || *header_lines[i].start == toupper(*p));
