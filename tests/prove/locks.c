@@ -22,63 +22,14 @@
 
 #include "../../pop3.h"
 
-static int s_open(const char *, int, ...);
-static int s_close(int);
-static int s_link(const char *, const char *);
-static int s_unlink(const char *);
-static int s_rename(const char *, const char *);
-static int s_lstat(const char *, struct stat *);
-static int s_fstat(int, struct stat *);
-static int s_fstatfs(int, struct statfs *);
-static int s_flock(int, int);
-static int s_kill(pid_t, int);
-static ssize_t s_write(int, const void *, size_t);
-static ssize_t s_read(int, void *, size_t);
-static int s_futimens(int, const struct timespec *);
-static int s_gethostname(char *, size_t);
-static time_t s_time(time_t *);
-
-#define open		s_open
-#define close		s_close
-#define link		s_link
-#define unlink		s_unlink
-#define rename		s_rename
-#define lstat		s_lstat
-#define fstat		s_fstat
-#define fstatfs(fd, s)	s_fstatfs(fd, s)
-#define flock(fd, how)	s_flock(fd, how)
-#define kill		s_kill
-#define write		s_write
-#define read		s_read
-#define futimens	s_futimens
-#define fchmod(fd, m)	((void)(fd), 0)
-#define gethostname	s_gethostname
-#define time		s_time
-#ifndef MAILBOX
-#define MAILBOX		"../../mailbox.c"
-#endif
-#include MAILBOX
-#undef open
-#undef close
-#undef link
-#undef unlink
-#undef rename
-#undef lstat
-#undef fstat
-#undef kill
-#undef write
-#undef read
-#undef futimens
-#undef time
-
 enum { PROCS = 3, INODES = 8, LOCK = PROCS, NAMES = PROCS + 1, PID = 10,
-	DEAD = PID + PROCS, TRACE = 400 };
+	DEAD = PID + PROCS, TRACE = 400, HASHES = 1 << 22 };
 
 /* What all of them see: nothing else is shared. */
 struct world {
 	signed char name[NAMES];	/* inode, or 0 */
 	struct inode {
-		signed char links, open, pid, host, maker, locked, mtime;
+		signed char links, opened, pid, host, maker, locked, mtime;
 	} ino[INODES];
 	signed char alive[PROCS], running[PROCS], inside[PROCS];
 	signed char left[PROCS];	/* the session has gone, not its keeper */
@@ -101,19 +52,22 @@ struct node {
 struct state {
 	struct world w;
 	int at[PROCS];		/* nodes */
-	int from;		/* the state before; not compared */
+	int from;		/* the state before, or 0; not compared */
 	int step;
+	int next;		/* of the same hash, or 0 */
 };
 
 static struct node *node;
 static struct state *states;
-static int *table;
-static int n_nodes, room_nodes, n_states, room_states, n_table;
+static int *seen;		/* the last state of each hash, or 0 */
+static int n_nodes, room_nodes, n_states, room_states;
 static int nfs, crashes_max, ticks_max, tries[PROCS] = { 2, 1, 1 };
 static char role[PROCS];
 
 static struct world *w;		/* that of the process that runs, */
-static int me, path[TRACE], n_path, pos;
+static int me, current;		/* its node, */
+static int told[TRACE], pos;	/* and the nodes up to it, the last one last */
+static time_t step_seconds;	/* so long is a step of time */
 static jmp_buf stopped;
 static unsigned long counted[4];
 static const char *const what_is_bad[] = { "", "a young lock was taken off",
@@ -130,26 +84,32 @@ more(void *p, int *room, size_t size)
 	return p;
 }
 
+static int
+new_node(void)
+{
+	if (n_nodes == room_nodes)
+		node = more(node, &room_nodes, sizeof(*node));
+	memset(&node[n_nodes], 0, sizeof(*node));
+	return n_nodes++;
+}
+
 /* The process goes on from here when it is its turn again. */
 static void
 give(const struct answer *a)
 {
-	int parent = n_path > 0 ? path[n_path - 1] : me, n;
+	int n;
 
-	for (n = node[parent].child; n != 0; n = node[n].next)
+	for (n = node[current].child; n != 0; n = node[n].next)
 		if (memcmp(&node[n].a, a, sizeof(*a)) == 0)
 			break;
 	if (n == 0) {
-		if (n_nodes == room_nodes)
-			node = more(node, &room_nodes, sizeof(*node));
-		n = n_nodes++;
-		memset(&node[n], 0, sizeof(node[n]));
+		n = new_node();
 		node[n].a = *a;
-		node[n].parent = parent;
-		node[n].next = node[parent].child;
-		node[parent].child = n;
+		node[n].parent = current;
+		node[n].next = node[current].child;
+		node[current].child = n;
 	}
-	path[n_path++] = n;
+	current = n;
 	longjmp(stopped, 1);
 }
 
@@ -159,12 +119,12 @@ give(const struct answer *a)
  */
 #define CALL(act)							\
 	struct answer a;						\
-	if (pos == n_path) {						\
+	if (pos == TRACE) {						\
 		memset(&a, 0, sizeof(a));				\
 		act;							\
 		give(&a);						\
 	}								\
-	a = node[path[pos++]].a;					\
+	a = node[told[pos++]].a;					\
 	errno = a.e
 
 #define FAIL(error)	(a.r = -1, a.e = (error))
@@ -182,7 +142,7 @@ find_name(const char *s)
 static void
 forget(int i)
 {
-	if (w->ino[i].links == 0 && w->ino[i].open == 0)
+	if (w->ino[i].links == 0 && w->ino[i].opened == 0)
 		memset(&w->ino[i], 0, sizeof(w->ino[i]));
 }
 
@@ -204,10 +164,10 @@ make_file(int n)
 {
 	int i = 2;
 
-	while (w->ino[i].links != 0 || w->ino[i].open != 0)
+	while (w->ino[i].links != 0 || w->ino[i].opened != 0)
 		i++;
 	w->ino[i].links = 1;
-	w->ino[i].open = (signed char)(1 << me);
+	w->ino[i].opened = (signed char)(1 << me);
 	w->ino[i].maker = (signed char)me;
 	w->ino[i].mtime = w->now;
 	w->name[n] = (signed char)i;
@@ -232,7 +192,7 @@ s_open(const char *s, int flags, ...)
 			FAIL(ENOENT);
 		else {
 			a.r = w->name[n];
-			w->ino[a.r].open |= (signed char)(1 << me);
+			w->ino[a.r].opened |= (signed char)(1 << me);
 		});
 	return a.r;
 }
@@ -245,7 +205,7 @@ s_close(int fd)
 	CALL(
 		if (w->ino[fd].locked == me + 1)
 			w->ino[fd].locked = 0;
-		w->ino[fd].open &= (signed char)~(1 << me);
+		w->ino[fd].opened &= (signed char)~(1 << me);
 		forget(fd));
 	return a.r;
 }
@@ -302,7 +262,7 @@ tell(const struct answer *a, struct stat *st)
 	st->st_nlink = (nlink_t)a->what.links;
 	st->st_mode = S_IFREG;
 	st->st_mtim.tv_sec = st->st_ctim.tv_sec =
-	    1000000 + a->what.mtime * STALE_SECONDS;
+	    1000000 + a->what.mtime * step_seconds;
 	return a->r;
 }
 
@@ -320,7 +280,7 @@ s_lstat(const char *s, struct stat *st)
 		else {
 			a.ino = w->name[n];
 			a.what = w->ino[a.ino];
-			a.what.open = a.what.locked = a.what.pid = 0;
+			a.what.opened = a.what.locked = a.what.pid = 0;
 		});
 	return tell(&a, st);
 }
@@ -333,7 +293,7 @@ s_fstat(int fd, struct stat *st)
 	CALL(
 		a.ino = (signed char)fd;
 		a.what = w->ino[fd];
-		a.what.open = a.what.locked = a.what.pid = 0);
+		a.what.opened = a.what.locked = a.what.pid = 0);
 	return tell(&a, st);
 }
 
@@ -395,7 +355,7 @@ s_write(int fd, const void *p, size_t len)
 static ssize_t
 s_read(int fd, void *p, size_t len)
 {
-	CALL(a.what = w->ino[fd]; a.what.locked = a.what.open = 0);
+	CALL(a.what = w->ino[fd]; a.what.locked = a.what.opened = 0);
 	return a.what.pid == 0 ? 0 :
 	    snprintf(p, len, "%d:%c", a.what.pid, a.what.host);
 }
@@ -416,6 +376,27 @@ s_time(time_t *t)
 	(void)t;
 	return 0;		/* a unique name has a pid in it, too */
 }
+
+#define open		s_open
+#define close		s_close
+#define link		s_link
+#define unlink		s_unlink
+#define rename		s_rename
+#define lstat		s_lstat
+#define fstat		s_fstat
+#define fstatfs(fd, s)	s_fstatfs(fd, s)
+#define flock(fd, how)	s_flock(fd, how)
+#define kill		s_kill
+#define write		s_write
+#define read		s_read
+#define futimens	s_futimens
+#define fchmod(fd, m)	((void)(fd), 0)
+#define gethostname	s_gethostname
+#define time		s_time
+#ifndef MAILBOX
+#define MAILBOX		"../../mailbox.c"
+#endif
+#include MAILBOX
 
 /* Into what the lock is for, out of it, and to the end. */
 static void
@@ -508,7 +489,7 @@ show(int i)
 	const struct state *s = &states[i];
 	int p;
 
-	if (s->from != -1)
+	if (s->from != 0)
 		show(s->from);
 	printf("%4d: lock is %d, of %d;", s->step, s->w.name[LOCK],
 	    s->w.ino[s->w.name[LOCK]].maker);
@@ -529,54 +510,31 @@ hash(const struct state *s)
 	return h ^ h >> 29;
 }
 
-static void
-enter_table(int i)
-{
-	size_t t = hash(&states[i]) % (size_t)n_table;
-
-	while (table[t] != 0)
-		t = (t + 1) % (size_t)n_table;
-	table[t] = i + 1;
-}
-
-static int
-is_known(const struct state *s)
-{
-	size_t t = hash(s) % (size_t)n_table;
-
-	for (; table[t] != 0; t = (t + 1) % (size_t)n_table)
-		if (memcmp(&states[table[t] - 1], s,
-		    offsetof(struct state, from)) == 0)
-			return 1;
-	return 0;
-}
-
+/* It is kept if it was not seen before, and shown if it is the first so bad. */
 static void
 add(struct state *s, int from, int step)
 {
-	int bad = s->w.bad, i;
+	int bad = s->w.bad, *last, i;
 
 	s->w.bad = 0;
-	if (is_known(s) && bad == 0)
+	last = &seen[hash(s) % HASHES];
+	for (i = *last; i != 0; i = states[i].next)
+		if (memcmp(&states[i], s, offsetof(struct state, from)) == 0)
+			break;
+	if (i != 0 && bad == 0)
 		return;
 	s->from = from;
 	s->step = step;
-	if (n_states == room_states) {
+	s->next = *last;
+	if (n_states >= room_states)
 		states = more(states, &room_states, sizeof(*states));
-		n_table = 2 * room_states + 1;
-		free(table);
-		if ((table = calloc((size_t)n_table, sizeof(*table))) == NULL)
-			exit(2);
-		for (i = 0; i < n_states; i++)
-			enter_table(i);
-	}
 	states[n_states] = *s;
 	if (bad != 0 && counted[bad]++ == 0) {
 		printf("%s:\n", what_is_bad[bad]);
 		show(n_states);
 	}
-	if (!is_known(s))
-		enter_table(n_states++);
+	if (i == 0)
+		*last = n_states++;
 }
 
 /* The next call of process p. */
@@ -588,17 +546,16 @@ advance(int i, int p)
 
 	me = p;
 	w = &s.w;
-	for (n_path = 0, n = s.at[p]; n != p; n = node[n].parent)
-		n_path++;
-	for (pos = n_path, n = s.at[p]; n != p; n = node[n].parent)
-		path[--pos] = n;
+	current = s.at[p];
+	for (pos = TRACE, n = current; n != p; n = node[n].parent)
+		told[--pos] = n;
 	if (setjmp(stopped) == 0) {
 		if (role[p] == 'a')
 			run_agent();
 		else
 			run_session();
 	}
-	s.at[p] = s.w.running[p] ? path[n_path - 1] : p;
+	s.at[p] = s.w.running[p] ? current : p;
 	if (!s.w.running[0] && !s.w.running[1] && !s.w.running[2] &&
 	    s.w.crashes == 0 && (s.w.name[0] || s.w.name[1] || s.w.name[2] ||
 	    (s.w.name[LOCK] && s.w.ino[s.w.name[LOCK]].maker != PROCS)))
@@ -618,7 +575,7 @@ crash(int i, int p)
 
 	w = &s.w;
 	for (k = 2; k < INODES; k++) {
-		w->ino[k].open = (signed char)(w->ino[k].open & ~(1 << p));
+		w->ino[k].opened = (signed char)(w->ino[k].opened & ~(1 << p));
 		if (w->ino[k].locked == p + 1)
 			w->ino[k].locked = 0;
 		forget(k);
@@ -672,12 +629,9 @@ begin(const char *roles, int stale)
 	memset(counted, 0, sizeof(counted));
 	memset(role, 0, sizeof(role));
 	nfs = 0;
-	for (n_nodes = 0; n_nodes < PROCS; n_nodes++) {
-		if (n_nodes >= room_nodes)
-			node = more(node, &room_nodes, sizeof(*node));
-		memset(&node[n_nodes], 0, sizeof(*node));
-		s.at[n_nodes] = n_nodes;
-	}
+	n_nodes = 0;
+	for (p = 0; p < PROCS; p++)
+		s.at[p] = new_node();
 	for (p = 0; *roles != '\0'; roles++) {
 		if (*roles == 'n')
 			nfs = 1;
@@ -696,12 +650,11 @@ begin(const char *roles, int stale)
 		s.w.ino[2].host = 'h';
 	}
 	s.w.now = 1;
-	n_states = 0;
-	if (table != NULL)
-		memset(table, 0, (size_t)n_table * sizeof(*table));
-	else
-		table = calloc((size_t)(n_table = 1), sizeof(*table));
-	add(&s, -1, 0);
+	free(seen);
+	if ((seen = calloc(HASHES, sizeof(*seen))) == NULL)
+		exit(2);
+	n_states = 1;
+	add(&s, 0, 0);
 }
 
 /* Whether nothing bad was found, as far as these are judged. */
@@ -712,7 +665,7 @@ explore(const char *roles, int stale)
 	    (ticks_max == 1 || strpbrk(roles, "ar") == NULL);
 
 	begin(roles, stale);
-	for (i = 0; i < n_states; i++) {
+	for (i = 1; i < n_states; i++) {
 		for (p = 0; p < PROCS; p++) {
 			if (states[i].w.running[p])
 				advance(i, p);
@@ -731,7 +684,7 @@ explore(const char *roles, int stale)
 	fflush(stdout);
 	printf("locks: %s, %s lock, %d killed: %d states, %lu young locks "
 	    "taken off, %lu twice inside, %lu left%s\n", roles,
-	    stale ? "stale" : "no", crashes_max, n_states, counted[1],
+	    stale ? "stale" : "no", crashes_max, n_states - 1, counted[1],
 	    counted[2], counted[3], judged ? "" : " (counted, not judged)");
 	return !judged || counted[1] + counted[2] + counted[3] == 0;
 }
@@ -743,6 +696,7 @@ main(int argc, char **argv)
 	const char *const *roles = small;
 	int bad = 0, n = 0, stale;
 
+	step_seconds = STALE_SECONDS;
 	crashes_max = 1;
 	ticks_max = 2;
 	for (; argc > 1 && *argv[1] == '-'; argv++, argc--) {

@@ -20,6 +20,7 @@
 
 enum { LIST = MESSAGES_MAX };
 static struct mbox box;
+static struct scan s;
 static unsigned char data[sizeof(*box.data)];
 static struct message list[LIST + 1];
 static struct md5 sum;
@@ -44,29 +45,15 @@ any_touch(struct mbox *m)
 ssize_t
 any_pread(int fd, void *p, size_t n, off_t at)
 {
-	ssize_t r = nondet_long(), k = nondet_long();
+	ssize_t r = any_count(n), k = nondet_long();
 
 	CHECK(n > 0 && at >= 0);
 	CHECK((off_t)n <= box.octets - at);
 	CAN_WRITE(p, n);
-	ASSUME(r >= -1 && r <= (ssize_t)n);
 	ASSUME(k >= 0 && (k < r || r <= 0));
 	if (r > 0)
-		((char *)p)[k] = nondet_char();
+		__CPROVER_havoc_slice((char *)p + k, 1);
 	return r;
-}
-
-/* It is looked at one octet, whichever. */
-static size_t watched;
-
-void *
-any_move(void *to, const void *from, size_t n)
-{
-	CAN_READ(from, n);
-	CAN_WRITE(to, n);
-	if (watched < n)
-		((char *)to)[watched] = ((const char *)from)[watched];
-	return to;
 }
 
 /* It holds whole blocks, all of them. */
@@ -91,19 +78,22 @@ any_md5_update(struct md5 *m, const void *p, size_t len)
 	m->held_len = (m->held_len + len) % sizeof(m->held);
 }
 
-/* prove_fill, and a look whether the file is the same: it goes on there. */
-static size_t looks;
-
-int
-any_read_on(struct mbox *m)
+/* Of the buffer anything is used, up to an offset. */
+static void
+any_place(struct mbox *m, off_t at)
 {
-	off_t at = here(m);
-
-	ASSUME(looks++ < 2);
 	m->base = nondet_long();
 	m->pos = nondet_size();
 	m->len = nondet_size();
 	ASSUME(IS_BUFFER(m) && here(m) == at);
+}
+
+/* prove_fill, and a look whether the file is the same: it goes on there. */
+int
+any_read_on(struct mbox *m)
+{
+	AT_MOST(2);
+	any_place(m, here(m));
 	__CPROVER_havoc_slice(data, sizeof(data));
 	return nondet_int() ? 0 : -1;
 }
@@ -113,6 +103,7 @@ any_read_on(struct mbox *m)
 static void
 begin(void)
 {
+	s.m = &box;
 	box.data = &data;
 	box.msg = list;
 	ASSUME(IS_BUFFER(&box));
@@ -207,7 +198,6 @@ prove_mbox_read(void)
 	    IS_MAIL(list[box.current].length));
 	end = list[box.current].offset + list[box.current].length;
 	ASSUME(end <= box.octets);
-	looks = 0;
 	r = mbox_read(&box, &p, &len);
 	CHECK(r == 0 || r == -1);
 	if (r == -1)
@@ -226,7 +216,6 @@ prove_mbox_read(void)
 
 /* ---- The scan: contracts ---- */
 
-static struct scan s;
 static unsigned steps;
 static int is_found;
 static size_t found;		/* octets of the line, or what is there of it */
@@ -248,14 +237,14 @@ any_memchr(const void *p, int c, size_t n)
 	return (unsigned char *)p + i;
 }
 
-static void
+/* What comes next. */
+static const unsigned char *
 begin_scan(void)
 {
 	begin();
-	s.m = &box;
 	ASSUME(box.n <= LIST && IS_SCAN(&s, data + box.pos));
 	data[box.len] = '\n';
-	steps = 0;
+	return data + box.pos;
 }
 
 /* Up to the buffer's end, behind which a line end stands and two octets more. */
@@ -390,11 +379,8 @@ any_classify(const unsigned char *p)
 void
 any_md5_finish(struct md5 *m, size_t n)
 {
-	size_t l;
-
-	CHECK(n <= LANES);
-	for (l = 0; l < n; l++)
-		CHECK(__CPROVER_w_ok(&m[l], sizeof(*m)));
+	CHECK(m == s.id && n <= LANES);
+	CAN_WRITE(m, n * sizeof(*m));
 }
 
 /* prove_finish_ids: a place in the list for each. */
@@ -421,7 +407,6 @@ any_add_message(struct mbox *m, const struct message *new)
 int
 any_fill(struct mbox *m)
 {
-	off_t at = here(m);
 	size_t had = m->len - m->pos;
 	unsigned char before[3];
 	int r = nondet_int();
@@ -429,10 +414,7 @@ any_fill(struct mbox *m)
 	CHECK(IS_BUFFER(m));
 	ASSUME(r >= -1 && r <= 1);
 	memcpy(before, data + m->pos - sizeof(before), sizeof(before));
-	m->base = nondet_long();
-	m->pos = nondet_size();
-	m->len = nondet_size();
-	ASSUME(IS_BUFFER(m) && here(m) == at);
+	any_place(m, here(m));
 	ASSUME(r == 1 ? m->len - m->pos > had : m->len - m->pos == had);
 	__CPROVER_havoc_slice(data, sizeof(data));
 	memcpy(data + m->pos - sizeof(before), before, sizeof(before));
@@ -450,7 +432,7 @@ any_scan_lines(struct scan *x)
 	CHECK(data[x->m->len] == '\n');
 	CHECK(IS_SCAN(x, data + x->m->pos));
 	CHECK(HAS_FROM(x, here(x->m)));
-	ASSUME(steps++ < 2);
+	AT_MOST(2);
 	now.m = x->m;
 	now.first = x->first;
 	x->m->pos = nondet_size();
@@ -484,8 +466,7 @@ has_date(const unsigned char *p)
 	size_t i;
 
 	for (i = 0; i < 12; i++)
-		if (p[0] == months[i][0] && p[1] == months[i][1] &&
-		    p[2] == months[i][2] && !isalpha(p[3]))
+		if (memcmp(p, months[i], 3) == 0 && !isalpha(p[3]))
 			return 1;
 	for (i = 0; i < 10; i++)
 		if (i == 4 || i == 7 ? p[i] != '-' : !isdigit(p[i]))
@@ -499,12 +480,11 @@ prove_is_date(void)
 {
 	enum { MOST = 11 };
 	static unsigned char line[MOST + 3], same[MOST + 11];
-	size_t i, at = nondet_size();
+	size_t at = nondet_size();
 
 	line[MOST] = '\n';
 	ASSUME(at <= MOST);
-	for (i = 0; i < sizeof(line); i++)
-		same[i] = line[i];
+	memcpy(same, line, sizeof(line));
 	CHECK(is_date(line + at) == has_date(same + at));
 }
 
@@ -579,11 +559,9 @@ prove_is_from(void)
 void
 prove_is_start(void)
 {
-	const unsigned char *p;
+	const unsigned char *p = begin_scan();
 	int r;
 
-	begin_scan();
-	p = data + box.pos;
 	r = is_start(&s, p);
 	CHECK(IS_BIT(r));
 	if (r == 0)
@@ -600,13 +578,11 @@ prove_is_start(void)
 void
 prove_scan_line(void)
 {
-	const unsigned char *p, *next;
+	const unsigned char *p = begin_scan(), *next;
 	size_t len = nondet_size();
 	int has_end, is_empty, state;
 	off_t size;
 
-	begin_scan();
-	p = data + box.pos;
 	ASSUME(s.state != BODY && len > 0 && len <= box.len - box.pos);
 	next = p + len;
 	ASSUME(len < 2 || next[-2] != '\n');
@@ -662,7 +638,6 @@ void
 prove_scan_lines(void)
 {
 	begin();
-	s.m = &box;
 	data[box.len] = '\n';
 	ASSUME(IS_BIT(s.end));
 	taken = here(&box);
@@ -679,13 +654,11 @@ prove_scan_lines(void)
 void
 prove_hash_line(void)
 {
-	const unsigned char *p;
+	const unsigned char *p = begin_scan();
 	size_t i = nondet_size(), len = nondet_size();
 	int received, what, seen, in_id, in_wide;
 
-	begin_scan();
 	ASSUME(s.state == HEADER);
-	p = data + box.pos;
 	ASSUME(len > 0 && len <= box.len - box.pos);
 	ASSUME(i <= N_HEADER_LINES);
 	ASSUME(i == N_HEADER_LINES || *header_lines[i].start == toupper(*p));
@@ -755,7 +728,6 @@ void
 prove_finish_ids(void)
 {
 	begin();
-	s.m = &box;
 	ASSUME(box.n <= LIST && s.waiting <= LANES && IS_LANES(&s));
 	finish_ids(&s);
 	CHECK(s.waiting == 0);
@@ -770,7 +742,6 @@ prove_scan_from(void)
 	enum mbox_result r;
 
 	begin();
-	steps = 0;
 	ASSUME(n <= LIST && from >= 0 && from <= box.octets);
 	ASSUME(from == 0 || from >= 3);
 	r = scan_from(&box, from, nondet_int() & 1);
@@ -799,8 +770,7 @@ prove_match_group(void)
 		olds += index[i] < old;
 		known += index[i] < old && !list[index[i]].gone;
 	}
-	for (i = 0; i < MOST; i++)
-		was[i] = list[i];
+	memcpy(was, list, sizeof(was));
 	r = match_group(list, old, index, n);
 	CHECK(r == n - olds - (known <= n - olds ? known : 0));
 	for (i = 0; i < olds; i++) {
@@ -822,16 +792,23 @@ prove_match_group(void)
 static struct update u;
 enum { FILE_OCTETS = 12 };
 
-/* Messages ascend, and lie in the mail; what is gone lies nowhere. */
-static void
-begin_list(void)
+/* The next stretch that stays, all of it before another begins or ends. */
+void
+prove_next_kept(void)
 {
-	off_t at = 0;
+	struct place p = { nondet_size(), nondet_long() };
+	off_t len, at = 0, x = nondet_long();
 	size_t i;
+	int stays = 1;
 
 	box.msg = list;
 	u.m = &box;
 	ASSUME(box.n <= LIST && u.end >= 0 && u.end <= FILE_OCTETS);
+	ASSUME(p.i <= box.n && p.at >= 0 && p.at <= u.end);
+	/*
+	 * Messages ascend, and lie in the mail; what is gone lies nowhere. What
+	 * the list has before the place is behind it.
+	 */
 	for (i = 0; i < box.n; i++) {
 		if (list[i].gone)
 			continue;
@@ -839,50 +816,15 @@ begin_list(void)
 		    list[i].length <= FILE_OCTETS &&
 		    list[i].offset <= u.end - list[i].length);
 		at = list[i].offset + list[i].length;
+		ASSUME(i >= p.i || at <= p.at);
+		stays &= !list[i].deleted || x < list[i].offset || x >= at;
 	}
-}
-
-static int
-stays(off_t x)
-{
-	size_t i;
-
-	for (i = 0; i < box.n; i++)
-		if (!list[i].gone && list[i].deleted && x >= list[i].offset &&
-		    x < list[i].offset + list[i].length)
-			return 0;
-	return 1;
-}
-
-/* Anywhere before the end; what the list has before that is behind it. */
-static struct place
-any_place(void)
-{
-	struct place p = { nondet_size(), nondet_long() };
-	size_t i;
-
-	ASSUME(p.i <= box.n && p.at >= 0 && p.at <= u.end);
-	for (i = 0; i < p.i; i++)
-		ASSUME(list[i].gone ||
-		    list[i].offset + list[i].length <= p.at);
-	return p;
-}
-
-/* The next stretch that stays, all of it before another begins or ends. */
-void
-prove_next_kept(void)
-{
-	struct place p;
-	off_t len, at, x = nondet_long();
-
-	begin_list();
-	p = any_place();
 	at = p.at;
 	len = next_kept(&u, &p);
 	CHECK(len >= 0 && p.at >= at && p.at <= u.end - len);
 	CHECK(len > 0 || p.at == u.end);
 	ASSUME(x >= at && x < p.at + len);
-	CHECK(stays(x) == (x >= p.at));
+	CHECK(stays == (x >= p.at));
 }
 
 /* prove_next_kept: one stretch behind the other, from the end of the last on. */
@@ -941,7 +883,7 @@ prove_measure(void)
 void
 prove_octet(void)
 {
-	unsigned k = nondet_unsigned();
+	unsigned k = (unsigned)nondet_int();
 	uint64_t n = k < 4 ? list[0].body : list[0].hash, i;
 
 	ASSUME(k < 12);
@@ -1088,11 +1030,8 @@ any_have_pages(void *p, size_t n)
 ssize_t
 any_read_index(int fd, void *p, size_t n, off_t at)
 {
-	ssize_t r = nondet_long();
-
 	CAN_WRITE(p, n);
-	ASSUME(r >= -1 && r <= (ssize_t)n);
-	return r;
+	return any_count(n);
 }
 
 /* Whatever stands in it, it is a list, or none. */
@@ -1231,7 +1170,7 @@ any_mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 	CHECK(m->current == wanted && !msg->gone);
 	CHECK(IS_BUFFER(m));
 	CHECK(at >= msg->offset && at <= msg->offset + msg->length);
-	ASSUME(steps++ < 1);
+	AT_MOST(1);
 	if (nondet_int())
 		return -1;
 	if (at == msg->offset + msg->length) {
@@ -1239,12 +1178,10 @@ any_mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 		*len = 1;
 		return 0;
 	}
-	m->base = nondet_long();
-	m->pos = nondet_size();
-	m->len = nondet_size();
 	*len = nondet_size();
-	ASSUME(IS_BUFFER(m) && *len > 0 && *len <= PIECE_MAX);
-	ASSUME(*len <= m->pos - MBOX_BEFORE && here(m) == at + (off_t)*len);
+	ASSUME(*len > 0 && *len <= PIECE_MAX);
+	any_place(m, at + (off_t)*len);
+	ASSUME(*len <= m->pos - MBOX_BEFORE);
 	ASSUME(here(m) <= msg->offset + msg->length);
 	*p = data + m->pos - *len;
 	return 0;
@@ -1257,7 +1194,6 @@ prove_mbox_seek(void)
 	enum mbox_result r;
 
 	begin();
-	steps = 0;
 	ASSUME(box.n > 0 && box.n <= LIST && wanted < box.n);
 	r = mbox_seek(&box, wanted);
 	if (r != MBOX_OK)

@@ -34,8 +34,6 @@ any_vsnprintf(char *p, size_t n, const char *format, va_list ap)
 	return any_text(p, n);
 }
 
-static size_t reads;
-
 /*
  * prove_client_io. As root nothing is read that may be the session's. Two reads
  * show all there is: what the third one meets has been there before.
@@ -54,7 +52,7 @@ any_client_io(struct session *t, int fd, char *p, size_t len)
 		CAN_WRITE(p, len);
 		/* what was there before may be other octets, too */
 		__CPROVER_havoc_slice(t->in, sizeof(*t->in));
-		ASSUME(reads++ < 2);
+		AT_MOST(2);
 	} else
 		CAN_READ(p, len);
 	return n;
@@ -110,27 +108,20 @@ auth_wipe(void *p, size_t len)
 	CAN_WRITE(p, len);
 }
 
-static size_t io_calls;
-
 ssize_t
 any_read(int fd, void *p, size_t n)
 {
-	ssize_t r = nondet_long();
-
 	CAN_WRITE(p, n);
-	/* then it is the same once more */
-	ASSUME(io_calls++ < 2 && r >= -1 && r <= (ssize_t)n);
-	return r;
+	AT_MOST(2);	/* then it is the same once more */
+	return any_count(n);
 }
 
 ssize_t
 any_write(int fd, const void *p, size_t n)
 {
-	ssize_t r = nondet_long();
-
 	CAN_READ(p, n);
-	ASSUME(io_calls++ < 2 && r >= -1 && r <= (ssize_t)n);
-	return r;
+	AT_MOST(2);
+	return any_count(n);
 }
 
 unsigned
@@ -225,7 +216,6 @@ any_put_mail(struct session *t, const unsigned char *p, size_t len)
  * The disk may be in any trouble at any time. Of a message two pieces show all
  * there is.
  */
-static size_t pieces;
 static struct message list[3];
 
 static enum mbox_result
@@ -244,7 +234,6 @@ mbox_seek(struct mbox *m, size_t i)
 	CHECK(i < m->n);
 	__CPROVER_havoc_slice(list, sizeof(list));
 	ASSUME(list[i].size >= 2 && list[i].size < MAIL_OCTETS);
-	pieces = 0;
 	return any_result(m);
 }
 
@@ -253,7 +242,8 @@ mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
 {
 	static unsigned char piece[PIECE_MAX];
 
-	ASSUME(pieces++ < 2 && *len > 0 && *len <= PIECE_MAX);
+	AT_MOST(2);
+	ASSUME(*len > 0 && *len <= PIECE_MAX);
 	*p = piece;
 	return nondet_int() ? 0 : -1;
 }
@@ -313,10 +303,7 @@ getnameinfo(const struct sockaddr *a, socklen_t alen, char *host, socklen_t n,
 char *
 getenv(const char *name)
 {
-	static char value[6];
-
-	value[sizeof(value) - 1] = '\0';
-	return nondet_int() ? NULL : value;
+	return nondet_int() ? NULL : any_string(5);
 }
 
 /* prove_take_address */
@@ -357,7 +344,6 @@ begin(void)
 	s.out = &out;
 	ASSUME(IS_INPUT(&s) && IS_OUT(&s) && IS_IDLE(&s));
 	replies = tries = entered = 0;
-	reads = 0;
 }
 
 /* It returns only with 1 to len octets. */
@@ -368,7 +354,6 @@ prove_client_io(void)
 	size_t len = nondet_size(), n;
 	int fd = nondet_int() & 1;
 
-	io_calls = 0;
 	ASSUME(len > 0 && len <= sizeof(p) && IS_IDLE(&s));
 	ASSUME(IS_TIME(now) && IS_DEADLINE(&s, now));
 	n = client_io(&s, fd, p, len);
@@ -447,14 +432,11 @@ prove_refuse(void)
 void
 prove_try_login(void)
 {
-	static char name[NAME_OCTETS + 3], secret[FIELD_MAX + 1];
-	int before = s.auth.tries;
-
-	name[NAME_OCTETS + 2] = secret[FIELD_MAX] = '\0';
-	ASSUME(before >= 0 && before < TRIES_MAX);
+	ASSUME(s.auth.tries >= 0 && s.auth.tries < TRIES_MAX);
 	begin();
 	s.done = 0;
-	try_login(&s, AUTH_PASS, name, secret);
+	try_login(&s, AUTH_PASS, any_string(NAME_OCTETS + 2),
+	    any_string(FIELD_MAX));
 	CHECK(tries <= 1);
 	CHECK(replies == 1 || (replies == 0 && tries == 1 && s.done));
 	CHECK(s.done || s.auth.tries < TRIES_MAX);
@@ -525,6 +507,17 @@ begin_command(void)
 	s.done = 0;
 }
 
+/* Any command, with an argument or without. */
+static void
+choose_command(void)
+{
+	size_t which = nondet_size();
+
+	ASSUME(which < sizeof(commands) / sizeof(*commands) - 1);
+	s.command = &commands[which];
+	s.arg = nondet_int() ? NULL : any_string(FIELD_MAX);
+}
+
 /* Any line in any state has one status line, or a handler's. */
 void
 prove_run_command(void)
@@ -542,16 +535,10 @@ prove_run_command(void)
 static void
 handle(void (*run)(struct session *))
 {
-	static char arg[FIELD_MAX + 1];
-	size_t which = nondet_size();
-
-	ASSUME(which < sizeof(commands) / sizeof(*commands) - 1);
 	begin_command();
-	ASSUME(commands[which].run == run);
-	s.command = &commands[which];
+	choose_command();
+	ASSUME(s.command->run == run);
 	ASSUME(s.command->states & (unsigned)s.state);
-	arg[FIELD_MAX] = '\0';
-	s.arg = nondet_int() ? NULL : arg;
 	ASSUME(is_checked(&s));
 }
 
@@ -634,14 +621,12 @@ prove_put_mail(void)
 void
 prove_parse_number(void)
 {
-	enum { MOST = 7 };
-	static char text[MOST + 1];
+	char *text = any_string(7);
 	size_t max = nondet_int() ? 1000000 : MESSAGES_MAX + 1, n, d = 0;
 	const char *p;
 	char end = nondet_int() ? ' ' : '\0';
 	unsigned want = 0;
 
-	text[MOST] = '\0';
 	while (text[d] >= '0' && text[d] <= '9')
 		want = want * 10 + (unsigned)(text[d++] - '0');
 	p = parse_number(text, end, max, &n);
@@ -664,13 +649,12 @@ void
 prove_decode_base64(void)
 {
 	enum { MOST = 8 };
-	static char text[MOST + 1];
+	char *text = any_string(MOST);
 	unsigned v[MOST] = { 0 };
 	size_t i, k, len = 0, pad = 0;
 	char *end;
 	int n, ok;
 
-	text[MOST] = '\0';
 	while (text[len] != '\0')
 		len++;
 	while (pad < 2 && pad < len && text[len - 1 - pad] == '=')
@@ -714,12 +698,9 @@ any_decode_base64(char *text)
 void
 prove_login_plain(void)
 {
-	static char text[SASL_MAX];
-
-	text[SASL_MAX - 1] = '\0';
 	begin();
 	ASSUME(s.state == AUTHORIZATION);
-	login_plain(&s, text);
+	login_plain(&s, any_string(SASL_MAX - 1));
 	CHECK(replies + entered == 1);
 }
 
@@ -727,14 +708,9 @@ prove_login_plain(void)
 void
 prove_check_argument(void)
 {
-	static char arg[6];
 	const char *why;
-	size_t which = nondet_size();
 
-	ASSUME(which < sizeof(commands) / sizeof(*commands) - 1);
-	s.command = &commands[which];
-	s.arg = nondet_int() ? NULL : arg;
-	arg[sizeof(arg) - 1] = '\0';
+	choose_command();
 	s.mbox.msg = list;
 	ASSUME(s.mbox.n <= 3);
 	why = check_argument(&s);
@@ -749,10 +725,7 @@ prove_check_argument(void)
 void
 prove_take_address(void)
 {
-	static char text[6];
-
-	text[sizeof(text) - 1] = '\0';
-	take_address(&s, text);
+	take_address(&s, any_string(5));
 }
 
 /* Nobody but this host can listen: a pipe, or the loopback. */
