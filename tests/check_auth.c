@@ -108,16 +108,20 @@ struct shared {
 
 static struct shared *sh;
 
+struct ids {
+	unsigned real, effective, saved;
+};
+
 /* Whether calls are replaced, and this process's make-believe. */
 static struct {
 	int on;
 	int role, forks, index;
-	uid_t uid, euid, suid;
-	gid_t gid, egid, sgid, groups[4];
+	struct ids user, group;
+	gid_t groups[4];
 	int ngroups;
 	char jail[PATH_MAX];
 	int session_fd, keeper_fd;
-	struct passwd *pw;	/* accounts, ended by a NULL name */
+	struct passwd pw[5];	/* accounts, ended by a NULL name */
 	int next_pw;		/* the one that getpwent returns */
 	long long crypt_ns;	/* how long a hash takes */
 	int quick;		/* alarms come soon */
@@ -127,11 +131,11 @@ static struct {
 	int endless;		/* the alarm comes before crypt ends */
 	int mute;		/* the verifier's answer cannot be written */
 #if HAS_SHADOW
-	struct spwd *sp;
+	struct spwd sp;		/* the only entry, unless its name is NULL */
 #endif
 } fake;
 
-/* What a call can pretend to have done. */
+/* What a call can pretend to have done; of a group as of a user. */
 enum {
 	LIE_NONE, LIE_SETUID, LIE_REAL_UID, LIE_SAVED_UID, LIE_SETGID,
 	LIE_REAL_GID, LIE_SAVED_GID, LIE_SETGROUPS, LIE_MORE_GROUPS, LIES
@@ -189,78 +193,36 @@ outcome(const char *name, int ok)
 	return -1;
 }
 
+/* setuid and setgid, which as root change all three; seteuid and setegid. */
 static int
-fake_setuid(uid_t uid)
+set_ids(const char *call, struct ids *of, unsigned id, int all)
 {
-	int ok = fake.euid == 0 || uid == fake.uid || uid == fake.suid;
+	int root = fake.user.effective == 0;
+	int ok = root || id == of->real || id == of->saved;
+	int lie = fake.lie + (of == &fake.user ? 0 : LIE_SETUID - LIE_SETGID);
 
-	if (!fake.on)
-		return setuid(uid);
-	if (outcome("setuid", ok) == -1)
+	if (outcome(call, ok) == -1)
 		return -1;
-	if (!ok || fake.lie == LIE_SETUID)
+	if (!ok || (all && lie == LIE_SETUID))
 		return 0;
-	if (fake.euid == 0 && fake.lie != LIE_REAL_UID)
-		fake.uid = uid;
-	if (fake.euid == 0 && fake.lie != LIE_SAVED_UID)
-		fake.suid = uid;
-	fake.euid = uid;
+	if (all && root && lie != LIE_REAL_UID)
+		of->real = id;
+	if (all && root && lie != LIE_SAVED_UID)
+		of->saved = id;
+	of->effective = id;
 	return 0;
 }
 
-static int
-fake_setgid(gid_t gid)
+static unsigned
+get_id(const char *call, unsigned id)
 {
-	int ok = fake.euid == 0 || gid == fake.gid || gid == fake.sgid;
-
-	if (!fake.on)
-		return setgid(gid);
-	if (outcome("setgid", ok) == -1)
-		return -1;
-	if (!ok || fake.lie == LIE_SETGID)
-		return 0;
-	if (fake.euid == 0 && fake.lie != LIE_REAL_GID)
-		fake.gid = gid;
-	if (fake.euid == 0 && fake.lie != LIE_SAVED_GID)
-		fake.sgid = gid;
-	fake.egid = gid;
-	return 0;
-}
-
-static int
-fake_seteuid(uid_t uid)
-{
-	int ok = fake.euid == 0 || uid == fake.uid || uid == fake.suid;
-
-	if (!fake.on)
-		return seteuid(uid);
-	if (outcome("seteuid", ok) == -1)
-		return -1;
-	if (ok)
-		fake.euid = uid;
-	return 0;
-}
-
-static int
-fake_setegid(gid_t gid)
-{
-	int ok = fake.euid == 0 || gid == fake.gid || gid == fake.sgid;
-
-	if (!fake.on)
-		return setegid(gid);
-	if (outcome("setegid", ok) == -1)
-		return -1;
-	if (ok)
-		fake.egid = gid;
-	return 0;
+	return id + (spoil(call) ? 1 : 0);
 }
 
 static int
 fake_setgroups(size_t n, const gid_t *groups)
 {
-	if (!fake.on)
-		return setgroups(n, groups);
-	if (outcome("setgroups", fake.euid == 0 && n <= 4) == -1)
+	if (outcome("setgroups", fake.user.effective == 0 && n <= 4) == -1)
 		return -1;
 	if (fake.lie == LIE_SETGROUPS)
 		return 0;
@@ -274,45 +236,17 @@ fake_setgroups(size_t n, const gid_t *groups)
 static int
 fake_getgroups(int n, gid_t *groups)
 {
-	if (!fake.on)
-		return getgroups(n, groups);
 	if (spoil("getgroups") || n < fake.ngroups)
 		return -1;
 	memcpy(groups, fake.groups, (size_t)fake.ngroups * sizeof(*groups));
 	return fake.ngroups;
 }
 
-static uid_t
-fake_getuid(void)
-{
-	return !fake.on ? getuid() : fake.uid + (spoil("getuid") ? 1 : 0);
-}
-
-static uid_t
-fake_geteuid(void)
-{
-	return !fake.on ? geteuid() : fake.euid + (spoil("geteuid") ? 1 : 0);
-}
-
-static gid_t
-fake_getgid(void)
-{
-	return !fake.on ? getgid() : fake.gid + (spoil("getgid") ? 1 : 0);
-}
-
-static gid_t
-fake_getegid(void)
-{
-	return !fake.on ? getegid() : fake.egid + (spoil("getegid") ? 1 : 0);
-}
-
 /* A make-believe root directory: only chdir("/") can tell. */
 static int
 fake_chroot(const char *path)
 {
-	if (!fake.on)
-		return chroot(path);
-	if (outcome("chroot", fake.euid == 0) == -1)
+	if (outcome("chroot", fake.user.effective == 0) == -1)
 		return -1;
 	ck_assert_str_eq(path, ".");
 	return getcwd(fake.jail, sizeof(fake.jail)) == NULL ? -1 : 0;
@@ -321,8 +255,6 @@ fake_chroot(const char *path)
 static int
 fake_chdir(const char *path)
 {
-	if (!fake.on)
-		return chdir(path);
 	if (outcome("chdir", 1) == -1)
 		return -1;
 	return chdir(strcmp(path, "/") == 0 && fake.jail[0] != '\0' ?
@@ -341,31 +273,10 @@ fake_lstat(const char *path, struct stat *st)
 }
 
 static int
-fake_stat(const char *path, struct stat *st)
-{
-	return fake.on && outcome("stat", 1) == -1 ? -1 : stat(path, st);
-}
-
-static int
-fake_setrlimit(int what, const struct rlimit *limit)
-{
-	(void)what;
-	(void)limit;
-	return fake.on ? outcome("setrlimit", 1) : 0;
-}
-
-static int
-fake_pipe(int p[2])
-{
-	return fake.on && outcome("pipe", 1) == -1 ? -1 : pipe(p);
-}
-
-static int
 fake_socketpair(int domain, int type, int protocol, int p[2])
 {
-	if (fake.on && outcome("socketpair", 1) == -1)
-		return -1;
-	if (socketpair(domain, type, protocol, p) == -1)
+	if ((fake.on && outcome("socketpair", 1) == -1) ||
+	    socketpair(domain, type, protocol, p) == -1)
 		return -1;
 	fake.session_fd = p[0];
 	fake.keeper_fd = p[1];
@@ -404,8 +315,8 @@ fake_fork(void)
 	if (fake.on && outcome("fork", 1) == -1)
 		return -1;
 	if (++fake.forks == 3) {
-		sh->keeper_uid = fake.euid;
-		sh->keeper_gid = fake.egid;
+		sh->keeper_uid = fake.user.effective;
+		sh->keeper_gid = fake.group.effective;
 	}
 	if ((pid = fork()) == 0) {
 		fake.role = fake.forks;
@@ -417,8 +328,8 @@ fake_fork(void)
 static enum mbox_result
 fake_mbox_open(struct mbox *m, const char *path, uid_t owner)
 {
-	sh->opened_uid = fake.euid;
-	sh->opened_gid = fake.egid;
+	sh->opened_uid = fake.user.effective;
+	sh->opened_gid = fake.group.effective;
 	sh->opened_group = fake.ngroups == 1 ? fake.groups[0] : 0;
 	return mbox_open(m, path, owner);
 }
@@ -426,8 +337,7 @@ fake_mbox_open(struct mbox *m, const char *path, uid_t owner)
 static int
 fake_clock_gettime(clockid_t which, struct timespec *t)
 {
-	if (!fake.on)
-		return clock_gettime(which, t);
+	(void)which;
 	*t = sh->clock;
 	return 0;
 }
@@ -444,23 +354,19 @@ static int
 fake_nanosleep(const struct timespec *want, struct timespec *left)
 {
 	long long ns = want->tv_sec * 1000000000LL + want->tv_nsec;
+	int interrupted = sh->interrupts > 0;
 
-	if (!fake.on)
-		return nanosleep(want, left);
+	ns /= 1 + interrupted;
 	sh->naps++;
-	if (sh->interrupts > 0) {
-		sh->interrupts--;
-		ns /= 2;
-		left->tv_sec = (time_t)(ns / 1000000000);
-		left->tv_nsec = (long)(ns % 1000000000);
-		sh->slept += ns;
-		pass_time(ns);
-		errno = EINTR;
-		return -1;
-	}
 	sh->slept += ns;
 	pass_time(ns);
-	return 0;
+	if (!interrupted)
+		return 0;
+	sh->interrupts--;
+	left->tv_sec = (time_t)(ns / 1000000000);
+	left->tv_nsec = (long)(ns % 1000000000);
+	errno = EINTR;
+	return -1;
 }
 
 /* A second passes in 50 ms. */
@@ -488,8 +394,6 @@ fake_getpwnam(const char *name)
 {
 	struct passwd *pw;
 
-	if (fake.pw == NULL)
-		return getpwnam(name);
 	/* as directories do that do not tell capitals from small letters */
 	for (pw = fake.pw; pw->pw_name != NULL; pw++)
 		if (strcasecmp(pw->pw_name, name) == 0)
@@ -500,17 +404,8 @@ fake_getpwnam(const char *name)
 static struct passwd *
 fake_getpwent(void)
 {
-	if (fake.pw == NULL)
-		return getpwent();
 	return fake.pw[fake.next_pw].pw_name == NULL ? NULL :
 	    &fake.pw[fake.next_pw++];
-}
-
-static void
-fake_setpwent(void)
-{
-	fake.next_pw = 0;
-	setpwent();
 }
 
 static struct passwd *
@@ -518,8 +413,6 @@ fake_getpwuid(uid_t uid)
 {
 	struct passwd *pw;
 
-	if (fake.pw == NULL)
-		return getpwuid(uid);
 	for (pw = fake.pw; pw->pw_name != NULL; pw++)
 		if (pw->pw_uid == uid)
 			return pw;
@@ -530,14 +423,8 @@ fake_getpwuid(uid_t uid)
 static struct spwd *
 fake_getspnam(const char *name)
 {
-	struct spwd *sp;
-
-	if (fake.sp == NULL)
-		return getspnam(name);
-	for (sp = fake.sp; sp->sp_namp != NULL; sp++)
-		if (strcmp(sp->sp_namp, name) == 0)
-			return sp;
-	return NULL;
+	return fake.sp.sp_namp != NULL && strcmp(fake.sp.sp_namp, name) == 0 ?
+	    &fake.sp : NULL;
 }
 #define getspnam	fake_getspnam
 #endif
@@ -577,64 +464,69 @@ fake_write(int fd, const void *p, size_t n)
 #if defined(__linux__)
 /* Elsewhere no process ends with its parent: so none does here either. */
 static int
-fake_prctl(int what, unsigned long a, unsigned long b, unsigned long c,
-    unsigned long d)
+fake_prctl(int what, unsigned long first)
 {
-	if (!fake.on)
-		return prctl(what, a, b, c, d);
-	if (what == PR_SET_DUMPABLE && a == 0)
+	if (what == PR_SET_DUMPABLE && first == 0)
 		__sync_fetch_and_or(&sh->hidden, 1 << fake.role);
 	return outcome("prctl", 1);
 }
-#define ARGUMENTS(what, a, b, c, d, ...) (what), (a), (b), (c), (d)
-#define prctl(...) fake_prctl(ARGUMENTS(__VA_ARGS__, 0UL, 0UL, 0UL, 0UL))
 
 /* A kernel without Landlock: the tests' own process must not be confined. */
 static long
-fake_syscall(long what, ...)
+fake_syscall(void)
 {
-	(void)what;
 	errno = ENOSYS;
 	return -1;
 }
-#define syscall(what, ...) (fake.on ? fake_syscall(what) : \
-	(syscall)(what, __VA_ARGS__))
+#define prctl(what, ...) \
+	(fake.on ? fake_prctl(what, FIRST(__VA_ARGS__, 0)) : \
+	(prctl)(what, __VA_ARGS__))
+#define FIRST(a, ...)	(a)
+#define syscall(...)	(fake.on ? fake_syscall() : (syscall)(__VA_ARGS__))
 #endif
 
+/* These may be the system's own: all of them, or what they do if they do. */
+#define FAKE(name, ...)	\
+	(fake.on ? fake_##name(__VA_ARGS__) : (name)(__VA_ARGS__))
+#define FAIL(name, ...)	(fake.on && outcome(#name, 1) == -1 ? -1 : \
+	(name)(__VA_ARGS__))
+#define SET_IDS(name, of, id, all) \
+	(fake.on ? set_ids(#name, of, id, all) : (name)(id))
+#define GET_ID(name, id)	(fake.on ? get_id(#name, id) : (name)())
+
+#define setuid(id)	SET_IDS(setuid, &fake.user, id, 1)
+#define setgid(id)	SET_IDS(setgid, &fake.group, id, 1)
+#define seteuid(id)	SET_IDS(seteuid, &fake.user, id, 0)
+#define setegid(id)	SET_IDS(setegid, &fake.group, id, 0)
+#define getuid()	GET_ID(getuid, fake.user.real)
+#define getgid()	GET_ID(getgid, fake.group.real)
+#define geteuid()	GET_ID(geteuid, fake.user.effective)
+#define getegid()	GET_ID(getegid, fake.group.effective)
+#define setgroups(n, to)	FAKE(setgroups, n, to)
+#define getgroups(n, to)	FAKE(getgroups, n, to)
+#define chroot(path)	FAKE(chroot, path)
+#define chdir(path)	FAKE(chdir, path)
+#define clock_gettime(which, t)	FAKE(clock_gettime, which, t)
+#define nanosleep(t, left)	FAKE(nanosleep, t, left)
+#define pipe(p)		FAIL(pipe, p)
+#define stat(path, st)	FAIL(stat, path, st)
+#define setrlimit(what, limit)	\
+	(fake.on ? outcome("setrlimit", 1) : (setrlimit)(what, limit))
 /* fortified headers have it as a macro */
 #undef syslog
 #define syslog		fake_syslog
-#define setuid		fake_setuid
-#define setgid		fake_setgid
-#define seteuid		fake_seteuid
-#define setegid		fake_setegid
-#define setgroups	fake_setgroups
-#define getgroups	fake_getgroups
-#define getuid		fake_getuid
-#define geteuid		fake_geteuid
-#define getgid		fake_getgid
-#define getegid		fake_getegid
-#define chroot		fake_chroot
-#define chdir		fake_chdir
 #define lstat		fake_lstat
-#define pipe		fake_pipe
 #define socketpair	fake_socketpair
 #define setsockopt	fake_setsockopt
-#define stat(path, st)	fake_stat(path, st)
 #define fork		fake_fork
 #define mbox_open	fake_mbox_open
-#define clock_gettime	fake_clock_gettime
-#define nanosleep	fake_nanosleep
 #define alarm		fake_alarm
 #define getpwnam	fake_getpwnam
 #define getpwuid	fake_getpwuid
 #define getpwent	fake_getpwent
-#define setpwent	fake_setpwent
+#define setpwent()	((void)(fake.next_pw = 0))
 #define crypt		fake_crypt
 #define write		fake_write
-/* the resource is an enum in some headers, and an int in others */
-#define setrlimit(what, limit) (fake.on ? fake_setrlimit((int)(what), limit) : \
-	(setrlimit)(what, limit))
 
 #include "../auth.c"
 
@@ -663,10 +555,28 @@ begin_unit(void)
 	ADOPT_ORPHANS();
 }
 
+static pid_t saslauthd;
+
+static void
+end_saslauthd(void)
+{
+	ck_assert(kill(saslauthd, SIGKILL) == 0 &&
+	    waitpid(saslauthd, NULL, 0) == saslauthd);
+	saslauthd = 0;
+}
+
 static void
 end_unit(void)
 {
+	if (saslauthd != 0)
+		end_saslauthd();
 	ck_assert_int_eq(sh->strange, 0);
+}
+
+static void
+be_user(unsigned id)
+{
+	fake.user = fake.group = (struct ids){ id, id, id };
 }
 
 static struct auth
@@ -713,25 +623,42 @@ try_login(const char *file, const char *user, const char *secret)
 	return try_as(&a, AUTH_PASS, user, secret);
 }
 
-static char *
-a_file(const char *text)
-{
-	static char path[PATH_MAX];
+static char *a_file(const char *format, ...)
+    __attribute__((format(printf, 1, 2)));
 
+/* A file of accounts for -f. */
+static char *
+a_file(const char *format, ...)
+{
+	static char path[PATH_MAX], text[8192];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	ck_assert_int_lt(n, (int)sizeof(text));
 	snprintf(path, sizeof(path), "%s", in_base("accounts"));
-	return put_file(path, text, strlen(text), 0600);
+	return put_file(path, text, (size_t)n, 0600);
 }
 
-static void
-assert_logged(const char *line)
-{
-	int i;
+static void expect_line(int n, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
-	for (i = 0; i < sh->nlines && i < LINES; i++)
-		if (strcmp(sh->line[i], line) == 0)
-			return;
-	ck_abort_msg("not in the log: %s (last: %s)", line,
-	    sh->nlines > 0 ? sh->line[sh->nlines - 1] : "nothing");
+/* So many lines were logged, and this last. * at its end stands for anything. */
+static void
+expect_line(int n, const char *format, ...)
+{
+	char want[PATH_MAX + 128];
+	const char *last = sh->nlines < 1 || sh->nlines > LINES ? "" :
+	    sh->line[sh->nlines - 1];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(want, sizeof(want), format, ap);
+	va_end(ap);
+	ck_assert_msg(sh->nlines == n && is_like(last, want), "%d lines in the "
+	    "log, the last: %s; wanted: %d, %s", sh->nlines, last, n, want);
 }
 
 #define FAILED(user, reason)	\
@@ -765,34 +692,27 @@ CASE("accounts", 30, begin_unit, end_unit);
 /* The account is there with the right secret: only the name decides. */
 TEST_EACH(a_name_is_taken_if_it_is_legal, COUNT(names))
 {
-	char text[512];
+	const char *name = names[_i].name;
 
-	snprintf(text, sizeof(text), "%s:{PLAIN}s\n", names[_i].name);
-	if (names[_i].legal) {
-		ck_assert_int_eq(try_login(a_file(text), names[_i].name, "s"),
-		    1);
+	ck_assert_int_eq(try_login(a_file("%s:{PLAIN}s\n", name), name, "s"),
+	    names[_i].legal);
+	if (names[_i].legal)
 		ck_assert_int_eq(sh->nlines, 0);
-		return;
-	}
-	ck_assert_int_eq(try_login(a_file(text), names[_i].name, "s"), 0);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
+	else
+		expect_line(1, FAILED("-", "no such account"));
 }
 
 TEST(every_octet_that_is_not_named_is_refused_in_a_name)
 {
-	char name[4] = "a?b", text[32];
-	struct auth a;
+	char name[4] = "a?b";
 	int c, legal;
 
 	for (c = 1; c < 256; c++) {
 		name[1] = (char)c;
 		legal = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
 		    (c >= 'a' && c <= 'z') || strchr("._@+-", c) != NULL;
-		snprintf(text, sizeof(text), "%s:{PLAIN}s\n", name);
-		a = an_auth(a_file(text));
-		ck_assert_msg(try_as(&a, AUTH_PASS, name, "s") == legal,
-		    "octet %d", c);
+		ck_assert_msg(try_login(a_file("%s:{PLAIN}s\n", name), name,
+		    "s") == legal, "octet %d", c);
 	}
 }
 
@@ -800,10 +720,9 @@ TEST(a_wrong_secret_is_logged_with_the_legal_name)
 {
 	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "alice", "t"),
 	    0);
+	expect_line(1, FAILED("alice", "wrong password"));
 	ck_assert_int_eq(try_login(a_file("alice:{PLAIN}s\n"), "bob", "s"), 0);
-	ck_assert_int_eq(sh->nlines, 2);
-	ck_assert_str_eq(sh->line[0], FAILED("alice", "wrong password"));
-	ck_assert_str_eq(sh->line[1], FAILED("bob", "no such account"));
+	expect_line(2, FAILED("bob", "no such account"));
 }
 
 TEST(the_attempt_is_wiped_and_its_account_forgotten)
@@ -913,8 +832,8 @@ static const struct {
 
 TEST_EACH(a_line_of_the_file_lets_in_whom_it_names, COUNT(files))
 {
-	ck_assert_int_eq(try_login(a_file(files[_i].text), files[_i].name,
-	    files[_i].secret), files[_i].in);
+	ck_assert_int_eq(try_login(a_file("%s", files[_i].text),
+	    files[_i].name, files[_i].secret), files[_i].in);
 }
 
 TEST(a_line_with_a_nul_is_no_entry_and_hides_no_other)
@@ -933,22 +852,21 @@ TEST(a_locked_or_empty_hash_is_not_even_tried)
 {
 	static const char *const hashes[] = { "", "*", "!", "!!", "*0", "*1",
 	    "!" HELLO1, "*" HELLO1, "{CRYPT}", "{CRYPT}*", "{CRYPT}!x" };
-	char text[128];
-	size_t i;
+	char *file;
+	int i;
 
 	fake.gullible = 1;
 	ck_assert_int_eq(try_login(a_file("a:xyz\n"), "a", "s"), 1);
-	for (i = 0; i < sizeof(hashes) / sizeof(hashes[0]); i++) {
-		snprintf(text, sizeof(text), "a:%s\n", hashes[i]);
-		ck_assert_msg(try_login(a_file(text), "a", "s") == 0, "%s",
-		    hashes[i]);
-		ck_assert_int_eq(try_login(a_file(text), "a", ""), 0);
+	for (i = 0; i < COUNT(hashes); i++) {
+		file = a_file("a:%s\n", hashes[i]);
+		ck_assert_msg(!try_login(file, "a", "s") &&
+		    !try_login(file, "a", ""), "%s", hashes[i]);
 	}
 }
 
 TEST(secrets_of_all_lengths_are_compared_whole)
 {
-	char secret[FIELD_MAX + 1], text[600], last;
+	char secret[FIELD_MAX + 1], last;
 	struct auth a;
 	size_t n;
 
@@ -956,9 +874,7 @@ TEST(secrets_of_all_lengths_are_compared_whole)
 		memset(secret, 's', n);
 		secret[n] = '\0';
 		/* what a refusal costs is little here */
-		snprintf(text, sizeof(text), "b:" HELLO1 "\na:{PLAIN}%s\n",
-		    secret);
-		a = an_auth(a_file(text));
+		a = an_auth(a_file("b:" HELLO1 "\na:{PLAIN}%s\n", secret));
 		/* a hash field holds 255 octets, and 7 of them say {PLAIN} */
 		ck_assert_msg(try_as(&a, AUTH_PASS, "a", secret) ==
 		    (n + 7 <= 255), "%zu octets", n);
@@ -974,7 +890,7 @@ TEST(secrets_of_all_lengths_are_compared_whole)
 
 TEST(a_secret_of_255_octets_is_hashed_whole)
 {
-	char secret[FIELD_MAX + 1], text[600];
+	char secret[FIELD_MAX + 1];
 	const char *hash;
 	struct auth a;
 
@@ -986,12 +902,13 @@ TEST(a_secret_of_255_octets_is_hashed_whole)
 		    "this crypt(3) does not know $6$");
 		return;
 	}
-	snprintf(text, sizeof(text), "a:%s\n", hash);
-	a = an_auth(a_file(text));
+	a = an_auth(a_file("a:%s\n", hash));
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 1);
 	secret[FIELD_MAX - 1] = 't';
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a", secret), 0);
 }
+
+#define NOT_OTHERS	"it must be a file that others cannot read"
 
 TEST(the_file_must_not_be_for_others)
 {
@@ -1002,20 +919,18 @@ TEST(the_file_must_not_be_for_others)
 	    { 0700, 1 }, { 0604, 0 }, { 0602, 0 }, { 0606, 0 }, { 0644, 0 },
 	    { 0660, 0 }, { 0620, 0 }, { 0666, 0 }, { 0444, 0 }, { 0777, 0 } };
 	char *path = a_file("a:{PLAIN}s\n");
-	char line[PATH_MAX + 64];
-	size_t i;
+	int i;
 
-	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+	for (i = 0; i < COUNT(modes); i++) {
 		sh->nlines = 0;
 		ck_assert(chmod(path, modes[i].mode) == 0);
 		ck_assert_msg(try_login(path, "a", "s") == modes[i].in,
 		    "mode %o", (unsigned)modes[i].mode);
-		ck_assert_int_eq(sh->nlines, modes[i].in ? 0 : 1);
 		if (modes[i].in)
-			continue;
-		snprintf(line, sizeof(line), "-f %s: it must be a file that "
-		    "others cannot read, user=a, ip=[192.0.2.7]", path);
-		ck_assert_str_eq(sh->line[0], line);
+			ck_assert_int_eq(sh->nlines, 0);
+		else
+			expect_line(1, "-f %s: " NOT_OTHERS ", user=a, "
+			    "ip=[192.0.2.7]", path);
 	}
 }
 
@@ -1025,9 +940,8 @@ TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
 	struct auth a = an_auth(in_base("none"));
 
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_TROUBLE);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strstr(sh->line[0], "/none: ") != NULL);
-	ck_assert(strstr(sh->line[0], "No such file or directory") != NULL);
+	expect_line(1, "-f %s: " NOT_OTHERS ": %s, user=a, ip=[192.0.2.7]",
+	    a.file, strerror(ENOENT));
 	ck_assert_int_eq(sh->slept, 3000000000LL);
 	ck_assert_str_eq(a.account.name, "");
 	/* a directory opens, but cannot be read */
@@ -1040,23 +954,22 @@ TEST(without_the_file_nobody_is_let_in_and_nobody_has_failed)
 TEST(a_file_that_cannot_be_used_is_seen_at_the_start)
 {
 	struct auth a = an_auth(in_base("none"));
-	const char *why;
+	char none[PATH_MAX + 100], others[PATH_MAX + 100];
 	int i;
 
+	snprintf(none, sizeof(none), "-f %s: " NOT_OTHERS ": %s",
+	    in_base("none"), strerror(ENOENT));
+	snprintf(others, sizeof(others), "-f %s: " NOT_OTHERS,
+	    in_base("accounts"));
 	for (i = 0; i < 2; i++) {
 		if (i == 1)
-			fake.uid = fake.euid = fake.gid = fake.egid = USER;
+			be_user(USER);
 		a.file = in_base("none");
-		why = auth_start(&a, 0);
-		ck_assert(why != NULL && strncmp(why, "-f /", 4) == 0);
-		ck_assert(strstr(why, "/none: ") != NULL);
-		ck_assert(strstr(why, "No such file or directory") != NULL);
+		ck_assert_str_eq(auth_start(&a, 0), none);
 		a.file = a_file("a:{PLAIN}s:1:1\n");
 		ck_assert_ptr_null(auth_start(&a, 0));
 		ck_assert(chmod(a.file, 0644) == 0);
-		why = auth_start(&a, 0);
-		ck_assert(why != NULL && strstr(why, "others") != NULL);
-		ck_assert(strstr(why, "/accounts: ") != NULL);
+		ck_assert_str_eq(auth_start(&a, 0), others);
 		/* under -p it is not used */
 		if (i == 1) {
 			a.mailbox = "/mail";
@@ -1108,21 +1021,17 @@ static const struct {
 
 TEST_EACH(a_refusal_costs_one_hash_whatever_its_reason, COUNT(costs))
 {
-	struct auth a = an_auth(a_file(costs[_i].text));
+	struct auth a = an_auth(a_file("%s", costs[_i].text));
 	const char *setting = costs[_i].setting;
-	char line[128];
 
 	a.challenge = "<1@a>";
-	snprintf(line, sizeof(line), FAILED("%s", "%s"),
-	    strchr(costs[_i].name, ' ') != NULL ? "-" : costs[_i].name,
-	    costs[_i].why);
 	ck_assert_int_eq(try_as(&a, costs[_i].mechanism, costs[_i].name, "no"),
 	    0);
 	ck_assert_int_eq(sh->hashes, 1);
 	ck_assert_msg(strncmp(sh->hashed, setting, sizeof(sh->hashed) - 1) == 0,
 	    "%s", sh->hashed);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert_str_eq(sh->line[0], line);
+	expect_line(1, FAILED("%s", "%s"), strchr(costs[_i].name, ' ') != NULL ?
+	    "-" : costs[_i].name, costs[_i].why);
 }
 
 TEST(a_scheme_is_read_in_any_case)
@@ -1163,7 +1072,7 @@ static const struct {
 TEST_EACH(a_name_that_is_no_account_is_tried_in_other_spellings,
     COUNT(spellings))
 {
-	struct auth a = an_auth(a_file(spellings[_i].accounts));
+	struct auth a = an_auth(a_file("%s", spellings[_i].accounts));
 	const char *who = spellings[_i].who;
 
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, spellings[_i].typed, "s"),
@@ -1173,9 +1082,7 @@ TEST_EACH(a_name_that_is_no_account_is_tried_in_other_spellings,
 		return;
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, spellings[_i].typed, "no"), 0);
 	ck_assert_int_eq(sh->hashes, 1);
-	ck_assert_int_eq(strncmp(sh->line[0], "LOGIN FAILED, user=", 19), 0);
-	ck_assert(strncmp(sh->line[0] + 19, who, strlen(who)) == 0 &&
-	    sh->line[0][19 + strlen(who)] == ',');
+	expect_line(1, FAILED("%s", "wrong password"), who);
 }
 
 /* RFC 1939, section 7, has this very login. */
@@ -1214,7 +1121,7 @@ static const struct {
 
 TEST_EACH(apop_takes_the_digest_of_a_plain_secret_alone, COUNT(apop))
 {
-	struct auth a = an_auth(a_file(apop[_i].text));
+	struct auth a = an_auth(a_file("%s", apop[_i].text));
 
 	a.challenge = apop[_i].challenge;
 	ck_assert_int_eq(try_as(&a, apop[_i].mechanism, "mrose",
@@ -1230,6 +1137,7 @@ TEST(strings_that_do_not_end_are_ended)
 
 	memset(&t, 'A', sizeof(t));
 	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
+	expect_line(1, FAILED("-", "no such account"));
 	memset(&t, 'A', sizeof(t));
 	t.mechanism = AUTH_PASS;
 	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
@@ -1237,11 +1145,10 @@ TEST(strings_that_do_not_end_are_ended)
 	t.mechanism = AUTH_PASS;
 	memcpy(t.user, "a", 2);
 	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
+	expect_line(3, FAILED("a", "wrong password"));
 	memset(&t, 0xff, sizeof(t));
 	ck_assert_int_eq(auth_try(&a, &t), AUTH_NO);
 	ck_assert_int_eq(sh->nlines, 4);
-	ck_assert_str_eq(sh->line[0], FAILED("-", "no such account"));
-	ck_assert_str_eq(sh->line[2], FAILED("a", "wrong password"));
 }
 
 /* ---- The system's accounts ---- */
@@ -1297,10 +1204,7 @@ static const struct {
 	    "uid is that of -u" }
 };
 
-static struct passwd system_pw[2];
 #if HAS_SHADOW
-static struct spwd system_sp[2];
-
 static long
 day(long n)
 {
@@ -1315,20 +1219,12 @@ day(long n)
 static void
 make_system(char *hash, char *shadow, uid_t uid, gid_t gid)
 {
-	memset(system_pw, 0, sizeof(system_pw));
-	system_pw[0].pw_name = w_alice;
-	system_pw[0].pw_passwd = hash;
-	system_pw[0].pw_uid = uid;
-	system_pw[0].pw_gid = gid;
-	system_pw[0].pw_dir = w_home;
-	fake.pw = system_pw;
+	fake.pw[0] = (struct passwd){ .pw_name = w_alice, .pw_passwd = hash,
+	    .pw_uid = uid, .pw_gid = gid, .pw_dir = w_home };
 #if HAS_SHADOW
-	memset(system_sp, 0, sizeof(system_sp));
-	system_sp[0].sp_namp = shadow == NULL ? NULL : w_alice;
-	system_sp[0].sp_pwdp = shadow;
-	system_sp[0].sp_lstchg = system_sp[0].sp_max = -1;
-	system_sp[0].sp_inact = system_sp[0].sp_expire = -1;
-	fake.sp = system_sp;
+	fake.sp = (struct spwd){ .sp_namp = shadow == NULL ? NULL : w_alice,
+	    .sp_pwdp = shadow, .sp_lstchg = -1, .sp_max = -1, .sp_inact = -1,
+	    .sp_expire = -1 };
 #else
 	(void)shadow;
 #endif
@@ -1338,38 +1234,43 @@ make_system(char *hash, char *shadow, uid_t uid, gid_t gid)
 static int login_through(struct auth *a, const char *user, const char *secret,
     int enter);
 
+/* Who was let in by that. */
+static void
+expect_account(const char *name, unsigned uid, unsigned gid, const char *home)
+{
+	const struct account *a = &sh->account;
+
+	ck_assert_msg(strcmp(a->name, name) == 0 && a->uid == uid &&
+	    a->gid == gid && strcmp(a->home, home) == 0,
+	    "%s, %u, %u, %s; not: %s, %u, %u, %s", a->name, (unsigned)a->uid,
+	    (unsigned)a->gid, a->home, name, uid, gid, home);
+}
+
 TEST_EACH(an_account_is_refused_unless_its_state_allows_it, COUNT(states))
 {
 #if HAS_SHADOW
 	struct auth a = an_auth(NULL);
-	char line[128];
+	const char *why = states[_i].why;
+	int n = why != NULL;
 
 	make_system(states[_i].passwd, states[_i].shadow, states[_i].uid,
 	    states[_i].gid);
-	system_sp[0].sp_lstchg = day(states[_i].lstchg);
-	system_sp[0].sp_max = states[_i].max;
-	system_sp[0].sp_inact = states[_i].inact;
-	system_sp[0].sp_expire = day(states[_i].expire);
-	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0),
-	    states[_i].why == NULL);
+	fake.sp.sp_lstchg = day(states[_i].lstchg);
+	fake.sp.sp_max = states[_i].max;
+	fake.sp.sp_inact = states[_i].inact;
+	fake.sp.sp_expire = day(states[_i].expire);
+	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0), why == NULL);
 	ck_assert_int_eq(sh->hashes, 1);
-	if (states[_i].why == NULL) {
-		ck_assert_uint_eq(sh->account.uid, USER);
-		ck_assert_uint_eq(sh->account.gid, USER);
-		ck_assert_str_eq(sh->account.home, "/home/a");
-		ck_assert_int_eq(sh->nlines, 0);
-	} else {
-		ck_assert_int_eq(sh->nlines, 1);
-		snprintf(line, sizeof(line), FAILED("alice", "%s"),
-		    states[_i].why);
-		ck_assert_str_eq(sh->line[0], line);
-	}
+	ck_assert_int_eq(sh->nlines, n);
+	if (why == NULL)
+		expect_account("alice", USER, USER, "/home/a");
+	else
+		expect_line(n, FAILED("alice", "%s"), why);
 	ck_assert_int_eq(login_through(&a, "alice", "wrong", 0), 0);
-	snprintf(line, sizeof(line), FAILED("alice", "%s"),
-	    states[_i].why == NULL ? "wrong password" : states[_i].why);
-	assert_logged(line);
+	expect_line(n + 1, FAILED("alice", "%s"),
+	    why == NULL ? "wrong password" : why);
 	ck_assert_int_eq(login_through(&a, "bob", HELLO, 0), 0);
-	assert_logged(FAILED("bob", "no such account"));
+	expect_line(n + 2, FAILED("bob", "no such account"));
 	/* whoever it is: one hash each */
 	ck_assert_int_eq(sh->hashes, 3);
 #else
@@ -1382,17 +1283,15 @@ TEST_EACH(an_account_is_refused_unless_its_state_allows_it, COUNT(states))
 /* Of the host's own accounts the first that has one shows what a hash costs. */
 TEST(an_unknown_name_costs_what_an_account_of_the_host_does)
 {
-	struct passwd pw[4];
+	struct passwd *pw = fake.pw;
 	struct auth a = an_auth(NULL);
 
-	memset(pw, 0, sizeof(pw));
 	make_system(w_hash, NULL, USER, USER);
-	pw[0] = pw[1] = pw[2] = system_pw[0];
+	pw[1] = pw[2] = pw[0];
 	pw[0].pw_name = w_none;
 	pw[0].pw_passwd = w_star;
 	pw[1].pw_name = w_bad;
 	pw[1].pw_passwd = w_locked;
-	fake.pw = pw;
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "bob", HELLO), 0);
 	ck_assert_str_eq(sh->hashed, HELLO1);
 	pw[2].pw_passwd = w_star;
@@ -1426,7 +1325,7 @@ TEST(an_account_whose_own_name_is_hostile_is_refused)
 	struct auth a = an_auth(NULL);
 
 	make_system(w_hash, NULL, USER, USER);
-	system_pw[0].pw_name = w_bad;
+	fake.pw[0].pw_name = w_bad;
 	ck_assert_int_eq(try_as(&a, AUTH_PASS, "a/b", HELLO), 0);
 }
 
@@ -1437,7 +1336,7 @@ TEST(apop_is_not_for_the_systems_accounts)
 	make_system(w_hash, NULL, USER, USER);
 	a.challenge = RFC_CHALLENGE;
 	ck_assert_int_eq(try_as(&a, AUTH_APOP, "alice", HELLO), 0);
-	system_pw[0].pw_passwd = w_plain;
+	fake.pw[0].pw_passwd = w_plain;
 	ck_assert_ptr_nonnull(auth_start(&a, 0));
 }
 
@@ -1450,27 +1349,38 @@ on_signal(int sig)
 	fake_alarm(1);
 }
 
-/* One that answers all alike; NULL: never. It ends with end_saslauthd. */
-static pid_t
-start_saslauthd(const char *answer, size_t len)
+/* A socket at that path, for everybody; -1: there can be none. */
+static int
+bind_socket(int type, const char *path)
 {
-	struct sockaddr_un sun;
-	int l = socket(AF_UNIX, SOCK_STREAM, 0), fd;
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, type, 0);
+
+	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", path);
+	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == 0 &&
+	    chmod(path, 0777) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* One for a, which answers all alike; NULL: never. It ends with the test. */
+static void
+start_saslauthd(struct auth *a, const char *answer, size_t len)
+{
+	int l, fd;
 	size_t done;
-	pid_t pid;
 	ssize_t n;
 
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "%s", in_base("mux"));
-	unlink(sun.sun_path);
-	ck_assert(bind(l, (struct sockaddr *)&sun, sizeof(sun)) == 0);
-	ck_assert(chmod(sun.sun_path, 0777) == 0 && listen(l, 8) == 0);
+	a->saslauthd = in_base("mux");
+	unlink(a->saslauthd);
+	l = bind_socket(SOCK_STREAM, a->saslauthd);
+	ck_assert(l != -1 && listen(l, 8) == 0);
 	fflush(stdout);
-	if ((pid = fork()) != 0) {
-		ck_assert(pid != -1);
+	if ((saslauthd = fork()) != 0) {
+		ck_assert(saslauthd != -1);
 		close(l);
-		return pid;
+		return;
 	}
 	signal(SIGPIPE, SIG_IGN);
 	setpgid(0, 0);		/* not one that all_ended waits for */
@@ -1487,12 +1397,6 @@ start_saslauthd(const char *answer, size_t len)
 			n = write(fd, answer + done, len - done);
 		close(fd);
 	}
-}
-
-static void
-end_saslauthd(pid_t pid)
-{
-	ck_assert(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 }
 
 static const struct {
@@ -1528,15 +1432,11 @@ TEST_EACH(ok_is_the_only_yes_of_saslauthds, COUNT(sasl))
 	struct auth a = an_auth(a_file("a:*\n"));
 	size_t len = (size_t)(sasl[_i].padded > 0 ? sasl[_i].padded :
 	    sasl[_i].len);
-	char line[PATH_MAX + 100];
-	pid_t pid;
 
 	memset(answer, 'x', sizeof(answer));
 	memcpy(answer, sasl[_i].answer, (size_t)sasl[_i].len);
-	pid = start_saslauthd(answer, len);
-	a.saslauthd = in_base("mux");
+	start_saslauthd(&a, answer, len);
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), sasl[_i].result);
-	end_saslauthd(pid);
 	ck_assert_int_eq(sh->nasked, 1);
 	ck_assert_int_eq(sh->asked_len, 14);
 	ck_assert_mem_eq(sh->asked, "\0\1a\0\1s\0\4pop3\0\0", 14);
@@ -1545,10 +1445,9 @@ TEST_EACH(ok_is_the_only_yes_of_saslauthds, COUNT(sasl))
 	ck_assert_int_eq(sh->sasl_wait[1], SASL_SECONDS);
 	ck_assert_int_eq(sh->nlines, sasl[_i].result != AUTH_YES);
 	if (sasl[_i].result == AUTH_NO)
-		ck_assert_str_eq(sh->line[0], FAILED("a", "wrong password"));
-	snprintf(line, sizeof(line), "-x %s: no whole answer", a.saslauthd);
+		expect_line(1, FAILED("a", "wrong password"));
 	if (sasl[_i].result == AUTH_TROUBLE)
-		ck_assert(strncmp(sh->line[0], line, strlen(line)) == 0);
+		expect_line(1, "-x %s: no whole answer*", a.saslauthd);
 	ck_assert_str_eq(a.account.name, sasl[_i].result == AUTH_YES ? "a" :
 	    "");
 }
@@ -1557,18 +1456,16 @@ TEST(saslauthd_gets_names_and_secrets_as_they_are)
 {
 	static const char *const users[] = { "a", X128, "a@example.org" };
 	struct auth a = an_auth(NULL);
-	char secrets[3][FIELD_MAX + 1], text[200], want[600];
-	pid_t pid = start_saslauthd("\0\2OK", 4);
+	char secrets[3][FIELD_MAX + 1], want[600];
 	int i, n;
 
+	start_saslauthd(&a, "\0\2OK", 4);
 	memset(secrets[0], ':', FIELD_MAX);
 	secrets[0][FIELD_MAX] = '\0';
 	snprintf(secrets[1], sizeof(secrets[1]), "%s", " a:b%s\303\244\n\t ");
 	secrets[2][0] = '\0';
-	a.saslauthd = in_base("mux");
 	for (i = 0; i < 3; i++) {
-		snprintf(text, sizeof(text), "%s\n", users[i]);
-		a.file = a_file(text);
+		a.file = a_file("%s\n", users[i]);
 		ck_assert_int_eq(try_as_is(&a, AUTH_PASS, users[i],
 		    secrets[i]), AUTH_YES);
 		n = snprintf(want, sizeof(want), "%c%c%s%c%c%s%c%cpop3%c%c", 0,
@@ -1577,22 +1474,20 @@ TEST(saslauthd_gets_names_and_secrets_as_they_are)
 		ck_assert_int_eq(sh->asked_len, n);
 		ck_assert_mem_eq(sh->asked, want, (size_t)n);
 	}
-	end_saslauthd(pid);
 }
 
 /* The account's own name is what is asked for, and it must be an account. */
 TEST(saslauthd_alone_lets_nobody_in)
 {
 	struct auth a = an_auth(a_file("alice\n"));
-	pid_t pid = start_saslauthd("\0\2OK", 4);
 
-	a.saslauthd = in_base("mux");
+	start_saslauthd(&a, "\0\2OK", 4);
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "Alice@a", "s"), AUTH_YES);
 	ck_assert_mem_eq(sh->asked, "\0\5alice", 7);
 	/* an unknown name is asked for, too: it takes as long */
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "bob", "s"), AUTH_NO);
 	ck_assert_mem_eq(sh->asked, "\0\3bob", 5);
-	ck_assert_str_eq(sh->line[0], FAILED("bob", "no such account"));
+	expect_line(1, FAILED("bob", "no such account"));
 	ck_assert_int_eq(sh->nasked, 2);
 	/* but nothing that is no name, and nothing but a password */
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "b/b", "s"), AUTH_NO);
@@ -1600,68 +1495,55 @@ TEST(saslauthd_alone_lets_nobody_in)
 	ck_assert_int_eq(try_as_is(&a, AUTH_NEVER, "alice", "s"), AUTH_NO);
 	ck_assert_int_eq(sh->nasked, 2);
 	ck_assert_int_eq(sh->hashes, 0);
-	end_saslauthd(pid);
 }
 
 /* Of the system's accounts ids and home count, and no hash and no dates. */
 TEST(with_saslauthd_the_systems_hashes_are_not_looked_at)
 {
 	struct auth a = an_auth(NULL);
-	pid_t pid = start_saslauthd("\0\2OK", 4);
 
-	a.saslauthd = in_base("mux");
+	start_saslauthd(&a, "\0\2OK", 4);
 	make_system(w_x, w_locked, USER, USER);
 #if HAS_SHADOW
-	system_sp[0].sp_expire = 1;
+	fake.sp.sp_expire = 1;
 #endif
 	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 1);
-	ck_assert_uint_eq(sh->account.uid, USER);
-	ck_assert_str_eq(sh->account.home, "/home/a");
+	expect_account("alice", USER, USER, "/home/a");
 	ck_assert_int_eq(sh->nlines, 0);
 	make_system(w_x, w_hash, 0, USER);
 	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 0);
-	assert_logged(FAILED("alice", "root's"));
+	expect_line(1, FAILED("alice", "root's"));
 	make_system(w_x, w_hash, DIALOGUE, USER);
 	ck_assert_int_eq(login_through(&a, "alice", "s", 0), 0);
-	assert_logged(FAILED("alice", "uid is that of -u"));
+	expect_line(2, FAILED("alice", "uid is that of -u"));
 	ck_assert_int_eq(sh->hashes, 0);
-	end_saslauthd(pid);
 }
 
 /* Else fail2ban would shut everybody out. */
 TEST_EACH(without_saslauthd_nobody_has_failed, 3)
 {
+	static const int why[] = { ENOENT, ECONNREFUSED, EAGAIN };
 	struct auth a = an_auth(NULL);
-	pid_t pid = 0;
-	int r;
 
 	make_system(w_x, w_hash, USER, USER);
 	fake.quick = 1;
 	a.seconds = 600;
-	a.saslauthd = in_base("mux");
+	start_saslauthd(&a, NULL, 0);
 	if (_i == 0)	/* never there */
 		a.saslauthd = in_base("no-mux");
-	else {
-		pid = start_saslauthd(NULL, 0);
-		if (_i == 1)	/* gone: its socket is still there */
-			end_saslauthd(pid);
-	}
+	if (_i == 1)	/* gone: its socket is still there */
+		end_saslauthd();
 	ck_assert_int_eq(login_through(&a, "alice", HELLO, 0), 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strncmp(sh->line[0], "-x /", 4) == 0);
-	ck_assert(strstr(sh->line[0], strerror(_i == 0 ? ENOENT : _i == 1 ?
-	    ECONNREFUSED : EAGAIN)) != NULL);
+	expect_line(1, "-x %s: no whole answer: %s, user=alice, "
+	    "ip=[192.0.2.7]", a.saslauthd, strerror(why[_i]));
 	ck_assert_int_eq(sh->slept, 3000000000LL);
-	if (_i == 2)
-		end_saslauthd(pid);
 	/* without root, too */
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	be_user(USER);
 	a.file = a_file("a\n");
 	a.root = 0;
 	a.saslauthd = in_base("no-mux");
-	r = (int)try_as_is(&a, AUTH_PASS, "a", "s");
-	ck_assert_int_eq(r, AUTH_TROUBLE);
+	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_TROUBLE);
 }
 
 /* The time for a login is over while saslauthd looks: who began gets an answer. */
@@ -1669,39 +1551,38 @@ TEST(without_root_too_a_good_attempt_that_began_in_time_is_answered)
 {
 	const struct sigaction interrupts = { .sa_handler = on_signal };
 	struct auth a = an_auth(a_file("a\n"));
-	pid_t pid = start_saslauthd("\0\2OK", 4), waker;
+	pid_t waker;
 
 	a.root = 0;
-	a.saslauthd = in_base("mux");
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	start_saslauthd(&a, "\0\2OK", 4);
+	be_user(USER);
 	sigaction(SIGALRM, &interrupts, NULL);
-	ck_assert(kill(pid, SIGSTOP) == 0);
+	ck_assert(kill(saslauthd, SIGSTOP) == 0);
 	fflush(stdout);
 	if ((waker = fork()) == 0) {
 		sleep_ms(1500);
-		_exit(kill(pid, SIGCONT) == -1);
+		_exit(kill(saslauthd, SIGCONT) == -1);
 	}
 	alarm(1);
 	ck_assert_int_eq(try_as_is(&a, AUTH_PASS, "a", "s"), AUTH_YES);
 	ck_assert(waitpid(waker, NULL, 0) == waker);
-	end_saslauthd(pid);
 }
 
 TEST(a_socket_that_has_no_place_is_seen_at_the_start)
 {
+	static const char *const wrong[] = { "/" L64 L64, "mux", "" };
 	struct auth a = an_auth(a_file("a\n"));
+	int i;
 
 	a.saslauthd = "/run/saslauthd/mux";
 	ck_assert_ptr_null(auth_start(&a, 0));
 	a.challenge = RFC_CHALLENGE;
 	ck_assert_ptr_nonnull(auth_start(&a, 0));
 	a.challenge = NULL;
-	a.saslauthd = "/" L64 L64;
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
-	a.saslauthd = "mux";
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
-	a.saslauthd = "";
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	for (i = 0; i < COUNT(wrong); i++) {
+		a.saslauthd = wrong[i];
+		ck_assert_msg(auth_start(&a, 0) != NULL, "%s", wrong[i]);
+	}
 }
 
 /* ---- How long a refusal takes ---- */
@@ -1795,36 +1676,58 @@ make_dirs(void)
 	mkdir(in_base("home/alice"), 0755);
 }
 
+/* Whose mailboxes are ours to open, whoever runs the test. */
+static uid_t
+owner(void)
+{
+	return getuid() == 0 ? USER : getuid();
+}
+
+static void
+put_mail(char *path)
+{
+	put_file(path, mail, strlen(mail), 0600);
+	ck_assert(chown(path, owner(), (gid_t)-1) == 0);
+}
+
+/* One process, as an ordinary user has it, and alice's home. */
+static struct auth
+a_home(const char *home, const char *mailbox)
+{
+	struct auth a = an_auth(a_file("alice:{PLAIN}s:::x:%s:\n", home));
+
+	be_user(owner());
+	a.mailbox = mailbox;
+	return a;
+}
+
+static void
+start_and_log_in(struct auth *a)
+{
+	ck_assert_ptr_null(auth_start(a, 0));
+	ck_assert_int_eq(try_as(a, AUTH_PASS, "alice", "s"), 1);
+}
+
 CASE("options", 30, begin_unit, end_unit);
 
 TEST_EACH(the_mailbox_template_is_expanded, COUNT(templates))
 {
 	static struct mbox m;
-	char template[4096], text[1024], *path;
+	char template[4096], *path;
 	struct auth a;
 
 	make_dirs();
-	fake.uid = fake.euid = getuid();
-	fake.gid = fake.egid = getgid();
-	if (fake.uid == 0)	/* one process, as an ordinary user has it */
-		fake.uid = fake.euid = USER;
 	snprintf(template, sizeof(template), "%s%s",
 	    templates[_i].template[0] == '@' ? scratch : "",
 	    templates[_i].template + (templates[_i].template[0] == '@'));
-	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n",
-	    in_base("home"));
-	a = an_auth(a_file(text));
-	a.mailbox = template;
+	a = a_home(in_base("home"), template);
 	if (!templates[_i].ok) {
 		ck_assert_ptr_nonnull(auth_start(&a, 0));
 		return;
 	}
-	ck_assert_ptr_null(auth_start(&a, 0));
 	path = in_base("%s", templates[_i].file);
-	put_file(path, mail, strlen(mail), 0600);
-	if (getuid() == 0)
-		ck_assert(chown(path, USER, USER) == 0);
-	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	put_mail(path);
+	start_and_log_in(&a);
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_OK);
 	ck_assert(is_file_of(&m, path));
 	mbox_close(&m);
@@ -1836,39 +1739,26 @@ TEST(the_index_is_made_where_i_says_and_belongs_to_the_user)
 	static const char *const wrong[] = { "%h/%x", "index", "./index",
 	    "~/index", "%u/index", "" };
 	static struct mbox m;
-	char template[4096], text[1024];
+	struct auth a = a_home(in_base("home"), "%h/mbox");
 	const char *why;
 	int i;
 	struct stat st;
-	struct auth a;
 
 	make_dirs();
-	fake.uid = fake.euid = getuid();
-	fake.gid = fake.egid = getgid();
-	if (fake.uid == 0)
-		fake.uid = fake.euid = USER;
-	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n",
-	    in_base("home"));
-	a = an_auth(a_file(text));
-	a.mailbox = "%h/mbox";
 	for (i = 0; i < COUNT(wrong); i++) {
 		a.index = wrong[i];
 		ck_assert_msg((why = auth_start(&a, 0)) != NULL &&
 		    strstr(why, "-i ") != NULL && strstr(why, wrong[i]) !=
 		    NULL, "%s", wrong[i]);
 	}
-	snprintf(template, sizeof(template), "%%h/%%u.index");
-	a.index = template;
-	ck_assert_ptr_null(auth_start(&a, 0));
-	put_file(in_base("home/mbox"), mail, strlen(mail), 0600);
+	a.index = "%h/%u.index";
+	put_mail(in_base("home/mbox"));
 	put_file(in_base("home/alice.index"), "", 0, 0600);
-	if (getuid() == 0)
-		ck_assert(chown(in_base("home/mbox"), USER, USER) == 0 &&
-		    chown(in_base("home/alice.index"), USER, USER) == 0);
-	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	ck_assert(chown(in_base("home/alice.index"), owner(), (gid_t)-1) == 0);
+	start_and_log_in(&a);
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_OK);
 	ck_assert_int_eq(fstat(m.index, &st), 0);
-	ck_assert(st.st_uid == fake.uid);
+	ck_assert(st.st_uid == owner());
 	mbox_close(&m);
 }
 
@@ -1878,15 +1768,9 @@ TEST_EACH(a_path_that_cannot_be_built_is_no_empty_maildrop, 3)
 	/* none, one that is too long, and one that makes the path so */
 	static const char *const homes[] = { "", L256, L64 L64 L64 };
 	static struct mbox m;
-	char text[2048];
-	struct auth a;
+	struct auth a = a_home(homes[_i], "%h/" L256 L256 L256 L64 "/mbox");
 
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
-	snprintf(text, sizeof(text), "alice:{PLAIN}s:::x:%s:\n", homes[_i]);
-	a = an_auth(a_file(text));
-	a.mailbox = "%h/" L256 L256 L256 L64 "/mbox";
-	ck_assert_ptr_null(auth_start(&a, 0));
-	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	start_and_log_in(&a);
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_PERM);
 	ck_assert(strstr(m.why, "no home for -m") != NULL);
 	mbox_close(&m);
@@ -1905,13 +1789,9 @@ count_ring(int sig)
 TEST(a_timer_of_the_login_does_not_end_the_opening)
 {
 	static struct mbox m;
-	struct auth a;
+	struct auth a = a_home("/nowhere", "%h/mbox");
 
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
-	a = an_auth(a_file("alice:{PLAIN}s:::x:/nowhere:\n"));
-	a.mailbox = "%h/mbox";
-	ck_assert_ptr_null(auth_start(&a, 0));
-	ck_assert_int_eq(try_as(&a, AUTH_PASS, "alice", "s"), 1);
+	start_and_log_in(&a);
 	ck_assert(signal(SIGALRM, count_ring) != SIG_ERR);
 	fake.rings = 1;
 	ck_assert_int_eq(auth_enter(&a, &m), MBOX_TEMP);
@@ -1947,11 +1827,10 @@ static const struct {
 TEST_EACH(the_dialogues_account_is_a_name_or_numbers_and_not_roots,
     COUNT(dialogues))
 {
-	struct passwd pw[5];
+	struct passwd *pw = fake.pw;
 	struct auth a = an_auth(NULL);
 	const char *why;
 
-	memset(pw, 0, sizeof(pw));
 	pw[0].pw_name = w_pop3d;
 	pw[0].pw_uid = 777;
 	pw[0].pw_gid = 778;
@@ -1961,7 +1840,6 @@ TEST_EACH(the_dialogues_account_is_a_name_or_numbers_and_not_roots,
 	pw[2].pw_uid = 5;
 	pw[3].pw_name = w_numbers;	/* numbers are not looked up */
 	pw[3].pw_uid = pw[3].pw_gid = 5;
-	fake.pw = pw;
 	a.user = dialogues[_i].user;
 	why = auth_start(&a, 0);
 	if (dialogues[_i].uid == 0) {
@@ -1980,10 +1858,13 @@ TEST(the_empty_directory_must_be_roots_alone)
 	char *dir = in_base("e"), *link = in_base("link");
 	static const mode_t good[] = { 0755, 0711, 0555, 0700, 01755 };
 	static const mode_t bad[] = { 0775, 0757, 0777, 01777, 0722 };
-	size_t i;
+	const char *const others[] = { link, in_base("none"),
+	    in_base("accounts"), "" };
+	int i;
 
 	mkdir(dir, 0755);
 	ck_assert(symlink(dir, link) == 0 || errno == EEXIST);
+	a_file("%s", "");
 	a.empty = dir;
 	for (i = 0; i < 5; i++) {
 		ck_assert(chmod(dir, good[i]) == 0);
@@ -1992,19 +1873,15 @@ TEST(the_empty_directory_must_be_roots_alone)
 		ck_assert_ptr_nonnull(auth_start(&a, 0));
 	}
 	ck_assert(chmod(dir, 0755) == 0);
-	a.empty = link;
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
-	a.empty = in_base("none");
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
-	a.empty = a_file("");
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
-	a.empty = "";
-	ck_assert_ptr_nonnull(auth_start(&a, 0));
+	for (i = 0; i < COUNT(others); i++) {
+		a.empty = others[i];
+		ck_assert_msg(auth_start(&a, 0) != NULL, "%s", others[i]);
+	}
 }
 
 TEST(ids_that_differ_are_refused)
 {
-	struct auth a = an_auth(a_file(""));
+	struct auth a = an_auth(a_file("%s", ""));
 	uid_t ids[4];
 	int i, pipe;
 
@@ -2012,10 +1889,8 @@ TEST(ids_that_differ_are_refused)
 		ids[0] = ids[1] = ids[2] = ids[3] = i & 1 ? USER : 0;
 		pipe = i >> 1 & 1;
 		ids[i >> 2 & 3] = DIALOGUE;
-		fake.uid = ids[0];
-		fake.euid = ids[1];
-		fake.gid = ids[2];
-		fake.egid = ids[3];
+		fake.user = (struct ids){ ids[0], ids[1], 0 };
+		fake.group = (struct ids){ ids[2], ids[3], 0 };
 		ck_assert_ptr_nonnull(auth_start(&a, pipe));
 	}
 }
@@ -2031,7 +1906,7 @@ TEST(options_that_do_not_fit_are_refused)
 	a.file = in_base("accounts");
 	ck_assert_ptr_null(auth_start(&a, 0));
 	a.challenge = NULL;
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	be_user(USER);
 	ck_assert_ptr_null(auth_start(&a, 0));
 	ck_assert_int_eq(a.root, 0);
 	a.file = NULL;
@@ -2042,7 +1917,7 @@ static struct auth
 a_pipe_of_alice(void)
 {
 	make_system(w_x, NULL, USER, USER);
-	fake.uid = fake.euid = fake.gid = fake.egid = USER;
+	be_user(USER);
 	return an_auth(NULL);
 }
 
@@ -2055,7 +1930,7 @@ TEST(a_pipe_needs_a_passwd_entry_only_if_the_path_does)
 	ck_assert_str_eq(a.account.name, "alice");
 	ck_assert_str_eq(a.account.home, "/home/a");
 	ck_assert_uint_eq(a.account.uid, USER);
-	fake.uid = fake.euid = DIALOGUE;
+	be_user(DIALOGUE);
 	memset(&a.account, 0, sizeof(a.account));
 	ck_assert_ptr_nonnull(auth_start(&a, 1));
 	a.mailbox = "%h/mbox";
@@ -2207,63 +2082,62 @@ CASE("processes", 60, begin_unit, end_unit);
 
 TEST_EACH(an_entry_needs_ids_that_are_not_roots, COUNT(ids))
 {
-	struct auth a;
-	char text[128];
+	struct auth a = an_auth(a_file("a:{PLAIN}s%s\n", ids[_i].ids));
 
-	snprintf(text, sizeof(text), "a:{PLAIN}s%s\n", ids[_i].ids);
-	a = an_auth(a_file(text));
 	ck_assert_int_eq(login_through(&a, "a", "s", 0), ids[_i].uid != 0);
 	if (ids[_i].uid != 0) {
-		ck_assert_uint_eq(sh->account.uid, ids[_i].uid);
-		ck_assert_uint_eq(sh->account.gid, ids[_i].gid);
-		ck_assert_str_eq(sh->account.name, "a");
+		expect_account("a", ids[_i].uid, ids[_i].gid,
+		    strchr(ids[_i].ids, '/') != NULL ? "/home" : "");
 		ck_assert_int_eq(sh->nlines, 0);
 		ck_assert_int_eq(login_through(&a, "a", "t", 0), 0);
 	} else
-		assert_logged(strncmp(ids[_i].ids, ":54321", 6) == 0 ?
-		    FAILED("a", "uid is that of -u") :
-		    FAILED("a", "root's, or no uid and gid"));
+		expect_line(1, FAILED("a", "%s"),
+		    strncmp(ids[_i].ids, ":54321", 6) == 0 ?
+		    "uid is that of -u" : "root's, or no uid and gid");
 }
 
 /* An account whose mailbox is ours to open, whoever runs the test. */
 static struct auth
 a_mailbox(void)
 {
-	static char template[PATH_MAX], empty[PATH_MAX], file[PATH_MAX];
-	uid_t uid = getuid() == 0 ? USER : getuid();
-	char text[256], *path;
-	struct auth a;
+	static char template[PATH_MAX], empty[PATH_MAX];
+	struct auth a = an_auth(a_file("alice:{PLAIN}s:%u:%u\n",
+	    (unsigned)owner(), (unsigned)USER));
 
 	mkdir(in_base("empty"), 0755);
 	mkdir(in_base("spool"), 0755);
-	path = put_file(in_base("spool/alice"), mail, strlen(mail), 0600);
-	ck_assert(chown(path, uid, (gid_t)-1) == 0);
-	snprintf(text, sizeof(text), "alice:{PLAIN}s:%u:%u\n", (unsigned)uid,
-	    (unsigned)USER);
+	put_mail(in_base("spool/alice"));
 	snprintf(template, sizeof(template), "%s", in_base("spool/%%u"));
 	snprintf(empty, sizeof(empty), "%s", in_base("empty"));
-	snprintf(file, sizeof(file), "%s", a_file(text));
-	a = an_auth(file);
 	a.mailbox = template;
 	a.empty = empty;
 	return a;
 }
 
+/* What was asked of alarm, the last first. */
+static void
+expect_alarms(const unsigned *want, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		ck_assert_msg(sh->alarms[i] == want[i], "%d. from the end: "
+		    "%u, not %u", i, sh->alarms[i], want[i]);
+}
+
 TEST(a_login_leads_through_all_processes)
 {
+	/* the time of verifier and opening was limited, root's no longer is */
+	static const unsigned after_yes[] = { 0, OPEN_SECONDS, 0, 0,
+	    OPEN_SECONDS, VERIFY_SECONDS };
+	static const unsigned after_no[] = { 0, 0, VERIFY_SECONDS };
 	struct auth a = a_mailbox();
 
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 1);
 	ck_assert_int_eq(sh->nlines, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_YES);
 	ck_assert_int_eq(sh->naps, 0);
-	/* the time of verifier and opening was limited, root's no longer is */
-	ck_assert_uint_eq(sh->alarms[5], VERIFY_SECONDS);
-	ck_assert_uint_eq(sh->alarms[4], OPEN_SECONDS);
-	ck_assert_uint_eq(sh->alarms[3], 0);
-	ck_assert_uint_eq(sh->alarms[2], 0);
-	ck_assert_uint_eq(sh->alarms[1], OPEN_SECONDS);
-	ck_assert_uint_eq(sh->alarms[0], 0);
+	expect_alarms(after_yes, COUNT(after_yes));
 	ck_assert_int_eq(sh->patience.tv_sec, REFRESH_SECONDS);
 	ck_assert_int_eq(sh->patience.tv_usec, 0);
 	ck_assert_int_eq(sh->session_patience.tv_sec, LOCK_SECONDS);
@@ -2284,11 +2158,8 @@ TEST(a_login_leads_through_all_processes)
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_NO);
 	ck_assert_int_eq(sh->slept, 3000000000LL);
-	ck_assert_uint_eq(sh->alarms[2], VERIFY_SECONDS);
-	ck_assert_uint_eq(sh->alarms[1], 0);
-	ck_assert_uint_eq(sh->alarms[0], 0);
-	ck_assert_int_eq(sh->nlines, 1);
-	assert_logged(FAILED("alice", "wrong password"));
+	expect_alarms(after_no, COUNT(after_no));
+	expect_line(1, FAILED("alice", "wrong password"));
 }
 
 /* What giving up root leaves in errno is not the reason. */
@@ -2324,9 +2195,8 @@ TEST(a_verifier_that_is_killed_is_no_failed_login)
 	ck_assert_int_eq(login_through(&a, "a", HELLO, 0), 0);
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strstr(sh->line[0], "not checked: signal") != NULL);
-	ck_assert(strstr(sh->line[0], "LOGIN FAILED") == NULL);
+	expect_line(1, "a password was not checked: signal %d, user=-, "
+	    "ip=[192.0.2.7]", SIGALRM);
 }
 
 /* The password was right: nobody may be told anything else. */
@@ -2338,8 +2208,7 @@ TEST(a_verifier_that_cannot_answer_is_trouble)
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strncmp(sh->line[0], "verifier: ", 10) == 0);
+	expect_line(1, "verifier: *");
 }
 
 /* Whether a call's failure leaves the process something to do. */
@@ -2417,8 +2286,7 @@ TEST_EACH(a_privilege_that_was_not_given_up_ends_the_process, LIES - 1)
 	fake.lie = 1 + _i;
 	ck_assert_int_eq(login_through(&a, "alice", "s", 1), 0);
 	ck_assert_int_eq(sh->talked, 0);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strstr(sh->line[0], "given up") != NULL);
+	expect_line(1, "root or its groups were not given up: *");
 }
 
 /* ---- Dialogues that were taken over ---- */
@@ -2643,9 +2511,7 @@ TEST(a_dialogue_that_a_signal_ends_is_logged)
 	serve(&a, hostile_crashes, &a, 1);
 	ck_assert(all_ended(20000));
 	ck_assert_int_eq(sh->in, 0);
-	ck_assert_int_eq(sh->nlines, 1);
-	ck_assert(strncmp(sh->line[0], "dialogue: signal ", 17) == 0);
-	ck_assert_ptr_nonnull(strstr(sh->line[0], ", ip=["));
+	expect_line(1, "dialogue: signal %d, ip=[192.0.2.7]", SIGUSR1);
 }
 
 /* ---- The real program ---- */
@@ -2818,18 +2684,11 @@ collect(int fd)
 static void
 start_log(void)
 {
-	struct sockaddr_un sun;
-	int fd;
+	int fd = bind_socket(SOCK_DGRAM, "/dev/log");
 
-	memset(&sun, 0, sizeof(sun));
-	sun.sun_family = AF_UNIX;
-	snprintf(sun.sun_path, sizeof(sun.sun_path), "/dev/log");
-	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-	if (bind(fd, (struct sockaddr *)&sun, sizeof(sun)) == -1 ||
-	    chmod("/dev/log", 0666) == -1) {
+	if (fd == -1) {
 		skip("what the log says",
 		    "there is a /dev/log already, or none can be made");
-		close(fd);
 		return;
 	}
 	fflush(stdout);
@@ -3756,10 +3615,8 @@ AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 3)
 	}
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->answer[0], AUTH_TROUBLE);
-	ck_assert_int_eq(sh->nlines, 1);
-	snprintf(options, sizeof(options), "-m was not found in time: signal "
-	    "%d, user=alice, ip=[192.0.2.7]", SIGALRM);
-	ck_assert_str_eq(sh->line[0], options);
+	expect_line(1, "-m was not found in time: signal %d, user=alice, "
+	    "ip=[192.0.2.7]", SIGALRM);
 }
 #endif
 
