@@ -61,8 +61,10 @@
 #define ADOPT_ORPHANS() (-1)
 #endif
 
+#define DIALOGUE_IDS	"54321:54321"	/* of -u */
+
 enum {
-	DIALOGUE = 54321,	/* uid and gid of -u */
+	DIALOGUE = 54321,	/* the same */
 	USER = 12001,		/* uid and gid of an account */
 	SPOOL = 12010,		/* group of a spool */
 	LINES = 256,
@@ -582,15 +584,13 @@ be_user(unsigned id)
 static struct auth
 an_auth(const char *file)
 {
-	static char user[32];
 	struct auth a;
 
-	snprintf(user, sizeof(user), "%d:%d", DIALOGUE, DIALOGUE);
 	memset(&a, 0, sizeof(a));
 	a.file = file;
 	a.mailbox = "/nonexistent/%u";
 	a.empty = "/";
-	a.user = user;
+	a.user = DIALOGUE_IDS;
 	a.ip = "192.0.2.7";
 	a.seconds = 60;
 	return a;
@@ -1687,7 +1687,7 @@ static void
 put_mail(char *path)
 {
 	put_file(path, mail, strlen(mail), 0600);
-	ck_assert(chown(path, owner(), (gid_t)-1) == 0);
+	ck_assert(getuid() != 0 || chown(path, USER, USER) == 0);
 }
 
 /* One process, as an ordinary user has it, and alice's home. */
@@ -2322,120 +2322,47 @@ take_answers(struct auth *a)
 	}
 }
 
+/* What it does, step by step; at the end it ends as it should. */
+enum step {
+	END,
+	RIGHT, WRONG,		/* alice's login, or a wrong secret for her */
+	GARBAGE, TEXT,		/* as long as eight records: 0xff, or p */
+	OCTET, PIECE,		/* of a record the first, or the first six */
+	ANSWERS,		/* takes them, up to the last */
+	SHUT, BLIND,		/* closes what it asks by, or is answered by */
+	DEAF,			/* no signal ends it that can be ignored */
+	STAY, CRASH		/* does not go, or not well */
+};
+
+static const enum step *plan;
+
 static void
-send_junk(struct auth *a, int octet)
+carry_out(void *arg)
 {
+	struct auth *a = arg;
 	char junk[8 * sizeof(struct attempt)];
-
-	memset(junk, octet, sizeof(junk));
-	send_raw(a, junk, sizeof(junk));
-	take_answers(a);
-}
-
-static void
-hostile_garbage(void *arg)
-{
-	send_junk(arg, 0xff);
-}
-
-static void
-hostile_text(void *arg)
-{
-	send_junk(arg, 'p');
-}
-
-static void
-hostile_four(void *arg)
-{
-	struct auth *a = arg;
+	const enum step *s;
 	int i;
 
-	for (i = 0; i < 3; i++)
-		send_record(a, "alice", "wrong");
-	for (i = 0; i < 5; i++)
-		send_record(a, "alice", "s");
-	take_answers(a);
-}
-
-static void
-hostile_partial(void *arg)
-{
-	struct auth *a = arg;
-
-	send_record(a, "alice", "wrong");
-	send_raw(a, "p", 1);
-	take_answers(a);
-	for (;;)
-		pause();
-}
-
-static void
-hostile_torn(void *arg)
-{
-	struct auth *a = arg;
-
-	send_raw(a, "palice", 6);
-	close(a->to);
-	take_answers(a);
-}
-
-static void
-hostile_closed(void *arg)
-{
-	struct auth *a = arg;
-
-	close(a->to);
-	close(a->from);
-	for (;;)
-		pause();
-}
-
-static void
-hostile_silent(void *arg)
-{
-	(void)arg;
-	for (;;)
-		pause();
-}
-
-static void
-hostile_gone(void *arg)
-{
-	struct auth *a = arg;
-
-	send_record(a, "alice", "s");
-	_exit(0);
-}
-
-static void
-hostile_blind(void *arg)
-{
-	struct auth *a = arg;
-
-	close(a->from);
-	send_record(a, "alice", "wrong");
-	send_record(a, "alice", "wrong");
-	for (;;)
-		pause();
-}
-
-/* A real client's login is stolen, and the thief will not go. */
-static void
-hostile_stays(void *arg)
-{
-	struct auth *a = arg;
-	struct sigaction sa;
-	int i;
-
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = SIG_IGN;
-	for (i = 1; i < 32; i++)
-		sigaction(i, &sa, NULL);
-	send_record(a, "alice", "s");
-	take_answers(a);
-	send_record(a, "alice", "s");
-	for (;;)
-		pause();
+	for (s = plan; *s != END; s++) {
+		if (*s == RIGHT || *s == WRONG)
+			send_record(a, "alice", *s == RIGHT ? "s" : "wrong");
+		memset(junk, *s == GARBAGE ? 0xff : 'p', sizeof(junk));
+		if (*s == GARBAGE || *s == TEXT)
+			send_raw(a, junk, sizeof(junk));
+		if (*s == OCTET || *s == PIECE)
+			send_raw(a, "palice", *s == OCTET ? 1 : 6);
+		if (*s == ANSWERS)
+			take_answers(a);
+		if (*s == SHUT || *s == BLIND)
+			close(*s == SHUT ? a->to : a->from);
+		for (i = 1; *s == DEAF && i < 32; i++)
+			signal(i, SIG_IGN);
+		while (*s == STAY)
+			pause();
+		if (*s == CRASH)
+			raise(SIGUSR1);
+	}
 }
 
 /* What ends them; a slow machine must not take the one for the other. */
@@ -2443,19 +2370,21 @@ enum { BY_TIME = 20, BY_TRIES = 100 };
 
 static const struct {
 	const char *name;
-	void (*run)(void *);
 	unsigned seconds;
 	int answers, yes, failed, in;	/* failed: lines in the log */
+	enum step steps[10];
 } hostile[] = {
-	{ "garbage", hostile_garbage, BY_TRIES, 3, 0, 3, 0 },
-	{ "text", hostile_text, BY_TRIES, 3, 0, 3, 0 },
-	{ "four", hostile_four, BY_TRIES, 3, 0, 3, 0 },
-	{ "partial", hostile_partial, BY_TIME, 1, 0, 1, 0 },
-	{ "torn", hostile_torn, BY_TRIES, 0, 0, 0, 0 },
-	{ "closed", hostile_closed, BY_TIME, 0, 0, 0, 0 },
-	{ "silent", hostile_silent, BY_TIME, 0, 0, 0, 0 },
-	{ "blind", hostile_blind, BY_TIME, 0, 0, 1, 0 },
-	{ "stays", hostile_stays, BY_TIME, 1, 1, 0, 1 }
+	{ "garbage", BY_TRIES, 3, 0, 3, 0, { GARBAGE, ANSWERS } },
+	{ "text", BY_TRIES, 3, 0, 3, 0, { TEXT, ANSWERS } },
+	{ "four", BY_TRIES, 3, 0, 3, 0, { WRONG, WRONG, WRONG, RIGHT, RIGHT,
+	    RIGHT, RIGHT, RIGHT, ANSWERS } },
+	{ "partial", BY_TIME, 1, 0, 1, 0, { WRONG, OCTET, ANSWERS, STAY } },
+	{ "torn", BY_TRIES, 0, 0, 0, 0, { PIECE, SHUT, ANSWERS } },
+	{ "closed", BY_TIME, 0, 0, 0, 0, { SHUT, BLIND, STAY } },
+	{ "silent", BY_TIME, 0, 0, 0, 0, { STAY } },
+	{ "blind", BY_TIME, 0, 0, 1, 0, { BLIND, WRONG, WRONG, STAY } },
+	/* a real client's login is stolen, and the thief will not go */
+	{ "stays", BY_TIME, 1, 1, 0, 1, { DEAF, RIGHT, ANSWERS, RIGHT, STAY } }
 };
 
 TEST_EACH(a_hostile_dialogue_gets_no_further_than_its_tries, COUNT(hostile))
@@ -2466,7 +2395,8 @@ TEST_EACH(a_hostile_dialogue_gets_no_further_than_its_tries, COUNT(hostile))
 
 	a.seconds = hostile[_i].seconds;
 	fake.quick = 1;
-	serve(&a, hostile[_i].run, &a, 1);
+	plan = hostile[_i].steps;
+	serve(&a, carry_out, &a, 1);
 	ck_assert_msg(all_ended(20000), "%s: a process is left", hostile[_i].name);
 	ck_assert_int_lt(now_ms() - start, 30000);
 	/* the first of all alarms is root's, whatever the dialogue does */
@@ -2487,28 +2417,25 @@ TEST_EACH(a_hostile_dialogue_gets_no_further_than_its_tries, COUNT(hostile))
 /* Root may see its end before the answer is sent or after: both are right. */
 TEST(a_dialogue_that_dies_leaves_nothing)
 {
+	static const enum step gone[] = { RIGHT, END };
 	struct auth a = a_mailbox();
 
-	serve(&a, hostile_gone, &a, 1);
+	plan = gone;
+	serve(&a, carry_out, &a, 1);
 	ck_assert(all_ended(20000));
 	ck_assert(sh->in == 0 || sh->in == 1);
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	ck_assert_int_eq(sh->nlines, 0);
 }
 
-static void
-hostile_crashes(void *arg)
-{
-	(void)arg;
-	raise(SIGUSR1);
-}
-
 /* Somebody may have tried something, so an administrator must see it. */
 TEST(a_dialogue_that_a_signal_ends_is_logged)
 {
+	static const enum step crashes[] = { CRASH, END };
 	struct auth a = a_mailbox();
 
-	serve(&a, hostile_crashes, &a, 1);
+	plan = crashes;
+	serve(&a, carry_out, &a, 1);
 	ck_assert(all_ended(20000));
 	ck_assert_int_eq(sh->in, 0);
 	expect_line(1, "dialogue: signal %d, ip=[192.0.2.7]", SIGUSR1);
@@ -2550,13 +2477,20 @@ answers_within(struct peer *c, long ms)
 	return c->pos < c->len || poll(&p, 1, (int)ms) == 1;
 }
 
+/* The login, behind the greeting. */
+static void
+type_login(struct peer *c, const char *user, const char *secret)
+{
+	say(c, "USER %s\r\nPASS %s\r\n", user, secret);
+	expect(c, "+OK*");
+	expect(c, "+OK*");
+}
+
 static void
 log_in(struct peer *c, const char *user, const char *secret)
 {
 	expect(c, "+OK*");
-	say(c, "USER %s\r\nPASS %s\r\n", user, secret);
-	expect(c, "+OK*");
-	expect(c, "+OK*");
+	type_login(c, user, secret);
 }
 
 static void
@@ -2566,54 +2500,78 @@ leave(struct peer *c)
 	ck_assert_msg(all_ended(20000), "a process is left");
 }
 
-/* The usual options, and more, ended by NULL. */
-static const char *const *
-with(const char *file, const char *mailbox, ...)
+/* The client goes, and nothing that was started for it stays. */
+static void
+hang_up(struct peer *c)
 {
-	static const char *argv[24];
-	static char own[4][PATH_MAX];
-	va_list ap;
-	int n = 0;
+	close(c->fd);
+	ck_assert_msg(all_ended(20000), "a process is left");
+}
 
-	snprintf(own[0], sizeof(own[0]), "%s", mailbox);
-	snprintf(own[1], sizeof(own[1]), "%s", in_base("empty"));
-	snprintf(own[2], sizeof(own[2]), "%d:%d", DIALOGUE, DIALOGUE);
-	argv[n++] = program;
+/* The program has ended the connection. */
+static void
+expect_gone(struct peer *c)
+{
+	expect_end(c);
+	hang_up(c);
+}
+
+/*
+ * The usual options, without -f if file is NULL, and one more with its value,
+ * or NULL.
+ */
+static const char *const *
+options(const char *file, const char *mailbox, const char *option,
+    const char *value)
+{
+	static const char *argv[12] = { program, "-u", DIALOGUE_IDS, "-e" };
+	int n = 4;
+
+	argv[n++] = in_base("empty");
 	argv[n++] = "-m";
-	argv[n++] = own[0];
-	argv[n++] = "-e";
-	argv[n++] = own[1];
-	argv[n++] = "-u";
-	argv[n++] = own[2];
+	argv[n++] = mailbox;
 	if (file != NULL) {
-		snprintf(own[3], sizeof(own[3]), "%s", file);
 		argv[n++] = "-f";
-		argv[n++] = own[3];
+		argv[n++] = file;
 	}
-	va_start(ap, mailbox);
-	while (n < 23 && (argv[n] = va_arg(ap, const char *)) != NULL)
-		n++;
-	va_end(ap);
+	argv[n++] = option;
+	argv[n++] = value;
 	argv[n] = NULL;
 	return argv;
 }
 
-/* A spool of its own, with alice's mailbox; returns the -m template. */
-static char *
+/* Those of a server of the spool, with the accounts of a_file. */
+static const char *const *
+with(const char *option, const char *value)
+{
+	return options(in_base("accounts"), in_base("spool/%%u"), option,
+	    value);
+}
+
+static void
+start(struct peer *c, void (*prepare)(void))
+{
+	start_with(c, prepare, with(NULL, NULL));
+}
+
+static void
+start_session(struct peer *c)
+{
+	start(c, NULL);
+	log_in(c, "alice", "tanstaaf");
+}
+
+/* A spool of its own, with alice's mailbox. */
+static void
 make_spool(mode_t mode, uid_t uid, gid_t gid)
 {
-	static char template[PATH_MAX];
 	char *dir = in_base("spool");
-	char *path = in_base("spool/alice");
 
 	remove_tree(dir);
 	ck_assert(mkdir(dir, 0755) == 0);
-	put_file(path, mail, strlen(mail), 0600);
-	ck_assert(chown(path, USER, USER) == 0);
+	put_mail(in_base("spool/alice"));
 	ck_assert(chown(dir, uid, gid) == 0);
 	ck_assert(chmod(dir, mode) == 0);
-	snprintf(template, sizeof(template), "%s", in_base("spool/%%u"));
-	return template;
 }
 
 /* A third message for alice, without which her mailbox is as it was. */
@@ -2641,14 +2599,11 @@ is_untouched(void)
 static char *
 alice_file(void)
 {
-	char text[512];
-
-	snprintf(text, sizeof(text), "# accounts\n"
+	return a_file("# accounts\n"
 	    "alice:{PLAIN}tanstaaf:%d:%d::%s:\nroot:{PLAIN}tanstaaf:0:0\n"
 	    "dialogue:{PLAIN}tanstaaf:%d:%d\nlocked:!" HELLO1 ":%d:%d\n"
 	    "empty::%d:%d\n", USER, USER, in_base("spool"), DIALOGUE, USER,
 	    USER, USER, USER, USER);
-	return a_file(text);
 }
 
 /* ---- The log ---- */
@@ -2766,6 +2721,15 @@ begin_real(void)
 	make_dirs();
 	mkdir(in_base("empty"), 0755);
 	forget_log();
+}
+
+/* With a spool like README's, and alice's mailbox in it. */
+static void
+begin_as_root(void)
+{
+	begin_real();
+	make_spool(02775, 0, SPOOL);
+	alice_file();
 }
 
 /* What the log says of a client: no other run of these tests has the same. */
@@ -2934,15 +2898,14 @@ can_signal(uid_t uid, pid_t pid)
 
 /* ---- As root: who runs what ---- */
 
-CASE("as root", 60, begin_real, NULL);
+CASE("as root", 60, begin_as_root, NULL);
 
 AS_ROOT_EACH(before_login_the_dialogue_alone_is_not_root_and_is_confined, 2)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t child[8], dialogue, verifier;
 	struct peer c;
 
-	start_over(&c, _i, NULL, with(file, template, NULL));
+	start_over(&c, _i, NULL, with(NULL, NULL));
 	expect(&c, "+OK*");
 	wait_children(c.pid, child, 2);
 	dialogue = child[strncmp(status_of(child[1], "Uid"), "0 ", 2) != 0];
@@ -2987,18 +2950,15 @@ show_terminal(void)
 /* As where tcpserver or socat was started from root's shell. */
 AS_ROOT(no_process_has_roots_terminal)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t child[8];
 	struct peer c;
 
-	start_with(&c, show_terminal, with(file, template, NULL));
+	start(&c, show_terminal);
 	expect(&c, "+OK*");
 	wait_children(c.pid, child, 2);
 	expect_fds(child[0], 2, strncmp(status_of(child[0], "Uid"), "0 ", 2) ==
 	    0 ? 3 : 2, 0, 1);
-	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
-	expect(&c, "+OK*");
-	expect(&c, "+OK*");
+	type_login(&c, "alice", "tanstaaf");
 	wait_children(c.pid, child, 1);
 	expect_fds(c.pid, 3, 0, 1, 1);
 	expect_fds(child[0], 1, 0, 0, 0);
@@ -3007,11 +2967,10 @@ AS_ROOT(no_process_has_roots_terminal)
 
 AS_ROOT(dialogue_and_verifier_end_when_root_is_killed)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 	pid_t child[8];
 
-	start_with(&c, NULL, with(file, template, NULL));
+	start(&c, NULL);
 	expect(&c, "+OK*");
 	wait_children(c.pid, child, 2);
 	ck_assert(kill(c.pid, SIGKILL) == 0);
@@ -3022,11 +2981,10 @@ AS_ROOT(dialogue_and_verifier_end_when_root_is_killed)
 
 AS_ROOT_EACH(a_session_and_its_keeper_hold_what_they_need_and_no_more, 2)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t keeper[8], none[8];
 	struct peer c;
 
-	start_over(&c, _i, NULL, with(file, template, NULL));
+	start_over(&c, _i, NULL, with(NULL, NULL));
 	log_in(&c, "alice", "tanstaaf");
 	wait_children(c.pid, keeper, 1);
 	ck_assert_int_eq(find_children(keeper[0], none, 8), 0);
@@ -3065,16 +3023,12 @@ static const struct {
 
 AS_ROOT_EACH(the_index_is_opened_with_the_users_ids, COUNT(index_dirs))
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
-	char dir[PATH_MAX], name[PATH_MAX], secret[PATH_MAX], option[PATH_MAX];
+	char *dir = in_base("indexes"), *name = in_base("indexes/alice");
+	char *secret = in_base("indexes/root's");
 	struct peer c;
 	struct stat st;
 	int there;
 
-	snprintf(dir, sizeof(dir), "%s", in_base("indexes"));
-	snprintf(name, sizeof(name), "%s", in_base("indexes/alice"));
-	snprintf(secret, sizeof(secret), "%s", in_base("indexes/root's"));
-	snprintf(option, sizeof(option), "%s", in_base("indexes/%%u"));
 	remove_tree(dir);
 	ck_assert(mkdir(dir, 0755) == 0);
 	put_file(secret, "", 0, 0600);
@@ -3084,7 +3038,7 @@ AS_ROOT_EACH(the_index_is_opened_with_the_users_ids, COUNT(index_dirs))
 		ck_assert(symlink(secret, name) == 0);
 	ck_assert(chmod(dir, index_dirs[_i].mode) == 0);
 	sleep_ms(2100);		/* for an index the mailbox must be so old */
-	start_with(&c, NULL, with(file, template, "-i", option, NULL));
+	start_with(&c, NULL, with("-i", in_base("indexes/%%u")));
 	log_in(&c, "alice", "tanstaaf");
 	ask(&c, "STAT", "+OK 2 *");
 	leave(&c);
@@ -3103,13 +3057,11 @@ AS_ROOT_EACH(the_index_is_opened_with_the_users_ids, COUNT(index_dirs))
 
 AS_ROOT(without_a_mailbox_there_is_no_keeper)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t child[8];
 	struct peer c;
 
 	ck_assert(unlink(in_base("spool/alice")) == 0);
-	start_with(&c, NULL, with(file, template, NULL));
-	log_in(&c, "alice", "tanstaaf");
+	start_session(&c);
 	ck_assert_int_eq(find_children(c.pid, child, 8), 0);
 	expect_ids(c.pid, USER, USER);
 	expect_root(c.pid, in_base("empty"));
@@ -3127,10 +3079,9 @@ probe_and_log_in(void *arg)
 
 AS_ROOT(dialogue_and_session_can_open_connect_and_fork_nothing)
 {
-	char *template = make_spool(02775, 0, SPOOL);
-	struct auth a = an_auth(alice_file());
+	struct auth a = an_auth(in_base("accounts"));
 
-	a.mailbox = template;
+	a.mailbox = in_base("spool/%%u");
 	a.empty = in_base("empty");
 	sh->answer[2] = sh->answer[3] = -1;
 	serve(&a, probe_and_log_in, &a, 1);
@@ -3184,7 +3135,6 @@ become_user(void)
 /* Whoever serves alice now has no copy of what let her in. */
 AS_ROOT_EACH(no_secret_outlives_the_login, 2)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 
 	if (SANITIZED) {
@@ -3194,9 +3144,8 @@ AS_ROOT_EACH(no_secret_outlives_the_login, 2)
 		return;
 	}
 	if (_i == 1)
-		ck_assert(chown(file, USER, USER) == 0);
-	start_with(&c, _i == 1 ? become_user : NULL,
-	    with(file, template, NULL));
+		ck_assert(chown(in_base("accounts"), USER, USER) == 0);
+	start(&c, _i == 1 ? become_user : NULL);
 	expect(&c, "+OK*");
 	/* nor of a line that holds too much, */
 	say(&c, "PASS %0200d first-of-all %0100d", 0, 0);
@@ -3207,9 +3156,7 @@ AS_ROOT_EACH(no_secret_outlives_the_login, 2)
 	say(&c, "USER alice\r\nPASS typing-error\r\n");
 	expect(&c, "+OK*");
 	expect(&c, "-ERR [AUTH]*");
-	say(&c, "USER alice\r\nPASS tanstaaf\r\n");
-	expect(&c, "+OK*");
-	expect(&c, "+OK*");
+	type_login(&c, "alice", "tanstaaf");
 	ck_assert(has_in_memory(c.pid, "alice"));
 	ck_assert_msg(!has_in_memory(c.pid, "tanstaaf"), "as user: %d", _i);
 	ck_assert_msg(!has_in_memory(c.pid, "typing-error"), "as user: %d", _i);
@@ -3341,15 +3288,14 @@ expect_lock_of(const struct peer *c)
 
 AS_ROOT_EACH(a_dotlock_is_made_where_one_is_possible, COUNT(spools))
 {
-	char *template = make_spool(spools[_i].mode, spools[_i].uid,
-	    spools[_i].gid), *file = alice_file();
 	const char *ip = set_address(100);
 	pid_t keeper[8];
 	struct peer c;
 
+	make_spool(spools[_i].mode, spools[_i].uid, spools[_i].gid);
 	add_message();
-	start_with(&c, spools[_i].before, with(file, spools[_i].home ?
-	    "%h/alice" : template, NULL));
+	start_with(&c, spools[_i].before, options(in_base("accounts"),
+	    spools[_i].home ? "%h/alice" : in_base("spool/%%u"), NULL, NULL));
 	stop_when_locked(&c);
 	wait_children(c.pid, keeper, 1);
 	expect_ids(keeper[0], USER, spools[_i].keeper);
@@ -3421,7 +3367,7 @@ AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 	enum { N = sizeof(foreign) / sizeof(foreign[0]) };
 	static struct peer c[N];
 	static char text[N * 64];
-	char *template = make_spool(02775, 0, SPOOL), *path, lock[PATH_MAX];
+	char lock[PATH_MAX];
 	struct stat st;
 	pid_t dead;
 	int i;
@@ -3432,14 +3378,12 @@ AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 	for (i = 0; i < N; i++) {
 		snprintf(text + strlen(text), sizeof(text) - strlen(text),
 		    "u%d:{PLAIN}s:%d:%d\n", i, USER, USER);
-		path = in_base("spool/u%d", i);
-		put_file(path, mail, strlen(mail), 0600);
-		ck_assert(chown(path, USER, USER) == 0);
+		put_mail(in_base("spool/u%d", i));
 		make_foreign(in_base("spool/u%d.lock", i), i, dead);
 	}
+	a_file("%s", text);
 	for (i = 0; i < N; i++) {
-		start_with(&c[i], NULL, with(i == 0 ? a_file(text) :
-		    in_base("accounts"), template, NULL));
+		start(&c[i], NULL);
 		expect(&c[i], "+OK*");
 		say(&c[i], "USER u%d\r\nPASS s\r\n", i);
 		expect(&c[i], "+OK*");
@@ -3476,12 +3420,11 @@ static const struct {
 AS_ROOT_EACH(however_a_session_ends_no_lock_and_no_process_is_left,
     COUNT(deaths))
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 	DIR *d;
 	struct dirent *e;
 
-	start_with(&c, NULL, with(file, template, NULL));
+	start(&c, NULL);
 	if (deaths[_i].locked) {
 		stop_when_locked(&c);
 		expect_lock_of(&c);
@@ -3509,12 +3452,10 @@ AS_ROOT_EACH(however_a_session_ends_no_lock_and_no_process_is_left,
 /* What ended the session is said once: sums over the log are right then. */
 AS_ROOT(a_client_that_does_not_wait_for_the_answer_to_quit_is_logged_once)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	const char *ip = set_address(102);
 	struct peer c;
 
-	start_with(&c, NULL, with(file, template, NULL));
-	log_in(&c, "alice", "tanstaaf");
+	start_session(&c);
 	ck_assert(kill(c.pid, SIGSTOP) == 0);
 	say(&c, "QUIT\r\n");
 	close(c.fd);
@@ -3527,12 +3468,10 @@ AS_ROOT(a_client_that_does_not_wait_for_the_answer_to_quit_is_logged_once)
 /* Without its keeper a session has no lock, and without a lock no UPDATE. */
 AS_ROOT(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	pid_t keeper[8];
 	struct peer c;
 
-	start_with(&c, NULL, with(file, template, NULL));
-	log_in(&c, "alice", "tanstaaf");
+	start_session(&c);
 	wait_children(c.pid, keeper, 1);
 	ask(&c, "DELE 1", "+OK*");
 	ck_assert(kill(keeper[0], SIGKILL) == 0);
@@ -3542,9 +3481,7 @@ AS_ROOT(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
 	while (strcmp(next_line(&c, 5000), ".") != 0)
 		;
 	expect(&c, "-ERR [SYS/TEMP]*");
-	expect_end(&c);
-	close(c.fd);
-	ck_assert(all_ended(20000));
+	expect_gone(&c);
 	ck_assert(is_untouched());
 }
 
@@ -3556,7 +3493,7 @@ AS_ROOT(when_the_keeper_is_gone_quit_is_refused_and_nothing_is_lost)
  */
 AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 3)
 {
-	struct auth a = an_auth(alice_file());
+	struct auth a = an_auth(in_base("accounts"));
 	struct talk t = { &a, "alice", "tanstaaf" };
 	char *dir = in_base("silent%d", _i), *device = in_base("fuse%d", _i);
 	char options[128];
@@ -3623,12 +3560,12 @@ AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 3)
 /* A link in the place of a mailbox, or two names: it is not served. */
 AS_ROOT_EACH(what_is_not_the_users_own_file_is_not_served, 6)
 {
-	char *template = make_spool(01777, 0, 0), *file = alice_file();
 	char *path = in_base("spool/alice"), *other = in_base("spool/other");
-	const char *ip;
+	const char *ip = set_address(101);
 	char who[128];
 	struct peer c;
 
+	make_spool(01777, 0, 0);
 	switch (_i) {
 	case 0:
 		ck_assert(rename(path, other) == 0);
@@ -3652,17 +3589,14 @@ AS_ROOT_EACH(what_is_not_the_users_own_file_is_not_served, 6)
 		ck_assert(chown(path, 0, 0) == 0);
 		break;
 	}
-	ip = set_address(101);
-	start_with(&c, NULL, with(file, template, NULL));
+	start(&c, NULL);
 	expect(&c, "+OK*");
 	say(&c, "USER alice\r\nPASS tanstaaf\r\nSTAT\r\nQUIT\r\n");
 	expect(&c, "+OK*");
 	expect(&c, "-ERR [SYS/PERM]*");
 	expect(&c, "-ERR [SYS/PERM]*");
 	expect(&c, "+OK*");
-	expect_end(&c);
-	close(c.fd);
-	ck_assert(all_ended(20000));
+	expect_gone(&c);
 	snprintf(who, sizeof(who), "user=alice, %s", ip);
 	expect_logged("mailbox", who, 1);
 	expect_logged("LOGIN FAILED", ip, 0);
@@ -3681,11 +3615,9 @@ put_base64(char *out, const char *in, size_t len)
 	size_t i, j;
 
 	for (i = 0; i < len; i += 3) {
-		bits = (unsigned long)(unsigned char)in[i] << 16;
-		if (i + 1 < len)
-			bits |= (unsigned long)(unsigned char)in[i + 1] << 8;
-		if (i + 2 < len)
-			bits |= (unsigned long)(unsigned char)in[i + 2];
+		bits = 0;
+		for (j = i; j < i + 3; j++)
+			bits = bits << 8 | (j < len ? (unsigned char)in[j] : 0);
 		for (j = 0; j < 4; j++)
 			*out++ = i + j > len ? '=' :
 			    digits[bits >> (18 - 6 * j) & 63];
@@ -3857,8 +3789,10 @@ age_account(const char *kind, const char *changed)
 }
 
 static void
-fail_in_system(char *template)
+fail_in_system(void)
 {
+	const char *const *argv = options(NULL, in_base("spool/%%u"), NULL,
+	    NULL);
 	static char user[8][32];
 	static const char *const fixed[] = { "root", "daemon" };
 	struct wrong w[8];
@@ -3887,13 +3821,13 @@ fail_in_system(char *template)
 		w[i].user = w[i].logged = user[i];
 		w[i].secret = i == 0 ? "wrong" : i == 4 ? "x" : HELLO;
 	}
-	expect_same_failures(w, 8, with(NULL, template, NULL));
+	expect_same_failures(w, 8, argv);
 	/* the shell is not looked at, and the name is a part of the path */
 	account_name(name, "good");
 	ck_assert((pw = getpwnam(name)) != NULL);
 	path = put_file(in_base("spool/%s", name), mail, strlen(mail), 0600);
 	ck_assert(chown(path, pw->pw_uid, pw->pw_gid) == 0);
-	start_with(&c, NULL, with(NULL, template, NULL));
+	start_with(&c, NULL, argv);
 	log_in(&c, name, HELLO);
 	expect_ids(c.pid, pw->pw_uid, pw->pw_gid);
 	ask(&c, "STAT", "+OK 2 *");
@@ -3911,11 +3845,10 @@ take_digest(struct peer *c, char hex[33])
 
 AS_ROOT(apop_works_with_separate_processes)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 	char hex[33];
 
-	start_with(&c, NULL, with(file, template, "-a", NULL));
+	start_with(&c, NULL, with("-a", NULL));
 	take_digest(&c, hex);
 	say(&c, "APOP alice %s\r\n", hex);
 	expect(&c, "+OK*");
@@ -3926,46 +3859,19 @@ AS_ROOT(apop_works_with_separate_processes)
 /* Whichever process says it, it has the number of the session's lines. */
 AS_ROOT(all_lines_of_a_connection_have_one_number)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 	char me[64];
 
-	start_with(&c, NULL, with(file, template, "-t", "60", NULL));
+	start_with(&c, NULL, with("-t", "60"));
 	expect(&c, "+OK*");
 	say(&c, "USER alice\r\nPASS wrong\r\n");
 	expect(&c, "+OK*");
 	expect(&c, failed_line);
-	close(c.fd);
-	ck_assert(all_ended(20000));
+	hang_up(&c);
 	snprintf(me, sizeof(me), " pop3d[%ld]: ", (long)c.pid);
 	expect_logged("-t is below", me, 1);
 	expect_logged("LOGIN FAILED, user=alice", me, 1);
 	expect_logged("DISCONNECTED", me, 1);
-}
-
-/* A good digest after three bad ones comes too late. It takes 9 seconds. */
-static void
-fail_three_times(struct peer *c, const char *const *argv)
-{
-	char hex[33];
-	int i;
-
-	start_with(c, NULL, argv);
-	take_digest(c, hex);
-	/* one digit less each time: the same again would not count */
-	for (i = 0; i < 3; i++)
-		say(c, "APOP alice %.*s\r\n", 31 - i, hex);
-	say(c, "APOP alice %s\r\n", hex);
-}
-
-static void
-expect_three_failures(struct peer *c)
-{
-	int i;
-
-	for (i = 0; i < 3; i++)
-		expect(c, failed_line);
-	expect_end(c);
 }
 
 AS_ROOT(every_failed_login_looks_the_same_to_the_client)
@@ -3987,16 +3893,22 @@ AS_ROOT(every_failed_login_looks_the_same_to_the_client)
 		    "x", "-" },
 		{ "%s%n%u", "x", "-" }, { "alice.lock", "x", "-" }
 	};
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer three;
+	char hex[33];
+	int i;
 
-	fail_three_times(&three, with(file, template, "-a", NULL));
-	expect_same_failures(w, (int)(sizeof(w) / sizeof(w[0])), with(file,
-	    template, NULL));
-	fail_in_system(template);
-	expect_three_failures(&three);
-	close(three.fd);
-	ck_assert(all_ended(20000));
+	/* a good digest after three bad ones comes too late, in 9 seconds */
+	start_with(&three, NULL, with("-a", NULL));
+	take_digest(&three, hex);
+	/* one digit less each time: the same again would not count */
+	for (i = 0; i < 3; i++)
+		say(&three, "APOP alice %.*s\r\n", 31 - i, hex);
+	say(&three, "APOP alice %s\r\n", hex);
+	expect_same_failures(w, COUNT(w), with(NULL, NULL));
+	fail_in_system();
+	for (i = 0; i < 3; i++)
+		expect(&three, failed_line);
+	expect_gone(&three);
 }
 
 /* ---- The start ---- */
@@ -4037,8 +3949,8 @@ static const struct {
 AS_ROOT_EACH(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
     COUNT(setups))
 {
-	char *template = make_spool(02775, 0, SPOOL), value[PATH_MAX], me[32];
 	const char *v = setups[_i].value;
+	char me[32];
 	struct peer c;
 
 	put_file(in_base("file"), "", 0, 0644);
@@ -4048,11 +3960,10 @@ AS_ROOT_EACH(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
 	ck_assert(chmod(in_base("open"), 0777) == 0);
 	unlink(in_base("link"));
 	ck_assert(symlink("empty", in_base("link")) == 0);
-	if (v != NULL)
-		snprintf(value, sizeof(value), "%s%s", *v == '@' ? scratch : "",
-		    v + (*v == '@'));
-	start_with(&c, setups[_i].prepare, with(NULL, template,
-	    setups[_i].option, v == NULL ? NULL : value, NULL));
+	if (v != NULL && *v == '@')
+		v = in_base("%s", v + 2);
+	start_with(&c, setups[_i].prepare, options(NULL, in_base("spool/%%u"),
+	    setups[_i].option, v));
 	expect(&c, setup_line);
 	expect_end(&c);
 	ck_assert_int_eq(finish(&c), 1);
@@ -4084,12 +3995,11 @@ leak_directories(void)
 
 AS_ROOT(what_the_superserver_leaves_behind_is_put_in_order)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	unsigned long long set;
 	pid_t keeper[8];
 	struct peer c;
 
-	start_with(&c, leak_directories, with(file, template, NULL));
+	start(&c, leak_directories);
 	sleep_ms(1100);		/* an alarm that was not ours */
 	log_in(&c, "alice", "tanstaaf");
 	wait_children(c.pid, keeper, 1);
@@ -4118,25 +4028,17 @@ close_some(void)
 /* Whatever is missing, no mailbox and no lock takes the place of 0 to 2. */
 AS_ROOT_EACH(closed_descriptors_are_filled, 8)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
+	/* neither 0 nor 1 is missing, or only 0 */
+	int answers = (_i & 3) == 0 ? 5 : (_i & 3) == 1;
 	struct peer c;
 
 	sh->answer[0] = _i;
-	start_with(&c, close_some, with(file, template, NULL));
+	start(&c, close_some);
 	if ((_i & 1) == 0)
 		say(&c, "USER alice\r\nPASS tanstaaf\r\nDELE 1\r\nQUIT\r\n");
-	if ((_i & 3) == 0) {
+	while (answers-- > 0)
 		expect(&c, "+OK*");
-		expect(&c, "+OK*");
-		expect(&c, "+OK*");
-		expect(&c, "+OK*");
-		expect(&c, "+OK*");
-	} else if (_i & 1 && (_i & 2) == 0)
-		expect(&c, "+OK*");
-	expect_end(&c);
-	close(c.fd);
-	wait_for(c.pid, PATIENCE);
-	ck_assert(all_ended(20000));
+	expect_gone(&c);
 	ck_assert_int_eq(is_untouched(), _i & 1);
 }
 
@@ -4149,14 +4051,13 @@ catch_errors(void)
 /* It is the client, and must see no error of ours: RFC 1939 has none such. */
 AS_ROOT_EACH(nothing_is_written_to_descriptor_2, 3)
 {
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
 	struct peer c;
 	char octet;
 
 	ck_assert(pipe(errors) == 0);
-	start_with(&c, catch_errors, _i == 0 ? with(file, template,
-	    NULL) : _i == 1 ? with(NULL, template, "-Z", NULL) :
-	    with(NULL, template, "-t", "x", NULL));
+	start_with(&c, catch_errors, _i == 0 ? with(NULL, NULL) :
+	    options(NULL, in_base("spool/%%u"), _i == 1 ? "-Z" : "-t",
+	    _i == 1 ? NULL : "x"));
 	close(errors[1]);
 	if (_i == 0) {
 		log_in(&c, "alice", "tanstaaf");
@@ -4219,13 +4120,14 @@ AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 {
 	static const char *const works[] = { "strace", "-f", "-o", "/dev/null",
 	    "-e", "inject=chroot:error=EPERM", "true", NULL };
-	char *template = make_spool(02775, 0, SPOOL), *file = alice_file();
-	const char *argv[32], *const *options;
-	char inject[80], self[] = "/usr/bin/strace", *line;
+	char inject[80], *line;
+	const char *argv[32] = { "/usr/bin/strace", "-f", "-o", "/dev/null",
+	    "-e", inject };
+	const char *const *server = with(NULL, NULL);
 	struct peer c;
-	int i, n = 0;
+	int i, n = refusals[_i].at_once ? 6 : 0;
 
-	if (SANITIZED || run(works) != 0 || access(self, X_OK) == -1) {
+	if (SANITIZED || run(works) != 0 || access(argv[0], X_OK) == -1) {
 		if (_i == 0)
 			skip("a_kernel_that_refuses_leaves_no_session",
 			    SANITIZED ? "AddressSanitizer needs the kernel" :
@@ -4234,17 +4136,8 @@ AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 	}
 	snprintf(inject, sizeof(inject), "inject=%s:error=EPERM",
 	    refusals[_i].calls);
-	options = with(file, template, NULL);
-	if (refusals[_i].at_once) {
-		argv[n++] = self;
-		argv[n++] = "-f";
-		argv[n++] = "-o";
-		argv[n++] = "/dev/null";
-		argv[n++] = "-e";
-		argv[n++] = inject;
-	}
-	for (i = 0; options[i] != NULL; i++)
-		argv[n++] = options[i];
+	for (i = 0; server[i] != NULL; i++)
+		argv[n++] = server[i];
 	argv[n] = NULL;
 	start_with(&c, NULL, argv);
 	if (!refusals[_i].at_once) {
@@ -4261,8 +4154,7 @@ AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 	    strncmp(line, "-ERR [SYS/TEMP] the mailbox ", 28) == 0), "%s",
 	    line);
 	ck_assert(line != NULL || refusals[_i].calls[0] != '?');
-	close(c.fd);
-	ck_assert(all_ended(20000));
+	hang_up(&c);
 	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
 
@@ -4327,9 +4219,7 @@ AS_ROOT_EACH(a_static_build_works_in_an_empty_chroot, 2)
 	path = in_base("jail%d/spool", _i);
 	mkdir(path, 0755);
 	ck_assert(chown(path, 0, SPOOL) == 0 && chmod(path, 02775) == 0);
-	path = put_file(in_base("jail%d/spool/alice", _i), mail,
-	    strlen(mail), 0600);
-	ck_assert(chown(path, USER, USER) == 0);
+	put_mail(in_base("jail%d/spool/alice", _i));
 	snprintf(text, sizeof(text), "alice:%s:%d:%d\n", hash, USER, USER);
 	put_file(in_base("jail%d/accounts", _i), text, strlen(text), 0600);
 	start_over(&c, TCP, enter_jail, argv);
@@ -4363,7 +4253,7 @@ TEST(an_ordinary_user_needs_a_file_of_accounts)
 	const char *const argv[] = { program, NULL };
 	struct peer c;
 
-	start_with(&c, getuid() == 0 ? become_user : NULL, argv);
+	start_with(&c, become_user, argv);
 	expect(&c, setup_line);
 	expect_end(&c);
 	ck_assert_int_eq(finish(&c), 1);
@@ -4374,15 +4264,24 @@ be_alone(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	if (getuid() == 0)
-		become_user();
+	become_user();
 	setrlimit(RLIMIT_NPROC, &none);
+}
+
+/* With an account and a mailbox that are the user's own. */
+static void
+start_as_user(struct peer *c, void (*prepare)(void))
+{
+	char *file = a_file("virtual:{PLAIN}s:1:1\n");
+
+	ck_assert(getuid() != 0 || chown(file, USER, USER) == 0);
+	put_mail(in_base("mail/virtual"));
+	start_with(c, prepare, options(file, in_base("mail/%%u"), NULL, NULL));
 }
 
 /* Without a process that looks for the mailbox first it is not looked for. */
 TEST(an_ordinary_user_needs_a_scout)
 {
-	char *file = a_file("virtual:{PLAIN}s:1:1\n"), template[PATH_MAX];
 	const char *emulator = getenv("EMULATOR");
 	struct peer c;
 
@@ -4390,9 +4289,7 @@ TEST(an_ordinary_user_needs_a_scout)
 		skip("without a scout", "the emulator needs threads");
 		return;
 	}
-	ck_assert(getuid() != 0 || chown(file, USER, USER) == 0);
-	snprintf(template, sizeof(template), "%s", in_base("mail/%%u"));
-	start_with(&c, be_alone, with(file, template, NULL));
+	start_as_user(&c, be_alone);
 	expect(&c, "+OK*");
 	say(&c, "USER virtual\r\nPASS s\r\nSTAT\r\n");
 	expect(&c, "+OK*");
@@ -4404,18 +4301,9 @@ TEST(an_ordinary_user_needs_a_scout)
 /* In one process, with the ids that the program was started with. */
 TEST(an_ordinary_user_serves_accounts_of_its_own)
 {
-	char *file = a_file("virtual:{PLAIN}s:1:1\n"), *path;
-	char template[PATH_MAX];
 	struct peer c;
 
-	path = put_file(in_base("mail/virtual"), mail, strlen(mail), 0600);
-	if (getuid() == 0) {
-		ck_assert(chown(path, USER, USER) == 0);
-		ck_assert(chown(file, USER, USER) == 0);
-	}
-	snprintf(template, sizeof(template), "%s", in_base("mail/%%u"));
-	start_with(&c, getuid() == 0 ? become_user : NULL, with(file,
-	    template, NULL));
+	start_as_user(&c, become_user);
 	log_in(&c, "virtual", "s");
 	ask(&c, "STAT", "+OK 2 *");
 	leave(&c);
@@ -4429,7 +4317,6 @@ TEST_EACH(an_ordinary_users_scout_ends_before_its_session, 3)
 {
 	static const char *const said[] = { "", "QUIT\r\n",
 	    "USER virtual\r\nPASS s\r\nQUIT\r\n" };
-	char *file = a_file("virtual:{PLAIN}s:1:1\n"), template[PATH_MAX];
 	struct peer c;
 
 	if (ADOPT_ORPHANS() == -1) {
@@ -4437,10 +4324,7 @@ TEST_EACH(an_ordinary_users_scout_ends_before_its_session, 3)
 		    "nobody but process 1 adopts here");
 		return;
 	}
-	ck_assert(getuid() != 0 || chown(file, USER, USER) == 0);
-	snprintf(template, sizeof(template), "%s", in_base("mail/%%u"));
-	start_with(&c, getuid() == 0 ? become_user : NULL, with(file,
-	    template, NULL));
+	start_as_user(&c, become_user);
 	expect(&c, "+OK*");
 	say(&c, "%s", said[_i]);
 	shutdown(c.fd, SHUT_WR);
