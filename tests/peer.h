@@ -240,20 +240,26 @@ wait_for(pid_t pid, long patience)
 	    128 + WTERMSIG(status);
 }
 
+/* What a small file says, or "" without one; valid until the next call. */
 static inline char *
-read_proc(pid_t pid, const char *what)
+read_text(const char *path)
 {
 	static char text[65536];
-	char path[64];
-	ssize_t n;
-	int fd;
+	int fd = open(path, O_RDONLY);
+	ssize_t n = fd == -1 ? 0 : read(fd, text, sizeof(text) - 1);
 
-	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, what);
-	fd = open(path, O_RDONLY);
-	n = fd == -1 ? 0 : read(fd, text, sizeof(text) - 1);
 	close(fd);
 	text[n > 0 ? n : 0] = '\0';
 	return text;
+}
+
+static inline char *
+read_proc(pid_t pid, const char *what)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, what);
+	return read_text(path);
 }
 
 /* A line of /proc/pid/status, its name taken off, blanks as single spaces. */
