@@ -10,29 +10,13 @@
 #include "../../pop3.h"
 #include "fuzz.h"
 
-static unsigned nwaits;
-
-static void
-hook_syslog(int level, const char *format, ...)
-{
-	(void)level, (void)format;
-}
-
-static int
-hook_wait(const struct timespec *t)
-{
-	CHECK(t->tv_sec <= 3);
-	nwaits++;
-	return 0;
-}
-
+#include "../../mailbox.c"
 #undef syslog
-#define syslog			hook_syslog
-#define nanosleep(t, rest)	hook_wait(t)
+#define syslog			no_log
+#define nanosleep(t, rest)	count_wait(t)
 #define crypt			fake_crypt
 #include "../../auth.c"
 #include "../real.h"
-#include "stand_ins.h"
 
 /* ---- The slow reading ---- */
 
@@ -43,20 +27,6 @@ struct who {
 	unsigned long uid, gid;
 	int refused;		/* without ids, or with too long a hash */
 };
-
-/* DESIGN, section 8. */
-static int
-may_be_name(const char *name)
-{
-	const char *p;
-
-	for (p = name; *p != '\0'; p++)
-		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
-		    (*p >= '0' && *p <= '9') || memchr("._@+-", *p, 5)))
-			return 0;
-	return p > name && p - name <= 128 && *name != '.' && *name != '-' &&
-	    !(p - name >= 5 && memcmp(p - 5, ".lock", 5) == 0);
-}
 
 /* Field n, up to a colon or the end, into room octets: 0 if it is too long. */
 static int
@@ -209,8 +179,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct bytes typed, word;
-	char name[NAME_OCTETS + 2], means[NAME_OCTETS + 2], secret[FIELD_MAX + 1], file[600];
-	struct auth a;
+	char name[NAME_OCTETS + 2], means[NAME_OCTETS + 2];
+	char secret[FIELD_MAX + 1];
+	struct auth a = { .ip = "local", .uid = DIALOGUE_UID };
 	struct account got;
 	struct who want;
 	int root = take_number(&data, &size) & 1, found, yes;
@@ -221,13 +192,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    (int)find(typed.p, typed.len, "\n", 1), (char *)typed.p);
 	snprintf(secret, sizeof(secret), "%.*s",
 	    (int)find(word.p, word.len, "\n", 1), (char *)word.p);
-	write_whole(path_of("passwd"), data, size);
-	snprintf(file, sizeof(file), "%s", path_of("passwd"));
-	memset(&a, 0, sizeof(a));
-	a.file = file;
-	a.ip = "local";
+	a.file = write_whole(path_of("passwd"), data, size);
 	a.root = root;
-	a.uid = DIALOGUE_UID;
 	memcpy(means, name, sizeof(means));
 	found = look_for(data, size, means, root, &want);
 	yes = ask(&a, root, name, secret, &got);

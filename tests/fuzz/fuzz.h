@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Variables of a target may have the names of locals in the sources. */
 #if defined(__GNUC__)
@@ -39,10 +40,11 @@ size_t find(const unsigned char *p, size_t len, const void *what, size_t n);
 
 /*
  * A directory of this process's own that goes with it, and a file in it: where
- * it is (static, valid until the next call), what is in it.
+ * it is (one of a few buffers used in turn), what is in it. write_whole returns
+ * the path.
  */
 const char *path_of(const char *name);
-void write_whole(const char *path, const void *p, size_t len);
+const char *write_whole(const char *path, const void *p, size_t len);
 void read_whole(const char *path, struct bytes *b);
 int exists(const char *path);
 
@@ -58,11 +60,32 @@ unsigned take_number(const uint8_t **data, size_t *size);
 /* Stands in for crypt(3), which strangers' settings make slow. */
 char *fake_crypt(const char *secret, const char *setting);
 
+/* For syslog(3), and for the nanosleep of a wrong password, which is counted. */
+void no_log(int level, const char *format, ...);
+int count_wait(const struct timespec *t);
+extern unsigned nwaits;
+
 /*
  * RFC 4648, section 4, strictly: the octets of text, into room for as many as
  * the text has. -1: it is not base64.
  */
 int slow_base64(const char *text, char *to);
+
+/*
+ * RFC 4616, section 2: the login that a message in base64 asks for; 0: it is
+ * malformed.
+ */
+struct attempt;
+int slow_plain(const char *text, struct attempt *t);
+
+/* DESIGN, section 8: whether it may name an account. */
+int may_be_name(const char *name);
+
+/*
+ * Which of two accounts, alice and bob, a name means, as section 8 has it: in any
+ * letters, and with any @domain behind it. NULL: neither.
+ */
+const char *account_of(const char *name);
 
 /* RFC 1321: the digest as 32 hex digits. */
 void slow_md5(const unsigned char *p, size_t len, char hex[33]);

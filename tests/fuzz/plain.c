@@ -6,34 +6,20 @@
  * Input: a number: 0 and 1, the line is as it is; 2 and 3, it is the base64 of
  * the rest; 1 and 3, it is an initial response. The line.
  *
- * Of pop3.c: struct session, dialogue, decode_base64. Its other halves are
- * replaced.
+ * Of pop3.c: struct session, dialogue, decode_base64. Its auth_try is replaced.
  */
-#include <sys/wait.h>
-
-#include <setjmp.h>
-
 #include "../../pop3.h"
 #include "fuzz.h"
 
-static jmp_buf ended;
 static struct bytes asked, told;
 static size_t asked_at;
 static struct attempt got;
 static int tries;
 
-static void hook_exit(int) __attribute__((__noreturn__));
-
-static void
-hook_exit(int status)
-{
-	CHECK(status == 0);
-	longjmp(ended, 1);
-}
-
 static ssize_t
-hook_read(char *p, size_t n)
+hook_read(int fd, char *p, size_t n)
 {
+	CHECK(fd == 0 && n > 0);
 	if (n > asked.len - asked_at)
 		n = asked.len - asked_at;
 	memcpy(p, asked.p + asked_at, n);
@@ -42,37 +28,15 @@ hook_read(char *p, size_t n)
 }
 
 static ssize_t
-hook_write(const char *p, size_t n)
+hook_write(int fd, const char *p, size_t n)
 {
+	CHECK(fd == 1 && n > 0);
 	add(&told, p, n);
 	return (ssize_t)n;
 }
 
-static void
-hook_syslog(int level, const char *format, ...)
-{
-	(void)level, (void)format;
-}
-
-#define exit(status)		hook_exit(status)
-#define read(fd, p, n)		hook_read(p, n)
-#define write(fd, p, n)		hook_write(p, n)
-#define alarm(n)		((void)(n))
-/* the only child here is the one that the fuzzer asks for names */
-#define wait(status)		((void)(status))
-#undef syslog
-#define syslog			hook_syslog
-#define main			pop3_main
-int pop3_main(int, char **);
-#include "../../pop3.c"
-#include "../real.h"
-
-/* ---- In place of auth.c and mailbox.c ---- */
-
-#include "md5.h"
-
-enum auth_result
-auth_try(struct auth *a, struct attempt *t)
+static enum auth_result
+hook_try(struct auth *a, struct attempt *t)
 {
 	a->tries++;
 	tries++;
@@ -81,73 +45,13 @@ auth_try(struct auth *a, struct attempt *t)
 	return AUTH_NO;
 }
 
-void
-auth_wipe(void *p, size_t len)
-{
-	memset(p, 0, len);
-}
-
-long long
-clock_ms(void)
-{
-	return 1000;
-}
-
-const char *
-auth_start(struct auth *a, int pipe)
-{
-	(void)a, (void)pipe;
-	return NULL;
-}
-
-int
-auth_login(struct auth *a, void (*talk)(void *), void *arg)
-{
-	(void)a, (void)talk, (void)arg;
-	return 0;
-}
-
-enum mbox_result
-auth_enter(struct auth *a, struct mbox *m)
-{
-	(void)a, (void)m;
-	return MBOX_PERM;
-}
-
-enum mbox_result
-mbox_load(struct mbox *m)
-{
-	(void)m;
-	return MBOX_PERM;
-}
-
-enum mbox_result
-mbox_seek(struct mbox *m, size_t i)
-{
-	(void)m, (void)i;
-	return MBOX_GONE;
-}
-
-int
-mbox_read(struct mbox *m, const unsigned char **p, size_t *len)
-{
-	(void)m, (void)p, (void)len;
-	return -1;
-}
-
-enum mbox_result
-mbox_uid(struct mbox *m, size_t i, char uid[UID_OCTETS])
-{
-	(void)m, (void)i, (void)uid;
-	return MBOX_TEMP;
-}
-
-enum mbox_result
-mbox_update(struct mbox *m)
-{
-	(void)m;
-	return MBOX_OK;
-}
+#include "../../mailbox.c"
+#undef syslog
+#define syslog			no_log
+#define crypt			fake_crypt
+#include "../../auth.c"
+#define auth_try(a, t)		hook_try(a, t)
+#include "client.h"
 
 /* ---- The check ---- */
 
@@ -182,42 +86,6 @@ check_decoder(const char *text)
 	CHECK(n <= 0 || memcmp(ours, theirs, (size_t)n) == 0);
 	free(ours);
 	free(theirs);
-}
-
-/* A field of at least min and at most FIELD_MAX octets, up to a NUL or end. */
-static int
-take(const char **p, const char *end, size_t min, char field[FIELD_MAX + 1])
-{
-	size_t len = 0;
-
-	while (*p + len < end && (*p)[len] != '\0')
-		len++;
-	if (len < min || len > FIELD_MAX)
-		return 0;
-	memcpy(field, *p, len);
-	field[len] = '\0';
-	*p += len;
-	return 1;
-}
-
-/* RFC 4616, section 2: what the message of a line asks for; 0: malformed. */
-static int
-understand(const char *text, struct attempt *t)
-{
-	char message[SASL_MAX + 2], role[FIELD_MAX + 1], name[FIELD_MAX + 1];
-	const char *p = message, *end;
-	int n = slow_base64(text, message);
-
-	end = message + (n > 0 ? n : 0);
-	if (n <= 0 || !take(&p, end, 0, role) || p++ == end ||
-	    !take(&p, end, 1, name) || p++ == end ||
-	    !take(&p, end, 1, t->secret) || p != end)
-		return 0;
-	t->mechanism = *role == '\0' || strcmp(role, name) == 0 ? AUTH_PASS :
-	    AUTH_NEVER;
-	/* one octet too many is enough to be nobody's */
-	snprintf(t->user, sizeof(t->user), "%.*s", NAME_OCTETS + 1, name);
-	return 1;
 }
 
 static void
@@ -264,7 +132,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	if (memchr(line.p, '\0', line.len) == NULL)
 		check_decoder((const char *)line.p);
-	right = !bad && understand((how & 1) && line.len == 1 &&
+	right = !bad && slow_plain((how & 1) && line.len == 1 &&
 	    *line.p == '=' ? "" : (const char *)line.p, &want);
 	run_dialogue();
 	snprintf(answers, sizeof(answers), "+OK pop3d ready\r\n%s-ERR %s",

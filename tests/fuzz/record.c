@@ -10,7 +10,7 @@
  * sends, with the answer yes; 3, with no; 4, with none: that is trouble. The
  * octets.
  *
- * Of auth.c: priv_verify, is_name.
+ * Of auth.c: priv_verify.
  */
 #include <setjmp.h>
 
@@ -24,7 +24,7 @@ static const char ours[] = "alice:{PLAIN}secret:1001:1002::/home/alice:\n"
 
 static jmp_buf ended;
 static int exit_status;
-static unsigned alarms, nwaits;
+static unsigned alarms;
 
 static void hook_exit(int) __attribute__((__noreturn__));
 
@@ -42,31 +42,17 @@ hook_alarm(unsigned seconds)
 	return 0;
 }
 
-static void
-hook_syslog(int level, const char *format, ...)
-{
-	(void)level, (void)format;
-}
-
-static int
-hook_wait(const struct timespec *t)
-{
-	CHECK(t->tv_sec <= 3);
-	nwaits++;
-	return 0;
-}
-
+#include "../../mailbox.c"
 #define _exit(status)		hook_exit(status)
 #define alarm(n)		hook_alarm(n)
 #define signal(sig, what)	((void)(sig), (void)(what))
 #define seteuid(uid)		((void)(uid), 0)
 #undef syslog
-#define syslog			hook_syslog
-#define nanosleep(t, rest)	hook_wait(t)
+#define syslog			no_log
+#define nanosleep(t, rest)	count_wait(t)
 #define crypt			fake_crypt
 #include "../../auth.c"
 #include "../real.h"
-#include "stand_ins.h"
 
 static void
 open_pipe(int p[2])
@@ -84,27 +70,17 @@ drain(int fd, void *to, size_t room)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/*
- * The account of the file that a record is right for, or NULL. All its names
- * are small letters alone, so that any spelling of them with a domain will do.
- */
+/* The account of the file that a record is right for, or NULL. */
 static const char *
 right_for(const struct attempt *t)
 {
-	static const char *const pairs[][2] = { { "alice", "secret" },
-	    { "bob", "word" } };
 	char user[NAME_OCTETS + 2];
-	size_t i;
+	const char *name;
 
 	snprintf(user, sizeof(user), "%.*s", NAME_OCTETS + 1, t->user);
-	if (!is_name(user) || t->mechanism != AUTH_PASS)
-		return NULL;
-	user[strcspn(user, "@")] = '\0';
-	for (i = 0; i < 2; i++)
-		if (strcasecmp(user, pairs[i][0]) == 0 && memcmp(t->secret,
-		    pairs[i][1], strlen(pairs[i][1]) + 1) == 0)
-			return pairs[i][0];
-	return NULL;
+	name = t->mechanism == AUTH_PASS ? account_of(user) : NULL;
+	return name != NULL && strncmp(t->secret, *name == 'a' ? "secret" :
+	    "word", sizeof(t->secret)) == 0 ? name : NULL;
 }
 
 static void
@@ -210,19 +186,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned how = take_number(&data, &size) % 5;
 	uint8_t octets[sizeof(struct attempt)];
 	struct attempt t;
-	struct auth a;
-	char file[600];
+	struct auth a = { .mailbox = "/nonexistent/%u", .ip = "local",
+	    .root = 1, .uid = 777 };
 
 	if (size > 4096)
 		return 0;
-	write_whole(path_of("passwd"), ours, sizeof(ours) - 1);
-	snprintf(file, sizeof(file), "%s", path_of("passwd"));
-	memset(&a, 0, sizeof(a));
-	a.file = file;
-	a.mailbox = "/nonexistent/%u";
-	a.ip = "local";
-	a.root = 1;
-	a.uid = 777;
+	a.file = write_whole(path_of("passwd"), ours, sizeof(ours) - 1);
 	nwaits = 0;
 	if (how == 0) {
 		check_verifier(&a, data, size);

@@ -1,14 +1,9 @@
 /*
- * Octets, files and stand-ins for the fuzz targets.
+ * Octets, files, stand-ins and slow readings for the fuzz targets.
  */
-#include <sys/stat.h>
+#include <ctype.h>
 
-#include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+#include "../../pop3.h"
 #include "fuzz.h"
 
 void
@@ -76,7 +71,8 @@ static pid_t maker;
 static void
 remove_dir(void)
 {
-	static const char *const names[] = { "alice", "alice.lock", "passwd" };
+	static const char *const names[] = { "alice", "alice.lock", "index",
+	    "passwd" };
 	size_t i;
 
 	if (getpid() != maker)
@@ -90,8 +86,10 @@ remove_dir(void)
 const char *
 path_of(const char *name)
 {
-	static char path[600];
+	static char room[4][600];
+	static unsigned next;
 	const char *tmp = getenv("TMPDIR");
+	char *path = room[next++ % 4];
 
 	if (maker != getpid()) {
 		snprintf(dir, sizeof(dir), "%s/pop3d-fuzz.XXXXXX",
@@ -100,11 +98,11 @@ path_of(const char *name)
 		maker = getpid();
 		atexit(remove_dir);
 	}
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	snprintf(path, sizeof(room[0]), "%s/%s", dir, name);
 	return path;
 }
 
-void
+const char *
 write_whole(const char *path, const void *p, size_t len)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
@@ -112,6 +110,7 @@ write_whole(const char *path, const void *p, size_t len)
 	CHECK(fd != -1);
 	CHECK(len == 0 || write(fd, p, len) == (ssize_t)len);
 	close(fd);
+	return path;
 }
 
 void
@@ -177,6 +176,22 @@ fake_crypt(const char *secret, const char *setting)
 	return hash;
 }
 
+void
+no_log(int level, const char *format, ...)
+{
+	(void)level, (void)format;
+}
+
+unsigned nwaits;
+
+int
+count_wait(const struct timespec *t)
+{
+	CHECK(t->tv_sec <= 3 && (t->tv_sec < 3 || t->tv_nsec == 0));
+	nwaits++;
+	return 0;
+}
+
 int
 slow_base64(const char *text, char *to)
 {
@@ -204,4 +219,72 @@ slow_base64(const char *text, char *to)
 				return -1;
 	}
 	return n;
+}
+
+/* A field of at least min and at most 255 octets, up to a NUL or the end. */
+static int
+copy_plain(const char **p, const char *end, size_t min, char field[256])
+{
+	size_t len = 0;
+
+	while (*p + len < end && (*p)[len] != '\0')
+		len++;
+	if (len < min || len > 255)
+		return 0;
+	memcpy(field, *p, len);
+	field[len] = '\0';
+	*p += len;
+	return 1;
+}
+
+int
+slow_plain(const char *text, struct attempt *t)
+{
+	char message[1100], role[256], name[256];
+	const char *p = message, *end;
+	int n = strlen(text) < sizeof(message) ? slow_base64(text, message) : -1;
+
+	memset(t, 0, sizeof(*t));
+	end = message + (n > 0 ? n : 0);
+	if (n <= 0 || !copy_plain(&p, end, 0, role) || p++ == end ||
+	    !copy_plain(&p, end, 1, name) || p++ == end ||
+	    !copy_plain(&p, end, 1, t->secret) || p != end)
+		return 0;
+	t->mechanism = *role == '\0' || strcmp(role, name) == 0 ? AUTH_PASS :
+	    AUTH_NEVER;
+	/* one octet too many is enough to be nobody's */
+	snprintf(t->user, sizeof(t->user), "%.129s", name);
+	return 1;
+}
+
+int
+may_be_name(const char *name)
+{
+	const char *p;
+
+	for (p = name; *p != '\0'; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') ||
+		    (*p >= '0' && *p <= '9') || memchr("._@+-", *p, 5)))
+			return 0;
+	return p > name && p - name <= 128 && *name != '.' && *name != '-' &&
+	    !(p - name >= 5 && memcmp(p - 5, ".lock", 5) == 0);
+}
+
+const char *
+account_of(const char *name)
+{
+	static const char *const known[] = { "alice", "bob" };
+	char small[130], *p;
+	size_t i;
+
+	snprintf(small, sizeof(small), "%s", name);
+	for (p = small; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	if (!may_be_name(small))
+		return NULL;
+	small[strcspn(small, "@")] = '\0';
+	for (i = 0; i < 2; i++)
+		if (strcmp(small, known[i]) == 0)
+			return known[i];
+	return NULL;
 }
