@@ -142,8 +142,9 @@ look_for(const uint8_t *p, size_t size, char *name, int root, struct who *who)
 	for (c = name; *c != '\0'; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c += 32;
-	if (look_up(p, size, name, root, who))
-		return 1;
+	/* what was .LOCK makes it none now */
+	if (!may_be_name(name) || look_up(p, size, name, root, who))
+		return may_be_name(name);
 	if ((c = strchr(name, '@')) != NULL)
 		*c = '\0';
 	return may_be_name(name) && look_up(p, size, name, root, who);
