@@ -45,43 +45,6 @@
 #include <sched.h>
 #endif
 
-/*
- * What changes the mailbox and its lock, and the clocks: some tests stop or end
- * a process behind such a call, and let minutes pass.
- */
-static ssize_t slow_pwrite(int, const void *, size_t, off_t);
-static int slow_fsync(int);
-static int slow_ftruncate(int, off_t);
-static int slow_link(const char *, const char *);
-static int slow_unlink(const char *);
-static int slow_futimens(int, const struct timespec *);
-static int slow_clock_gettime(clockid_t, struct timespec *);
-static int slow_nanosleep(const struct timespec *, struct timespec *);
-static time_t slow_time(time_t *);
-static off_t window_octets = 16 * 1024 * 1024;
-#define WINDOW			window_octets
-#define pwrite(fd, p, n, at)	slow_pwrite(fd, p, n, at)
-#define fsync(fd)		slow_fsync(fd)
-#define ftruncate(fd, n)	slow_ftruncate(fd, n)
-#define link(from, to)		slow_link(from, to)
-#define unlink(name)		slow_unlink(name)
-#define futimens(fd, t)		slow_futimens(fd, t)
-#define clock_gettime(id, t)	slow_clock_gettime(id, t)
-#define nanosleep(t, rest)	slow_nanosleep(t, rest)
-#define time(t)			slow_time(t)
-#include "../mailbox.c"
-#include "real.h"
-
-/* After it: Check's macro fail would hide a function. */
-#include <check.h>
-#include "suite.h"
-#include "peer.h"
-
-static const char mail_1[] = "From a@b Mon Nov 23 10:00:00 2026\n"
-    "Received: x\nSubject: one\n\ntext\n\n";
-static const char login[] = "USER alice\r\nPASS s\r\n";
-static const char dele_quit[] = "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n";
-
 /* What processes of a test tell each other. */
 struct shared {
 	int in, entered;
@@ -97,6 +60,72 @@ struct shared {
 };
 
 static struct shared *sh;
+enum { NEITHER = -1, THE_SESSION, THE_KEEPER, BOTH };
+static int slept;		/* seconds of naps that were not taken */
+
+/*
+ * What stands behind each call that changes the mailbox or its lock, which has
+ * returned r: some tests stop or end a process there.
+ */
+static int
+behind_call(ssize_t r)
+{
+	int saved = errno, who = getpid() == sh->session ? THE_SESSION :
+	    THE_KEEPER;
+
+	if (sh->at > 0 && sh->result == -1 &&
+	    ++sh->calls[who] == (unsigned)sh->at && who == sh->stops) {
+		sh->stopped = 1;
+		kill(getpid(), SIGSTOP);
+	}
+	errno = saved;
+	return (int)r;	/* a window is written at most */
+}
+
+/* And they let minutes pass. */
+static int
+slow_clock_gettime(clockid_t id, struct timespec *t)
+{
+	int r = clock_gettime(id, t);
+
+	t->tv_sec += sh->later + slept;
+	return r;
+}
+
+/* Where a process is made to wait for locks, nobody else does. */
+static int
+slow_nanosleep(const struct timespec *t, struct timespec *rest)
+{
+	if (sh->at == 0)
+		return nanosleep(t, rest);
+	slept++;
+	return 0;
+}
+
+static off_t window_octets = 16 * 1024 * 1024;
+#define WINDOW			window_octets
+#define pwrite(fd, p, n, at)	behind_call(pwrite(fd, p, n, at))
+#define fsync(fd)		behind_call(fsync(fd))
+#define ftruncate(fd, n)	behind_call(ftruncate(fd, n))
+#define link(from, to)		behind_call(link(from, to))
+#define unlink(name)		behind_call(unlink(name))
+#define futimens(fd, t)		behind_call(futimens(fd, t))
+#define clock_gettime(id, t)	slow_clock_gettime(id, t)
+#define nanosleep(t, rest)	slow_nanosleep(t, rest)
+#define time(t)			(time(t) + sh->later)
+#include "../mailbox.c"
+#include "real.h"
+
+/* After it: Check's macro fail would hide a function. */
+#include <check.h>
+#include "suite.h"
+#include "peer.h"
+
+static const char mail_1[] = "From a@b Mon Nov 23 10:00:00 2026\n"
+    "Received: x\nSubject: one\n\ntext\n\n";
+static const char login[] = "USER alice\r\nPASS s\r\n";
+static const char dele_quit[] = "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n";
+
 /* Ids that no other run of these tests has at the same time. */
 static unsigned dialogue_id, user_id, other_id, spool_id;
 static char mail_2[4000];	/* a message longer than the first */
@@ -1140,8 +1169,6 @@ AS_ROOT(why_a_keeper_can_make_no_lock_is_known_to_the_session)
 
 /* ---- As root: a session or its keeper that stands still or ends ---- */
 
-enum { NEITHER = -1, THE_SESSION, THE_KEEPER, BOTH };
-
 /* What becomes of the two when one of them stops behind a call of UPDATE's. */
 static const struct fate {
 	const char *what;
@@ -1162,84 +1189,6 @@ static const struct fate {
 static const char brought[] = "From c@d Mon Nov 23 11:00:00 2026\n"
     "Received: z\n\nThe agent's.\n\n";
 static char kept[3][1200];		/* the messages that stay */
-static int slept;		/* seconds of naps that were not taken */
-
-/* Behind each call of theirs, which has returned r. */
-static ssize_t
-behind_call(ssize_t r)
-{
-	int saved = errno, who = getpid() == sh->session ? THE_SESSION :
-	    THE_KEEPER;
-
-	if (sh->at > 0 && sh->result == -1 &&
-	    ++sh->calls[who] == (unsigned)sh->at && who == sh->stops) {
-		sh->stopped = 1;
-		kill(getpid(), SIGSTOP);
-	}
-	errno = saved;
-	return r;
-}
-
-static ssize_t
-slow_pwrite(int fd, const void *p, size_t n, off_t at)
-{
-	return behind_call(pwrite(fd, p, n, at));
-}
-
-static int
-slow_fsync(int fd)
-{
-	return (int)behind_call(fsync(fd));
-}
-
-static int
-slow_ftruncate(int fd, off_t size)
-{
-	return (int)behind_call(ftruncate(fd, size));
-}
-
-static int
-slow_link(const char *from, const char *to)
-{
-	return (int)behind_call(link(from, to));
-}
-
-static int
-slow_unlink(const char *name)
-{
-	return (int)behind_call(unlink(name));
-}
-
-static int
-slow_futimens(int fd, const struct timespec *t)
-{
-	return (int)behind_call(futimens(fd, t));
-}
-
-static int
-slow_clock_gettime(clockid_t id, struct timespec *t)
-{
-	int r = clock_gettime(id, t);
-
-	t->tv_sec += sh->later + slept;
-	return r;
-}
-
-/* Where a process is made to wait for locks, nobody else does. */
-static int
-slow_nanosleep(const struct timespec *t, struct timespec *rest)
-{
-	if (sh->at == 0)
-		return nanosleep(t, rest);
-	slept++;
-	return 0;
-}
-
-static time_t
-slow_time(time_t *t)
-{
-	return time(t) + sh->later;
-}
 
 /* The first message and the third are deleted. */
 static void
