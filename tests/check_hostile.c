@@ -15,7 +15,6 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -126,6 +125,7 @@ static const char mail_1[] = "From a@b Mon Nov 23 10:00:00 2026\n"
 static const char login[] = "USER alice\r\nPASS s\r\n";
 static const char dele_quit[] = "USER alice\r\nPASS s\r\nDELE 1\r\nQUIT\r\n";
 
+static const char victim[] = "nobody's business\n";
 /* Ids that no other run of these tests has at the same time. */
 static unsigned dialogue_id, user_id, other_id, spool_id;
 static char mail_2[4000];	/* a message longer than the first */
@@ -200,23 +200,13 @@ is_in(const char *text, size_t len, const char *mail)
 	return 0;
 }
 
-/* Whether the second message is somewhere in a file. */
-static int
-keeps_mail(const char *path)
-{
-	size_t len;
-	const char *text = contents(path, &len);
-
-	return is_in(text, len, mail_2);
-}
-
 static void
-make_mailbox(char *path)
+make_mailbox(char *path, unsigned id)
 {
 	char text[sizeof(mail_1) + sizeof(mail_2)];
 
 	snprintf(text, sizeof(text), "%s%s", mail_1, mail_2);
-	make_file(path, text, strlen(text), user_id);
+	make_file(path, text, strlen(text), id);
 }
 
 /* Whether a directory holds a name that begins so. */
@@ -232,12 +222,6 @@ holds(const char *dir, const char *begin)
 		n += strncmp(e->d_name, begin, strlen(begin)) == 0;
 	closedir(d);
 	return n;
-}
-
-static void
-become_user(void)
-{
-	become(user_id);
 }
 
 /* A process that does one thing until it is ended, with a user's ids. */
@@ -396,9 +380,9 @@ begin(void)
 	make_dir(in_base("empty"), 0755, getuid(), getgid());
 	make_dir(in_base("home"), 0700, user_id, user_id);
 	make_dir(in_base("spool"), 02775, getuid(), spool_id);
-	make_mailbox(in_base("spool/alice"));
-	make_mailbox(in_base("home/alice"));
-	make_file(in_base("victim"), "nobody's business\n", 18, other_id);
+	make_mailbox(in_base("spool/alice"), user_id);
+	make_mailbox(in_base("home/alice"), user_id);
+	make_file(in_base("victim"), victim, strlen(victim), other_id);
 	ck_assert(chmod(in_base("victim"), 0666) == 0);
 	snprintf(text, sizeof(text), "alice:{PLAIN}s:%u:%u::%s:\n", user_id,
 	    user_id, in_base("home"));
@@ -406,15 +390,23 @@ begin(void)
 }
 
 static void
-expect_victim_untouched(void)
+expect_as_it_was(const char *path, const char *text, mode_t mode, unsigned id)
 {
 	size_t len;
-	const char *text = contents(in_base("victim"), &len);
+	const char *is = contents(path, &len);
 	struct stat st;
 
-	ck_assert(lstat(in_base("victim"), &st) == 0);
-	ck_assert(len == 18 && memcmp(text, "nobody's business\n", 18) == 0);
-	ck_assert((st.st_mode & 07777) == 0666 && st.st_uid == other_id);
+	ck_assert(lstat(path, &st) == 0);
+	ck_assert_msg(len == strlen(text) && memcmp(is, text, len) == 0 &&
+	    (st.st_mode & 07777) == mode && st.st_uid == id,
+	    "%s has changed: mode %o, of %u, \"%.*s\"", path,
+	    (unsigned)st.st_mode, (unsigned)st.st_uid, (int)len, is);
+}
+
+static void
+expect_victim_untouched(void)
+{
+	expect_as_it_was(in_base("victim"), victim, 0666, other_id);
 }
 
 /* ---- Probes: what a process that was taken over would try ---- */
@@ -438,14 +430,10 @@ receive_fd(void)
 	} control;
 	char octet;
 	struct iovec v = { &octet, 1 };
-	struct msghdr m;
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
 	struct cmsghdr *h;
 
-	memset(&m, 0, sizeof(m));
-	m.msg_iov = &v;
-	m.msg_iovlen = 1;
-	m.msg_control = &control;
-	m.msg_controllen = sizeof(control);
 	if (recvmsg(0, &m, MSG_DONTWAIT) != 1) {
 		got(1, "(nothing was sent)");
 		return 0;
@@ -462,22 +450,15 @@ send_fd(int to, const char *text)
 		struct cmsghdr h;
 		char room[CMSG_SPACE(sizeof(int))];
 	} control;
-	struct iovec v;
-	struct msghdr m;
-	struct cmsghdr *h;
 	char room[64];
+	struct iovec v = { room, strlen(text) };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 	int fd = open("/", O_RDONLY);
 
 	snprintf(room, sizeof(room), "%s", text);
 	memset(&control, 0, sizeof(control));
-	memset(&m, 0, sizeof(m));
-	v.iov_base = room;
-	v.iov_len = strlen(room);
-	m.msg_iov = &v;
-	m.msg_iovlen = 1;
-	m.msg_control = &control;
-	m.msg_controllen = sizeof(control);
-	h = CMSG_FIRSTHDR(&m);
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;
 	h->cmsg_len = CMSG_LEN(sizeof(fd));
@@ -614,19 +595,6 @@ good_dialogue(void *arg)
 {
 	send_record(arg, "alice", "s");
 	take_answers(arg);
-}
-
-/* A whole login with us as the client, at the end of a connection. */
-static int
-serve_us(const char *mailbox, void (*behind)(struct mbox *), pid_t *pid)
-{
-	struct auth a = an_auth(mailbox);
-	int fd[2];
-
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	*pid = serve(&a, fd[1], good_dialogue, behind);
-	close(fd[1]);
-	return fd[0];
 }
 
 /* Root, the verifier and whatever else has a number near its own. */
@@ -836,21 +804,15 @@ be_open(void)
 	pause();
 }
 
-/*
- * A TCP connection: the client's end, and the server's in end. Who listened
- * still does.
- */
-static int
-make_connection(int *end)
+/* A TCP connection, the client's end first, and a service beside it. */
+static void
+make_connection(int fd[2])
 {
 	union address at;
-	int l = listen_at("127.0.0.1", &at);
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
+	must(listen_at("127.0.0.1", &at) != -1 &&
+	    connect_pair(fd, "127.0.0.1", NULL) == 0, "a connection");
 	elsewhere = at.in;
-	must(l != -1 && connect(fd, &at.sa, sizeof(at.in)) == 0 &&
-	    (*end = accept(l, NULL, NULL)) != -1, "a connection");
-	return fd;
 }
 
 enum { BY_DIALOGUE, BY_SESSION, BY_PIPE, BY_NOBODY, TAKEN };
@@ -862,7 +824,7 @@ enum { BY_DIALOGUE, BY_SESSION, BY_PIPE, BY_NOBODY, TAKEN };
 AS_ROOT_EACH(a_process_that_was_taken_over_stays_where_it_is, TAKEN)
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
-	int fd, end, reached = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int fd[2], reached = socket(AF_UNIX, SOCK_DGRAM, 0);
 	size_t len;
 	char want[256];
 	/* some kernels let nobody trace what he has not started */
@@ -882,22 +844,22 @@ AS_ROOT_EACH(a_process_that_was_taken_over_stays_where_it_is, TAKEN)
 	ck_assert(bind(reached, (struct sockaddr *)&abstract,
 	    sizeof(abstract)) == 0);
 	log_socket = socket(AF_UNIX, SOCK_DGRAM, 0);
-	fd = make_connection(&end);
+	make_connection(fd);
 	same = start_helper(_i == BY_DIALOGUE ? dialogue_id : user_id,
 	    be_open);
 	sleep_ms(50);		/* until it is that user's */
 	fflush(stdout);
 	if (_i == BY_DIALOGUE)
-		serve(&a, end, network_dialogue, NULL);
+		serve(&a, fd[1], network_dialogue, NULL);
 	else if (_i == BY_SESSION)
-		serve(&a, end, good_dialogue, network_session);
+		serve(&a, fd[1], good_dialogue, network_session);
 	else if (fork() == 0)
-		probe_alone(end, _i == BY_PIPE);
-	close(end);
+		probe_alone(fd[1], _i == BY_PIPE);
+	close(fd[1]);
 	while (sh->opened == 0)
 		sleep_ms(5);
 	end_helper(same);
-	close(fd);
+	close(fd[0]);
 	close(reached);
 	ck_assert(all_ended(8000));
 	/* of a kernel that is too old, what can be done is README's */
@@ -912,6 +874,19 @@ AS_ROOT_EACH(a_process_that_was_taken_over_stays_where_it_is, TAKEN)
 #endif
 
 /* ---- As root: the keeper ---- */
+
+/* A session of which we are the client, and its keeper. */
+static pid_t session_pid, keeper;
+static int client;
+
+/* In a session: tell us that it is there, and wait. 0: we have gone. */
+static int
+report(void)
+{
+	char c;
+
+	return write(1, "!", 1) == 1 && read(0, &c, 1) == 1;
+}
 
 /*
  * A session that passes octets on from fd 0 to its keeper, and what it answers
@@ -934,29 +909,29 @@ puppet(struct mbox *m)
 
 /* The answer to an octet, or to none: -1. If it does not come, -1, too. */
 static int
-ask_keeper(int fd, int what)
+ask_keeper(int what)
 {
-	struct timeval t = { 3, 0 };
-	fd_set set;
 	char c = (char)what;
 
-	if (what != -1 && write(fd, &c, 1) != 1)
-		return -1;
-	FD_ZERO(&set);
-	FD_SET(fd, &set);
-	if (select(fd + 1, &set, NULL, NULL, &t) != 1 || read(fd, &c, 1) != 1)
+	if ((what != -1 && write(client, &c, 1) != 1) ||
+	    !wait_until(client, POLLIN, 3000) || read(client, &c, 1) != 1)
 		return -1;
 	return (unsigned char)c;
 }
 
-/* Log in, and have the keeper to talk to. */
-static int
-start_puppet(const char *mailbox, pid_t *pid)
+/* Log in as the client, and wait until the session says that it is there. */
+static void
+serve_us(const char *mailbox, void (*behind)(struct mbox *))
 {
-	int fd = serve_us(mailbox, puppet, pid);
+	struct auth a = an_auth(mailbox);
+	int fd[2];
 
-	ck_assert_int_eq(ask_keeper(fd, -1), '!');
-	return fd;
+	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
+	client = fd[0];
+	session_pid = serve(&a, fd[1], good_dialogue, behind);
+	close(fd[1]);
+	ck_assert_int_eq(ask_keeper(-1), '!');
+	ck_assert_int_eq(find_children(session_pid, &keeper, 1), 1);
 }
 
 /*
@@ -967,17 +942,16 @@ AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 {
 	static const char *const what[] = { "mem", "root", "cwd", "fd/3" };
 	char path[64];
-	pid_t pid, keeper, child;
-	int fd, i;
+	pid_t child;
+	int i;
 
-	fd = start_puppet(in_base("spool/%%u"), &pid);
-	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
-	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
+	serve_us(in_base("spool/%%u"), puppet);
+	ck_assert_int_eq(ask_keeper(DOT_UNLOCK), DOT_UNLOCK);
 	fflush(stdout);
 	if ((child = fork()) == 0) {
 		become(user_id);
 		probe_process(keeper, 1);
-		probe_process(pid, 1);
+		probe_process(session_pid, 1);
 		for (i = 0; i < 4; i++) {
 			snprintf(path, sizeof(path), "/proc/%ld/%s",
 			    (long)keeper, what[i]);
@@ -990,23 +964,20 @@ AS_ROOT(a_user_cannot_get_at_the_group_of_his_keeper)
 	ck_assert_int_eq(sh->opened, 1);
 	ck_assert_str_eq(sh->got, "");
 	/* and that it was sent a signal matters to nobody */
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	hang_up(fd);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_LOCK);
+	hang_up(client);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 
 AS_ROOT(no_octet_makes_the_keeper_do_more_than_lock)
 {
-	char text[sizeof(mail_1) + sizeof(mail_2)];
-	pid_t pid;
-	int fd, i, answer;
+	int i, answer;
 
-	snprintf(text, sizeof(text), "%s%s", mail_1, mail_2);
-	make_file(in_base("spool/bob"), text, strlen(text), other_id);
+	make_mailbox(in_base("spool/bob"), other_id);
 	make_file(in_base("spool/bob.lock"), "1", 1, other_id);
-	fd = start_puppet(in_base("spool/%%u"), &pid);
+	serve_us(in_base("spool/%%u"), puppet);
 	for (i = 0; i < 256; i++) {
-		answer = ask_keeper(fd, i);
+		answer = ask_keeper(i);
 		ck_assert_msg(answer == (i == DOT_LOCK ? DOT_LOCK :
 		    i == DOT_TOUCH ? DOT_GONE : DOT_UNLOCK),
 		    "octet %d: %d", i, answer);
@@ -1018,27 +989,25 @@ AS_ROOT(no_octet_makes_the_keeper_do_more_than_lock)
 	ck_assert_int_eq(holds(in_base("spool"), "bob"), 2);
 	ck_assert(has_mail(in_base("spool/bob"), 1));
 	ck_assert(has_mail(in_base("spool/alice"), 1));
-	hang_up(fd);
+	hang_up(client);
 }
 
 /* However often it was asked for, the lock ends with the session. */
 AS_ROOT(a_lock_that_is_asked_for_twice_is_removed_all_the_same)
 {
-	pid_t pid, keeper;
-	int fd, i, before;
+	int i, before;
 
-	fd = start_puppet(in_base("spool/%%u"), &pid);
-	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
-	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
+	serve_us(in_base("spool/%%u"), puppet);
+	ck_assert_int_eq(ask_keeper(DOT_UNLOCK), DOT_UNLOCK);
 	before = count_fds(keeper);
 	for (i = 0; i < 3; i++)
-		ck_assert(ask_keeper(fd, DOT_LOCK) != -1);
-	ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert(ask_keeper(DOT_LOCK) != -1);
+	ck_assert_int_eq(ask_keeper(DOT_UNLOCK), DOT_UNLOCK);
 	ck_assert_int_eq(count_fds(keeper), before);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	ck_assert(ask_keeper(fd, DOT_LOCK) != -1);
-	hang_up(fd);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_LOCK);
+	ck_assert(ask_keeper(DOT_LOCK) != -1);
+	hang_up(client);
 	ck_assert_int_eq(holds(in_base("spool"), ""), 3);
 }
 
@@ -1049,6 +1018,7 @@ deaf_session(struct mbox *m)
 	struct timespec t = { 0, 100000000 };
 	int i = 0;
 
+	(void)!write(1, "!", 1);
 	fcntl(m->keeper, F_SETFL, O_NONBLOCK);
 	while (i++ < 4) {
 		while (write(m->keeper, "xxxxxxxxxxxxxxxl", 16) > 0)
@@ -1059,9 +1029,7 @@ deaf_session(struct mbox *m)
 
 AS_ROOT(a_keeper_that_nobody_listens_to_ends_with_its_session)
 {
-	pid_t pid;
-
-	serve_us(in_base("spool/%%u"), deaf_session, &pid);
+	serve_us(in_base("spool/%%u"), deaf_session);
 	ck_assert(all_ended(9000));
 	ck_assert_int_gt(sh->opened, 0);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
@@ -1107,13 +1075,11 @@ static void
 impatient_session(struct mbox *m)
 {
 	struct timeval second = { 1, 0 };
-	char c;
 
 	if (setsockopt(m->keeper, SOL_SOCKET, SO_RCVTIMEO, &second,
-	    sizeof(second)) == 0 && write(1, "!", 1) == 1 &&
-	    read(0, &c, 1) == 1) {
+	    sizeof(second)) == 0 && report()) {
 		sh->opened = (int)mbox_load(m);
-		if (write(1, "!", 1) == 1 && read(0, &c, 1) == 1)
+		if (report())
 			sh->opened = 100 + (int)mbox_load(m);
 	}
 }
@@ -1121,30 +1087,23 @@ impatient_session(struct mbox *m)
 /* A user may stop his keeper. He is not waited for, and his lock goes later. */
 AS_ROOT(a_keeper_that_is_stopped_holds_nobody_up)
 {
-	pid_t pid, keeper;
-	int fd = serve_us(in_base("spool/%%u"), impatient_session, &pid);
-
-	ck_assert_int_eq(ask_keeper(fd, -1), '!');
-	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	serve_us(in_base("spool/%%u"), impatient_session);
 	ck_assert(kill(keeper, SIGSTOP) == 0);
-	ck_assert_int_eq(ask_keeper(fd, 'x'), '!');
+	ck_assert_int_eq(ask_keeper('x'), '!');
 	ck_assert_int_eq(sh->opened, MBOX_TEMP);
 	ck_assert(kill(keeper, SIGCONT) == 0);
 	/* its late answer is not taken for one to the next question */
-	ck_assert_int_eq(ask_keeper(fd, 'x'), -1);
+	ck_assert_int_eq(ask_keeper('x'), -1);
 	ck_assert_int_eq(sh->opened, 100 + MBOX_TEMP);
-	hang_up(fd);
+	hang_up(client);
 	ck_assert_int_eq(holds(in_base("spool"), "alice.lock"), 0);
 }
 
 static void
 curious_session(struct mbox *m)
 {
-	char c;
-
 	/* after the first answer the keeper is where it will stay */
-	if (mbox_load(m) == MBOX_OK && write(1, "!", 1) == 1 &&
-	    read(0, &c, 1) == 1) {
+	if (mbox_load(m) == MBOX_OK && report()) {
 		errno = 0;
 		sh->opened = mbox_load(m) == MBOX_TEMP ? errno : -1;
 		(void)!write(1, "!", 1);
@@ -1155,16 +1114,14 @@ curious_session(struct mbox *m)
 AS_ROOT(why_a_keeper_can_make_no_lock_is_known_to_the_session)
 {
 	struct stat st;
-	pid_t pid;
-	int fd = serve_us(in_base("spool/%%u"), curious_session, &pid);
 
-	ck_assert_int_eq(ask_keeper(fd, -1), '!');
+	serve_us(in_base("spool/%%u"), curious_session);
 	ck_assert(stat(in_base("spool"), &st) == 0);
 	ck_assert(chmod(in_base("spool"), 0) == 0);
-	ck_assert_int_eq(ask_keeper(fd, 'x'), '!');
+	ck_assert_int_eq(ask_keeper('x'), '!');
 	ck_assert_int_eq(sh->opened, EACCES);
 	ck_assert(chmod(in_base("spool"), st.st_mode & 07777) == 0);
-	hang_up(fd);
+	hang_up(client);
 }
 
 /* ---- As root: a session or its keeper that stands still or ends ---- */
@@ -1195,7 +1152,6 @@ static void
 updating_session(struct mbox *m)
 {
 	struct timeval patience = { 0, 300000 };
-	char c;
 
 	if (setsockopt(m->keeper, SOL_SOCKET, SO_RCVTIMEO, &patience,
 	    sizeof(patience)) == -1 || mbox_load(m) != MBOX_OK || m->n != 5)
@@ -1203,9 +1159,8 @@ updating_session(struct mbox *m)
 	m->msg[0].deleted = m->msg[2].deleted = 1;
 	window_octets = 1500;
 	sh->session = getpid();
-	if (write(1, "!", 1) != 1 || read(0, &c, 1) != 1)
-		return;
-	sh->result = (int)mbox_update(m);
+	if (report())
+		sh->result = (int)mbox_update(m);
 }
 
 /* The mailbox for it. */
@@ -1251,10 +1206,10 @@ visit(int *n)
 }
 
 static void
-signal_one(pid_t pid, pid_t keeper, int who, int sig)
+signal_one(int who, int sig)
 {
 	if (who == THE_SESSION || who == BOTH)
-		ck_assert(kill(pid, sig) == 0);
+		ck_assert(kill(session_pid, sig) == 0);
 	if (who == THE_KEEPER || who == BOTH)
 		ck_assert(kill(keeper, sig) == 0);
 }
@@ -1311,25 +1266,25 @@ expect_whole(const char *what, int in)
  * whoever came in is alone until he leaves.
  */
 static int
-wait_and_go_on(const struct fate *f, pid_t pid, pid_t keeper)
+wait_and_go_on(const struct fate *f)
 {
 	static char was[65536];
 	const char *box = in_base("home/alice"), *text;
 	size_t len, before;
 	int in, n, at = sh->at;
 
-	signal_one(pid, keeper, f->held, SIGSTOP);
-	signal_one(pid, keeper, f->killed, SIGKILL);
+	signal_one(f->held, SIGSTOP);
+	signal_one(f->killed, SIGKILL);
 	in = enter_as_agent(f);
 	ck_assert_msg(visit(&n) == MBOX_BUSY, "%s, call %d: two are inside",
 	    f->what, at);
 	text = contents(box, &before);
 	memcpy(was, text, before);
 	sh->later = 400;
-	kill(pid, SIGCONT);
+	kill(session_pid, SIGCONT);
 	if (!f->late)
 		kill(keeper, SIGCONT);
-	while (*status_of(pid, "State") != 'Z')
+	while (*status_of(session_pid, "State") != 'Z')
 		sleep_ms(1);
 	kill(keeper, SIGCONT);
 	n = all_ended(5000);
@@ -1349,24 +1304,21 @@ wait_and_go_on(const struct fate *f, pid_t pid, pid_t keeper)
 static int
 meet_fate(const struct fate *f, int at)
 {
-	pid_t pid, keeper;
-	int fd, in = 0, n;
+	int in = 0, n;
 
 	memset(sh, 0, sizeof(*sh));
 	make_long_mailbox();
 	sh->result = -1;
-	fd = serve_us("%h/alice", updating_session, &pid);
-	ck_assert_int_eq(ask_keeper(fd, -1), '!');
-	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	serve_us("%h/alice", updating_session);
 	sh->stops = f->stops;
 	sh->at = at;
-	ck_assert(write(fd, "x", 1) == 1);
-	while (*status_of(f->stops == THE_KEEPER ? keeper : pid, "State") !=
-	    'T' && *status_of(pid, "State") != 'Z')
+	ck_assert(write(client, "x", 1) == 1);
+	while (*status_of(f->stops == THE_KEEPER ? keeper : session_pid,
+	    "State") != 'T' && *status_of(session_pid, "State") != 'Z')
 		sleep_ms(1);
 	if (sh->stopped)
-		in = wait_and_go_on(f, pid, keeper);
-	hang_up(fd);
+		in = wait_and_go_on(f);
+	hang_up(client);
 	expect_whole(f->what, in);
 	ck_assert_msg(in || sh->result == (f->killed == NEITHER ||
 	    !sh->stopped ? MBOX_OK : -1), "%s, call %d: %d", f->what, at,
@@ -1448,24 +1400,23 @@ put_thing(enum thing what, char *path)
 static void
 expect_letter(void)
 {
-	size_t len;
-	const char *text = contents(in_base("home/letter"), &len);
 	struct stat st;
 
-	if (lstat(in_base("home/letter"), &st) == -1)
-		return;
-	ck_assert(len == 4 && memcmp(text, "dear", 4) == 0);
-	ck_assert((st.st_mode & 07777) == 0600 && st.st_uid == user_id);
+	if (lstat(in_base("home/letter"), &st) == 0)
+		expect_as_it_was(in_base("home/letter"), "dear", 0600, user_id);
 }
 
-/* And the keeper has left nothing, in the home or of it. */
+/* The keeper can lock, and when it has ended there is nothing of its making. */
 static void
-expect_nothing_else(int fd)
+expect_nothing_else(void)
 {
-	hang_up(fd);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_LOCK);
+	hang_up(client);
+	ck_assert(access(in_base("home/new"), F_OK) == -1);
 	expect_victim_untouched();
 	expect_letter();
 	ck_assert_int_eq(holds(in_base("home"), "."), 2);
+	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 }
 
 /*
@@ -1476,15 +1427,13 @@ AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 {
 	char lock[PATH_MAX];
 	struct stat before, after;
-	pid_t pid;
-	int fd;
 
 	snprintf(lock, sizeof(lock), "%s", in_base("home/alice.lock"));
-	fd = start_puppet("%h/alice", &pid);
+	serve_us("%h/alice", puppet);
 	put_thing((enum thing)_i, lock);
 	if (lstat(lock, &before) == 0) {
-		ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
-		ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_BUSY);
+		ck_assert_int_eq(ask_keeper(DOT_UNLOCK), DOT_UNLOCK);
 		ck_assert(lstat(lock, &after) == 0);
 		ck_assert(before.st_ino == after.st_ino &&
 		    before.st_nlink == after.st_nlink &&
@@ -1492,10 +1441,7 @@ AS_ROOT_EACH(what_a_user_puts_in_the_place_of_the_lock_is_left_alone, THINGS)
 		    before.st_size == after.st_size);
 		ck_assert(remove(lock) == 0);
 	}
-	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	expect_nothing_else(fd);
-	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+	expect_nothing_else();
 }
 
 /* They are known beforehand: the pid can be seen, and time goes on evenly. */
@@ -1504,27 +1450,25 @@ AS_ROOT_EACH(names_that_the_keeper_would_use_may_be_taken, YOUNG + 1)
 	char path[PATH_MAX];
 	struct stat st;
 	long start_time;
-	pid_t pid;
-	int fd, i;
+	int i;
 
-	fd = start_puppet("%h/alice", &pid);
+	serve_us("%h/alice", puppet);
 	start_time = (long)time(NULL);
 	for (i = 0; i < 8; i++) {
 		snprintf(path, sizeof(path), "%s", in_base(
-		    "home/.pop3d.%ld.%ld", (long)pid, start_time + i));
+		    "home/.pop3d.%ld.%ld", (long)session_pid,
+		    start_time + i));
 		unlink(in_base("home/letter"));
 		put_thing((enum thing)_i, path);
 	}
 	if (lstat(path, &st) == 0)	/* else no device could be made */
 		for (i = 0; i < 5; i++)
-			ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
+			ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_BUSY);
 	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
 	for (i = 0; i < 8; i++)
-		remove(in_base("home/.pop3d.%ld.%ld", (long)pid,
+		remove(in_base("home/.pop3d.%ld.%ld", (long)session_pid,
 		    start_time + i));
-	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	expect_nothing_else(fd);
+	expect_nothing_else();
 }
 
 /* Put one thing after the other in the lock's place, as fast as it goes. */
@@ -1552,27 +1496,24 @@ swap_lock(void)
 AS_ROOT(a_lock_that_changes_all_the_time_leads_the_keeper_nowhere)
 {
 	long long end;
-	int fd, answer, locked = 0, busy = 0;
-	pid_t pid, helper;
+	int answer, locked = 0, busy = 0;
+	pid_t helper;
 
 	make_file(in_base("home/letter"), "dear", 4, user_id);
-	fd = start_puppet("%h/alice", &pid);
+	serve_us("%h/alice", puppet);
 	helper = start_helper(user_id, swap_lock);
 	for (end = now_ms() + 500; now_ms() < end; ) {
-		answer = ask_keeper(fd, DOT_LOCK);
+		answer = ask_keeper(DOT_LOCK);
 		ck_assert_msg(answer == DOT_LOCK || answer == DOT_BUSY,
 		    "%d", answer);
 		locked += answer == DOT_LOCK;
 		busy += answer == DOT_BUSY;
-		ck_assert_int_eq(ask_keeper(fd, DOT_UNLOCK), DOT_UNLOCK);
+		ck_assert_int_eq(ask_keeper(DOT_UNLOCK), DOT_UNLOCK);
 	}
 	end_helper(helper);
 	ck_assert(locked > 0 && busy > 0);
 	remove(in_base("home/alice.lock"));
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	ck_assert(access(in_base("home/new"), F_OK) == -1);
-	expect_nothing_else(fd);
-	ck_assert_int_eq(holds(in_base("home"), "alice.lock"), 0);
+	expect_nothing_else();
 }
 
 /*
@@ -1610,10 +1551,10 @@ swap_mailbox(void)
 
 /* Open as priv_enter does, again and again, and look at what was opened. */
 static void
-open_often(const char *path, const char *name, int ms)
+open_often(const char *path, const char *name)
 {
 	static struct mbox m;
-	long long end = now_ms() + ms;
+	long long end = now_ms() + 500;
 	struct stat st, there;
 	gid_t gid = user_id;
 
@@ -1639,19 +1580,26 @@ open_often(const char *path, const char *name, int ms)
 	_exit(0);
 }
 
-AS_ROOT(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
+/* While a helper changes what is there; then it ends. */
+static void
+expect_own_or_nothing(pid_t helper, const char *path, const char *name)
 {
-	pid_t helper, pid;
+	pid_t pid = fork();
 
-	ck_assert(rename(in_base("spool/alice"), in_base("spool/own")) == 0);
-	helper = start_helper(0, swap_mailbox);
-	if ((pid = fork()) == 0)
-		open_often(in_base("spool/alice"), NULL, 500);
+	if (pid == 0)
+		open_often(path, name);
 	ck_assert(waitpid(pid, NULL, 0) == pid);
 	end_helper(helper);
 	ck_assert_str_eq(sh->got, "");
 	ck_assert_msg(sh->opened > 0 && sh->refused > 0, "%ld, %ld",
 	    sh->opened, sh->refused);
+}
+
+AS_ROOT(a_mailbox_that_changes_while_it_is_opened_is_nobody_elses)
+{
+	ck_assert(rename(in_base("spool/alice"), in_base("spool/own")) == 0);
+	expect_own_or_nothing(start_helper(0, swap_mailbox),
+	    in_base("spool/alice"), NULL);
 	expect_victim_untouched();
 }
 
@@ -1671,43 +1619,32 @@ swap_directory(void)
 
 AS_ROOT(a_directory_that_changes_is_entered_only_with_the_mailbox)
 {
-	pid_t helper, pid;
-
 	make_dir(in_base("home/own"), 0700, user_id, user_id);
 	make_dir(in_base("home/theirs"), 0755, other_id, other_id);
-	make_mailbox(in_base("home/own/alice"));
+	make_mailbox(in_base("home/own/alice"), user_id);
 	make_file(in_base("home/theirs/alice"), mail_1, strlen(mail_1),
 	    other_id);
 	ck_assert(chmod(in_base("home/theirs/alice"), 0666) == 0);
-	helper = start_helper(user_id, swap_directory);
-	if ((pid = fork()) == 0)
-		open_often(in_base("home/box/alice"), "alice", 500);
-	ck_assert(waitpid(pid, NULL, 0) == pid);
-	end_helper(helper);
-	ck_assert_str_eq(sh->got, "");
-	ck_assert_msg(sh->opened > 0 && sh->refused > 0, "%ld, %ld",
-	    sh->opened, sh->refused);
+	expect_own_or_nothing(start_helper(user_id, swap_directory),
+	    in_base("home/box/alice"), "alice");
 }
 
 /* A user's link into the spool does not get him the spool's group. */
 AS_ROOT(a_link_to_the_spool_gives_the_keeper_no_group)
 {
 	char want[64];
-	pid_t pid, keeper;
-	int fd;
 
 	ck_assert(symlink("../spool", in_base("home/box")) == 0);
-	fd = start_puppet("%h/box/alice", &pid);
-	ck_assert_int_eq(find_children(pid, &keeper, 1), 1);
+	serve_us("%h/box/alice", puppet);
 	snprintf(want, sizeof(want), "%u %u %u %u", user_id, user_id,
 	    user_id, user_id);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_NONE);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_NONE);
 	ck_assert_str_eq(status_of(keeper, "Gid"), want);
-	hang_up(fd);
+	hang_up(client);
 	/* by the way that is meant, it has it */
-	fd = start_puppet(in_base("spool/%%u"), &pid);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_LOCK);
-	hang_up(fd);
+	serve_us(in_base("spool/%%u"), puppet);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_LOCK);
+	hang_up(client);
 }
 
 /* ---- As root: mailboxes ---- */
@@ -1749,8 +1686,7 @@ CASE("mailboxes and limits", 120, begin, NULL);
 AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 {
 	static struct peer c;
-	pid_t helper, pid;
-	int fd;
+	pid_t helper;
 
 	helper = start_lease(in_base("spool/alice"));
 	start_server(&c, NULL, NULL, NULL);
@@ -1764,9 +1700,9 @@ AS_ROOT(a_lease_on_mailbox_or_lock_holds_nobody_up)
 	sh->opened = 0;
 	make_file(in_base("home/alice.lock"), "1", 1, user_id);
 	helper = start_lease(in_base("home/alice.lock"));
-	fd = start_puppet("%h/alice", &pid);
-	ck_assert_int_eq(ask_keeper(fd, DOT_LOCK), DOT_BUSY);
-	close(fd);
+	serve_us("%h/alice", puppet);
+	ck_assert_int_eq(ask_keeper(DOT_LOCK), DOT_BUSY);
+	close(client);
 	end_helper(helper);
 	ck_assert(all_ended(5000));
 }
@@ -1911,6 +1847,12 @@ is_whole(const char *text, size_t len)
 	return 1;
 }
 
+static void
+become_user(void)
+{
+	become(user_id);
+}
+
 TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 {
 	const char *const argv[] = { program, "-p", "-m",
@@ -1930,7 +1872,7 @@ TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 	    user_id);
 	helper = start_helper(user_id, grow_and_shrink);
 	while ((whole < 3 || cut < cuts) && now_ms() < end) {
-		start_with(&c, getuid() == 0 ? become_user : NULL, argv);
+		start_with(&c, become_user, argv);
 		say(&c, "RETR 1\r\n");
 		shutdown(c.fd, SHUT_WR);
 		for (len = 0; len < sizeof(text) - 1 && (n = read(c.fd,
@@ -1966,35 +1908,37 @@ static int resource;
 static void
 set_limit(void)
 {
-	if (getuid() == 0)
-		become(user_id);
 	if (setrlimit((RESOURCE)resource, &limit) == -1)
 		_exit(126);
 }
 
 static void
-set_limit_as_root(void)
+set_limit_as_user(void)
 {
-	if (setrlimit((RESOURCE)resource, &limit) == -1)
-		_exit(126);
+	become(user_id);
+	set_limit();
 }
 
 /* A session with a limit: it does what it was told, or says that it did not. */
 static void
 expect_all_or_nothing(void (*prepare)(void), const char *const argv[],
-    const char *dir, const char *text)
+    const char *dir, const char *said)
 {
 	char path[PATH_MAX];
 	static struct peer c;
-	int done, killed;
+	const char *text;
+	size_t len;
+	int done;
 
 	snprintf(path, sizeof(path), "%s/alice", dir);
-	make_mailbox(path);
-	session(&c, prepare, argv, text);
-	done = count_ok(&c) == (strcmp(text, dele_quit) == 0 ? 5 : 3);
-	killed = resource == (int)RLIMIT_CPU && !done;
-	if (killed) {	/* at any moment: of UPDATE, too, and its keeper */
-		ck_assert_msg(keeps_mail(path), "killed, and mail was lost");
+	make_mailbox(path, user_id);
+	session(&c, prepare, argv, said);
+	done = count_ok(&c) == (strcmp(said, dele_quit) == 0 ? 5 : 3);
+	if (resource == (int)RLIMIT_CPU && !done) {
+		/* killed at any moment: of UPDATE, too, and its keeper */
+		text = contents(path, &len);
+		ck_assert_msg(is_in(text, len, mail_2),
+		    "killed, and mail was lost");
 		snprintf(path, sizeof(path), "rm -f '%.400s'/.pop3d.* "
 		    "'%.400s'/alice.lock", dir, dir);
 		ck_assert(shell(path) == 0);
@@ -2018,8 +1962,8 @@ TEST(no_limit_on_the_size_of_files_costs_mail)
 	/* at the end there is room for a copy and the empty line behind it */
 	for (i = 0; i < 2 * n + 400; i += i < 70 ? 23 : 397) {
 		limit.rlim_cur = limit.rlim_max = i;
-		expect_all_or_nothing(set_limit, argv, in_base("home"),
-		    "DELE 1\r\nQUIT\r\n");
+		expect_all_or_nothing(set_limit_as_user, argv,
+		    in_base("home"), "DELE 1\r\nQUIT\r\n");
 	}
 	ck_assert(has_mail(in_base("home/alice"), 0));
 }
@@ -2041,24 +1985,26 @@ static const struct {
 	{ (int)RLIMIT_FSIZE, 100 }
 };
 
+static void
+limit_server(int what, rlim_t value)
+{
+	resource = what;
+	limit.rlim_cur = limit.rlim_max = value;
+	expect_all_or_nothing(set_limit, server(in_base("spool/%%u"), NULL,
+	    NULL), in_base("spool"), dele_quit);
+}
+
 /* Started as root: all there are, of 0, and some that are just too small. */
 AS_ROOT(no_limit_of_the_superservers_costs_mail_or_leaves_a_lock)
 {
 	int i;
 
 #if defined(RLIM_NLIMITS)
-	for (resource = 0; resource < (int)RLIM_NLIMITS; resource++)
-		expect_all_or_nothing(set_limit_as_root,
-		    server(in_base("spool/%%u"), NULL, NULL),
-		    in_base("spool"), dele_quit);
+	for (i = 0; i < (int)RLIM_NLIMITS; i++)
+		limit_server(i, 0);
 #endif
-	for (i = 0; i < COUNT(limits); i++) {
-		resource = limits[i].resource;
-		limit.rlim_cur = limit.rlim_max = (rlim_t)limits[i].value;
-		expect_all_or_nothing(set_limit_as_root,
-		    server(in_base("spool/%%u"), NULL, NULL),
-		    in_base("spool"), dele_quit);
-	}
+	for (i = 0; i < COUNT(limits); i++)
+		limit_server(limits[i].resource, (rlim_t)limits[i].value);
 }
 
 /* ---- As root: what else a superserver leaves behind ---- */
@@ -2201,7 +2147,7 @@ make_jail(const char *who)
 	snprintf(command, sizeof(command), "alice:{PLAIN}s:%u:%u\n", user_id,
 	    user_id);
 	make_file(in_base("jail/accounts"), command, strlen(command), 0);
-	make_mailbox(in_base("jail/spool/alice"));
+	make_mailbox(in_base("jail/spool/alice"), user_id);
 	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
 	ck_assert(bind(fd, (struct sockaddr *)&log_address,
 	    sizeof(log_address)) == 0);
