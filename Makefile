@@ -155,7 +155,7 @@ tests/check_illumos: tests/check_systems.c auth.c mailbox.o pop3.h \
 $(FUZZ_OBJECTS) tests/fuzz/replay.o: tests/fuzz/fuzz.h pop3.h built-with
 
 $(REPLAYS) $(FUZZERS): pop3.c mailbox.c auth.c pop3.h tests/fuzz/fuzz.h \
-	tests/fuzz/client.h tests/lines.h \
+	tests/fuzz/client.h tests/fuzz/box.h tests/lines.h \
 	tests/real.h $(FUZZ_OBJECTS) built-with
 
 $(REPLAYS): tests/fuzz/replay.o

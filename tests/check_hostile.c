@@ -1857,11 +1857,9 @@ TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 {
 	const char *const argv[] = { program, "-p", "-m",
 	    in_base("home/alice"), NULL };
-	static char text[2 * LONG];
 	struct peer c;
 	long long end = now_ms() + 20000;
 	size_t len;
-	ssize_t n;
 	pid_t helper;
 	int whole = 0, cut = 0, cuts = 20 / (int)setting("FEWER", 1);
 	char *retr;
@@ -1875,21 +1873,16 @@ TEST(a_mailbox_that_grows_and_shrinks_is_sent_as_it_was_or_cut_off)
 		start_with(&c, become_user, argv);
 		say(&c, "RETR 1\r\n");
 		shutdown(c.fd, SHUT_WR);
-		for (len = 0; len < sizeof(text) - 1 && (n = read(c.fd,
-		    text + len, sizeof(text) - 1 - len)) > 0; ) {
-			len += (size_t)n;
-			if (n > 50000)	/* time for the file to change */
-				sleep_ms(2);
-		}
-		text[len] = '\0';
-		close(c.fd);
-		ck_assert(waitpid(c.pid, NULL, 0) == c.pid);
-		retr = strchr(text, '\n');
+		for (len = 0; read_more(&c, PATIENCE) == 1; len = c.len)
+			if (c.len - len > 50000)
+				sleep_ms(2);	/* time to change */
+		retr = c.len == 0 ? NULL : strchr(c.got, '\n');
 		if (retr != NULL && retr[1] != '\0' &&
-		    is_whole(retr + 1, len - (size_t)(retr + 1 - text)))
+		    is_whole(retr + 1, c.len - (size_t)(retr + 1 - c.got)))
 			whole++;
 		else
 			cut++;
+		finish(&c);
 	}
 	end_helper(helper);
 	ck_assert_msg(whole > 0 && cut > 0, "%d whole, %d cut", whole, cut);

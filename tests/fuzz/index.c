@@ -24,12 +24,7 @@ later_clock(clockid_t id, struct timespec *t)
 }
 
 #define clock_gettime(id, t)	later_clock(id, t)
-#define nanosleep(t, rest)	((void)(t), (void)(rest))
-#include "../../mailbox.c"
-#include "../lines.h"
-#include "../real.h"
-
-static struct mbox box;
+#include "box.h"
 
 static enum mbox_result
 load(void)
@@ -73,32 +68,6 @@ spoil_index(const struct bytes *with, int with_sum)
 	free(m.msg);
 	write_whole(path_of("index"), index.p, index.len);
 	drop(&index);
-}
-
-/* What is read of a message ends, and is the reference's where that is asked. */
-static void
-read_mail(size_t i, const struct mail *mail, size_t file)
-{
-	struct bytes got = { NULL, 0, 0 };
-	struct reading reading;
-	struct piece piece;
-	char uid[UID_OCTETS];
-	int r;
-
-	CHECK(mbox_uid(&box, i, uid) == MBOX_OK);
-	if (mbox_seek(&box, i) == MBOX_OK) {
-		CHECK(box.msg[i].size / 2 <= (off_t)file + 2);
-		reading = (struct reading){ .left = box.msg[i].size };
-		while ((r = next_line(&box, &reading, &piece)) == 1) {
-			add(&got, piece.p, piece.len);
-			if (piece.eol)
-				add_text(&got, "\r\n");
-		}
-		CHECK(mail == NULL || (r == 0 && is_same(&got, &mail->sent)));
-	} else
-		CHECK(mail == NULL);
-	CHECK(mail == NULL || strcmp(uid, mail->id) == 0);
-	drop(&got);
 }
 
 /* Whether a mailbox may have folder data, which hides where it comes first. */
@@ -171,7 +140,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(box.n == d.n);
 	}
 	for (i = 0; i < box.n; i++)
-		read_mail(i, exact ? &d.mail[i] : NULL, second.len);
+		check_message(i, exact ? &d.mail[i] : NULL, second.len);
 	if (r == MBOX_OK && box.n > 0 && d.is_mbox && !has_folder_data(&d))
 		delete_first(&d);
 	mbox_close(&box);

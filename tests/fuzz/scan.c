@@ -24,35 +24,7 @@ short_pread(int fd, void *p, size_t n, off_t at)
 }
 
 #define pread(fd, p, n, at)	short_pread(fd, p, n, at)
-#define nanosleep(t, rest)	((void)(t), (void)(rest))
-#include "../../mailbox.c"
-#include "../lines.h"
-#include "../real.h"
-
-static struct mbox box;
-
-static void
-check_message(size_t i, const struct mail *mail)
-{
-	struct bytes got = { NULL, 0, 0 };
-	struct reading reading = { .left = box.msg[i].size };
-	struct piece piece;
-	char uid[UID_OCTETS];
-	int r;
-
-	CHECK((size_t)box.msg[i].size == mail->sent.len);
-	CHECK(mbox_uid(&box, i, uid) == 0);
-	CHECK(strcmp(uid, mail->id) == 0);
-	CHECK(mbox_seek(&box, i) == MBOX_OK);
-	while ((r = next_line(&box, &reading, &piece)) == 1) {
-		add(&got, piece.p, piece.len);
-		if (piece.eol)
-			add_text(&got, "\r\n");
-	}
-	CHECK(r == 0);
-	CHECK(is_same(&got, &mail->sent));
-	drop(&got);
-}
+#include "box.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -71,9 +43,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	CHECK(r == (d.is_mbox ? MBOX_OK : MBOX_PERM));
 	CHECK(box.n == d.n);
 	for (i = 0; i < d.n; i++)
-		check_message(i, &d.mail[i]);
+		check_message(i, &d.mail[i], size);
 	for (i = d.n; i-- > 0; )
-		check_message(i, &d.mail[i]);
+		check_message(i, &d.mail[i], size);
 	mbox_close(&box);
 	read_whole(path_of("alice"), &after);
 	CHECK(after.len == size && find(after.p, size, data, size) == 0);
