@@ -1,8 +1,6 @@
 # curl: URLs, commands of one's own, initial responses.
 
-has_all curl curl || return
-serve || return
-user_dir curl
+prepare curl || return
 at=pop3://127.0.0.1:$port
 
 get() { curl -sS -m 60 -u "curl:$secret" "$@"; }

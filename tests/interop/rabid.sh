@@ -1,11 +1,9 @@
 # rabid, of the package postal: many small sessions at once, each all of
 # somebody's mail, who is one of twenty.
 
-has_all rabid rabid perl || return
+prepare rabid perl || return
 secret=word	# its list of users is cut at blanks
 these='1 2 3 4 6 7 10 11 12 13'
-serve || return
-user_dir rabid
 users=$(seq -f 'rabid%g' 20)
 
 are_empty()

@@ -34,16 +34,10 @@ done >"$dir/users"
 chmod 600 "$dir/users"
 fill "$account"
 
-next_port
-sasl="-u 64123:64123 -e $work/empty -m $work/spool/%u -x $dir/run/mux"
-socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-    "EXEC:'$POP3D $sasl',nofork" >system.out 2>&1 &
-started $! || return
+options="-u 64123:64123 -e $work/empty -m $work/spool/%u -x $dir/run/mux"
+listen_at TCP 127.0.0.1 "$POP3D" $options || return
 system=$port
-next_port
-socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-    "EXEC:'$POP3D $sasl -f $dir/users',nofork" >file.out 2>&1 &
-started $! || return
+listen_at TCP 127.0.0.1 "$POP3D" $options -f "$dir/users" || return
 file=$port
 
 # login port user password, in a directory of its own as they may run at once.
@@ -123,9 +117,8 @@ ldap()
 		userPassword: open sesame
 	X
 	next_port
-	slapd -f "$dir/slapd.conf" -h "ldap://127.0.0.1:$port" -d 0 \
-	    >"$dir/slapd.out" 2>&1 &
-	started $! || return
+	run_server slapd -f "$dir/slapd.conf" -h "ldap://127.0.0.1:$port" -d 0 ||
+	    return
 	cat >"$dir/ldap.conf" <<-X
 		ldap_servers: ldap://127.0.0.1:$port
 		ldap_search_base: dc=test
