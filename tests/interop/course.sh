@@ -225,6 +225,16 @@ by_program()
 	    "$PWD/got/$1" "$PWD/$1.ids" "$security"
 }
 
+# by_curl url user [option]: all are fetched, octet for octet.
+by_curl()
+{
+	for i in $few; do
+		curl -sS -m 60 ${3:-} --cacert "$work/cert.pem" \
+		    -u "$2:$secret" "$1/$i" -o one || return 1
+		is_message $i one || return 1
+	done
+}
+
 # apart mbox directory fields quote: a file for each message; taken off are the
 # header fields that the client has added, and its quote in front of From lines.
 apart()

@@ -253,6 +253,39 @@ xinetd_with()
 	    -pidfile "$PWD/xinetd.pid"
 }
 
+# run_slapd directory user password: LDAP on the port, whose dc=example,dc=net has
+# this user.
+run_slapd()
+{
+	mkdir "$1/db"
+	cat >"$1/slapd.conf" <<-END
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		modulepath /usr/lib/ldap
+		moduleload back_mdb
+		pidfile $1/slapd.pid
+		database mdb
+		suffix "dc=example,dc=net"
+		directory $1/db
+		access to attrs=userPassword by anonymous auth
+		access to * by * read
+	END
+	slapadd -f "$1/slapd.conf" <<-END || return
+		dn: dc=example,dc=net
+		objectClass: dcObject
+		objectClass: organization
+		o: example
+		dc: example
+
+		dn: uid=$2,dc=example,dc=net
+		objectClass: account
+		objectClass: simpleSecurityObject
+		uid: $2
+		userPassword: $3
+	END
+	run_server slapd -f "$1/slapd.conf" -h "ldap://127.0.0.1:$port" -d 0
+}
+
 find_stunnel()
 {
 	has stunnel && stunnel=stunnel || stunnel=stunnel4

@@ -3,18 +3,16 @@
 prepare script || return
 
 # What they file has no Status, as that is theirs.
+as_filed=no_status
+no_status() { grep -av '^X*-*Status: '; }
 filed()
 {
-	rm -rf "$1.want" && mkdir "$1.want"
-	for i in $few; do
-		grep -av '^X*-*Status: ' "$work/messages/$i" |
-		    cksum >"$1.want/$i"
-	done
-	cat "$1.want"/* | sort >"$1.wanted"
+	mkdir -p "got/$1"
 	find "$1.box" -type f | while read -r f; do
-		grep -av '^X*-*Status: \|^Content-Length: \|^Lines: ' "$f" | cksum
-	done | sort >"$1.got"
-	diff "$1.wanted" "$1.got"
+		no_status <"$f" | grep -av '^Content-Length: \|^Lines: ' \
+		    >"got/$1/${f##*/}"
+	done
+	delivered "$1" $few
 }
 
 all='<tag-pattern>~A<enter><tag-prefix><copy-message>'

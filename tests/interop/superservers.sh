@@ -97,17 +97,6 @@ silent()
 	    equal 4 "$(grep -c '^+OK ' held)"
 }
 
-fails()
-{
-	talk "TCP:127.0.0.1:$port,bind=127.0.0.8" <<END
-S: [+]OK pop3d ready
-C: USER $1
-C: PASS wrong
-S: -ERR \[AUTH\] .*
-C: QUIT
-END
-}
-
 # Fifty, each from an address of its own, all logged in before one leaves, which
 # is when somebody writes to the gate.
 crowd()
@@ -151,7 +140,14 @@ try_out()
 	check "$kind: the address is in the log" \
 	    logged "LOGIN, user=$user, ip=\[127.0.0.9\]"
 	check "$kind: descriptor 2 leads nowhere" silent $kind $user
-	check "$kind: a wrong password" fails $user
+	check "$kind: a wrong password" \
+	    talk "TCP:127.0.0.1:$port,bind=127.0.0.8" <<END
+S: [+]OK pop3d ready
+C: USER $user
+C: PASS wrong
+S: -ERR \[AUTH\] .*
+C: QUIT
+END
 	check "$kind: its address, whatever the environment says" \
 	    logged "LOGIN FAILED, user=$user, ip=\[127.0.0.8\], reason=.*"
 	check "$kind: fifty at once" crowd $user

@@ -4,9 +4,10 @@ has_all systems socat || return
 user_dir systems
 virtual=$options
 
-root_is_refused()
-{
-	talk <<END
+options="-u 64123:64123 -e $work/empty -m $work/spool/%u"
+if serve; then
+	(secret=secret; serves "the host's account" "$account" '' "$account")
+	check 'root is refused, and others are not' talk <<END
 C: USER root
 C: PASS secret
 S: -ERR \[AUTH\] .*
@@ -14,38 +15,9 @@ C: USER $account
 C: PASS secret
 C: QUIT
 END
-}
-
-options="-u 64123:64123 -e $work/empty -m $work/spool/%u"
-if serve; then
-	(secret=secret; serves "the host's account" "$account" '' "$account")
-	check 'root is refused, and others are not' root_is_refused
 	check 'root is refused, as a failed login' \
 	    logged 'LOGIN FAILED, user=root, ip=\[127.0.0.1\], reason=.*'
 fi
-
-refused()
-{
-	talk "$1" <<END
-C: CAPA
-S: [+]OK .*
-S: TOP
-S: UIDL
-S: RESP-CODES
-S: AUTH-RESP-CODE
-S: PIPELINING
-S: EXPIRE NEVER
-S: IMPLEMENTATION pop3d
-S: [.]
-C: USER s12
-S: -ERR plaintext login is refused here, use TLS
-C: PASS $secret
-S: -ERR plaintext login is refused here, use TLS
-C: AUTH PLAIN $(b64 "\\0s12\\0$secret")
-S: -ERR plaintext login is refused here, use TLS
-C: QUIT
-END
-}
 
 fill s11 1 2
 fill s12 1 2
@@ -66,7 +38,25 @@ fi
 if [ -n "$INTEROP_SPACES" ]; then
 	listen_at TCP 192.0.2.7 "$POP3D" -s $virtual
 	check '-s: another address is refused before a password is sent' \
-	    refused "TCP:192.0.2.7:$port"
+	    talk "TCP:192.0.2.7:$port" <<END
+C: CAPA
+S: [+]OK .*
+S: TOP
+S: UIDL
+S: RESP-CODES
+S: AUTH-RESP-CODE
+S: PIPELINING
+S: EXPIRE NEVER
+S: IMPLEMENTATION pop3d
+S: [.]
+C: USER s12
+S: -ERR plaintext login is refused here, use TLS
+C: PASS $secret
+S: -ERR plaintext login is refused here, use TLS
+C: AUTH PLAIN $(b64 "\\0s12\\0$secret")
+S: -ERR plaintext login is refused here, use TLS
+C: QUIT
+END
 	listen_at TCP 192.0.2.7 "$POP3D" $virtual
 	check 'without -s it is served' finds 2 "TCP:192.0.2.7:$port" s12
 	check 'and logged' logged 'LOGIN, user=s12, ip=\[192.0.2.7\]'

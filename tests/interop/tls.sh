@@ -17,16 +17,6 @@ after_stls()
 	[ "$(grep -c '^+OK' said)" -ge 5 ]
 }
 
-# by_curl url user [option]: all are fetched, octet for octet.
-by_curl()
-{
-	for i in $few; do
-		curl -sS -m 60 ${3:-} --cacert "$work/cert.pem" \
-		    -u "$2:$secret" "$1/$i" -o one || return 1
-		is_message $i one || return 1
-	done
-}
-
 # tried name user url {stls|tls}
 tried()
 {
