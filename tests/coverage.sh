@@ -9,6 +9,7 @@
 # process has a file of its own, that begins as its parent's: most counts are
 # differences of others, and what came of a fork in one process must not be
 # taken off the other's.
+. tests/report.sh
 min_lines=95
 min_branches=85
 sources="pop3.c mailbox.c auth.c"
@@ -28,11 +29,8 @@ for tool in clang llvm-cov$v llvm-profdata$v python3; do
 done
 
 # Below TMPDIR, not here: every user the program runs as must get there.
-dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+make_tmp pop3d-coverage
+dir=$tmp
 mkdir "$dir/tree" "$dir/counters" &&
     chmod 755 "$dir" "$dir/tree" && chmod 777 "$dir/counters" &&
     cp -R Makefile README ./*.c pop3.h tests xinetd.d "$dir/tree" &&

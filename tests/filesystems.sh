@@ -3,26 +3,24 @@
 # somebody else, and procmail at the same time. Needs root and mount(8); what is
 # not there is named and skipped. "make filesystems".
 
+cd "$(dirname "$0")/.." || exit 1
+. tests/scenes.sh
 if [ "$1" != --inside ]; then
-	[ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null && {
-		# the mounts end with it
-		unshare -m sh "$0" --inside
-		exit
-	}
-	echo "skipped: file systems can be mounted by root alone"
-	echo "0 passed, 0 failed"
-	exit 0
+	[ "$(id -u)" -eq 0 ] && unshare -m true 2>/dev/null ||
+	    skip_all "file systems can be mounted by root alone"
+	# the mounts end with it
+	unshare -m sh tests/filesystems.sh --inside
+	exit
 fi
 
-cd "$(dirname "$0")/.." || exit 1
-tmp=$(mktemp -d) && chmod 755 "$tmp" && cp pop3d "$tmp" || exit 1
+make_tmp pop3d-filesystems
+chmod 755 "$tmp" && cp pop3d "$tmp" || exit 1
 disk=$tmp/disk top=$tmp/disk
 spool=$disk/spool
 box=$spool/box
 mkdir "$disk"
-trap 'umount "$disk" 2>/dev/null; umount "$tmp/below" 2>/dev/null
-    rm -rf "$tmp"' EXIT
-. tests/scenes.sh
+at_end 'umount "$disk" 2>/dev/null; umount "$tmp/below" 2>/dev/null
+    rm -rf "$tmp"'
 
 run() {	# file system, inodes at most, mount options, mkfs ...
 	fs=$1 inodes=$2 options=$3
@@ -46,7 +44,7 @@ run() {	# file system, inodes at most, mount options, mkfs ...
 		    grep -m 1 . "$tmp/out")"
 		return
 	}
-	before=$passed
+	before=$(passes)
 	mkdir "$disk/spool"
 	deletes_one
 	respects_a_lock
@@ -54,7 +52,7 @@ run() {	# file system, inodes at most, mount options, mkfs ...
 	deletes_on_a_full_disk "$inodes"
 	umount "$disk"
 	umount "$tmp/below" 2>/dev/null
-	echo "$fs: $((passed - before)) passed"
+	echo "$fs: $(($(passes) - before)) passed"
 }
 
 image() {	# megabytes; then what makes the file system
@@ -76,5 +74,4 @@ run 'tmpfs without inodes' 100 '' mount -t tmpfs \
 run 'tmpfs with one inode left' 14 '' mount -t tmpfs \
     -o size=1m,nr_inodes=20 tmpfs "$disk"
 run 'bindfs over FUSE' 0 '' bindfs
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -8,23 +8,18 @@
 #	sh tests/fresh.sh [suite ...]		stable and oldstable
 
 [ $# -gt 0 ] || set -- stable oldstable
+. tests/report.sh
 if [ "$(id -u)" -ne 0 ] || ! command -v debootstrap > /dev/null; then
-	echo "skipped: fresh: it needs root and debootstrap"
-	echo "0 passed, 0 failed"
-	exit 0
+	skip_all "fresh: it needs root and debootstrap"
 fi
 # the same source that this host has its packages from
 mirror=$(apt-get indextargets --format '$(URI)' 'Created-By: Packages' |
     sed -n 's|/dists/.*||p' | head -n 1)
 demo=$(sed -n 's/^ *\(apt-get update && .* make demo\)$/\1/p' README)
 check=$(sed -n 's/^ *\(apt-get update && .* make check\)$/\1/p' README)
-dir=$(mktemp -d "${TMPDIR:-/tmp}/pop3d-fresh.XXXXXX") || exit 1
-chmod 755 "$dir"
-trap 'rm -rf --one-file-system "$dir"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-passed=0 failed=0
+make_tmp pop3d-fresh
+at_end 'rm -rf --one-file-system "$tmp"'
+chmod 755 "$tmp"
 
 # In the folder, with processes and a /proc of its own that end with it.
 inside() {	# command
@@ -36,25 +31,23 @@ inside() {	# command
 
 say() {	# suite, what, command
 	began=$(date +%s)
-	if inside "$3" > "$dir/log" 2>&1 < /dev/null; then
-		passed=$((passed + 1))
-		text=ok
-	else
-		failed=$((failed + 1))
-		grep -E ':[FE]:' "$dir/log" || tail -n 30 "$dir/log"
+	text=ok
+	inside "$3" > "$tmp/log" 2>&1 < /dev/null
+	note $? || {
+		grep -E ':[FE]:' "$tmp/log" || tail -n 30 "$tmp/log"
 		text=FAILED
-	fi
-	figures=$(grep -E '^[0-9]+ passed' "$dir/log" | tail -n 1)
-	warned=$(grep -c 'warning: .*\[-W' "$dir/log")
+	}
+	figures=$(grep -E '^[0-9]+ passed' "$tmp/log" | tail -n 1)
+	warned=$(grep -c 'warning: .*\[-W' "$tmp/log")
 	echo "fresh: $1: $2: $text, $(($(date +%s) - began)) s," \
 	    "$warned warnings${figures:+, $figures}"
 }
 
 for suite; do
-	root=$dir/$suite
+	root=$tmp/$suite
 	if ! debootstrap --variant=minbase "$suite" "$root" "$mirror" \
-	    > "$dir/log" 2>&1; then
-		tail -n 5 "$dir/log"
+	    > "$tmp/log" 2>&1; then
+		tail -n 5 "$tmp/log"
 		echo "skipped: fresh: $suite: debootstrap failed"
 		continue
 	fi
@@ -72,5 +65,4 @@ for suite; do
 	say "$suite" "check, a user" "$user ${check##* && }"
 	rm -rf --one-file-system "$root"
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

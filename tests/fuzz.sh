@@ -7,6 +7,7 @@
 #
 #	sh tests/fuzz.sh seconds|merge tests/fuzz/scan.fuzz ...
 
+. tests/report.sh
 seconds=$1
 shift
 found=$PWD/tests/fuzz.tmp
@@ -16,13 +17,8 @@ if [ -z "$TMPDIR" ] && [ -w /dev/shm ]; then
 	TMPDIR=/dev/shm
 	export TMPDIR
 fi
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+make_tmp pop3d-fuzz
 
-passed=0 failed=0
 for program in "$@"; do
 	name=${program##*/}
 	name=${name%.fuzz}
@@ -37,23 +33,21 @@ for program in "$@"; do
 		    "$found/$name" "$corpus"
 	fi
 	echo "== $program"
-	: > "$work/began"
-	if TMPDIR=$work "$PWD/$program" -timeout=10 -max_len=4096 \
+	: > "$tmp/began"
+	TMPDIR=$tmp "$PWD/$program" -timeout=10 -max_len=4096 \
 	    -artifact_prefix="$found/$name-" -print_final_stats=1 \
 	    -seed="${FUZZ_SEED:-0}" "$@" \
-	    >"$work/log" 2>&1; then
-		passed=$((passed + 1))
+	    >"$tmp/log" 2>&1
+	if note $?; then
 		grep -E 'DONE|number_of_executed|MERGE-OUTER: [0-9]+ new' \
-		    "$work/log"
+		    "$tmp/log"
 	else
-		failed=$((failed + 1))
-		tail -n 60 "$work/log"
-		echo "FAIL $name: $(grep -E 'does not hold|^SUMMARY' "$work/log" |
+		tail -n 60 "$tmp/log"
+		echo "FAIL $name: $(grep -E 'does not hold|^SUMMARY' "$tmp/log" |
 		    head -n 1)"
 		# where only the output is kept, the input is in it
-		find "$found" -name "$name-*-*" -newer "$work/began" \
+		find "$found" -name "$name-*-*" -newer "$tmp/began" \
 		    -exec sh -c 'echo "input, in base64:" && base64 "$1"' - {} \;
 	fi
 done
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

@@ -4,24 +4,19 @@
 #
 #	sh tests/install.sh
 
-dir=$(mktemp -d "${TMPDIR:-/tmp}/pop3d install.XXXXXX") || exit 1
-pid=
-trap '[ -z "$pid" ] || kill "$pid"; rm -rf "$dir"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-passed=0 failed=0
+. tests/report.sh
+make_tmp 'pop3d install'
+dir=$tmp pid=
+at_end '[ -z "$pid" ] || kill "$pid"; rm -rf "$dir"'
 
 expect() {	# what, command
 	what=$1
 	shift
-	if "$@" > "$dir/log" 2>&1; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
+	"$@" > "$dir/log" 2>&1
+	note $? || {
 		echo "install: not so: $what"
 		tail -n 5 "$dir/log"
-	fi
+	}
 }
 
 install() {
@@ -98,5 +93,4 @@ expect "by the new one, and no other file is left" is_new
 expect "and goes on with its work" kill -0 "$pid"
 expect "make uninstall takes all away" sh -c \
     "make -s uninstall DESTDIR='$dir/to here' && ! ls '$to'/sbin/* '$to'/share/doc/*"
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

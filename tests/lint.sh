@@ -3,19 +3,33 @@
 # the analyzers that are installed. Prints what it finds, fails if there is any.
 sources="pop3.c mailbox.c auth.c"
 all="$sources pop3.h"
-found=0
-passed=0
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT
+. tests/report.sh
+make_tmp pop3d-lint
 
-report() {	# name, file with what was found
-	if [ -s "$2" ]; then
+# What was found is read from standard input: it should be nothing.
+report() {	# name
+	cat > "$tmp/out"
+	[ ! -s "$tmp/out" ]
+	note $? || {
 		echo "lint: $1:"
-		cat "$2"
-		found=$((found + 1))
-	else
-		passed=$((passed + 1))
-	fi
+		cat "$tmp/out"
+	}
+}
+
+at_most() {	# what it may be, what it is
+	[ "$2" -le "$1" ] || echo "$2, and not $1 at most"
+}
+
+flags() {	# make's arguments
+	make -s print-flags "$@"
+}
+
+compile() {	# files, compiler and its options
+	files=$1
+	shift
+	for f in $files; do
+		"$@" "$f"
+	done 2>&1
 }
 
 has() {
@@ -30,38 +44,31 @@ max_lines=4096
 max_code=3023
 lines=$(cat $all | wc -l)
 echo "lint: $lines lines (ceiling $max_lines, goal 3300)"
-: > "$tmp/out"
-[ "$lines" -le $max_lines ] || echo "$lines" > "$tmp/out"
-report "lines" "$tmp/out"
+at_most $max_lines "$lines" | report "lines"
 
 if has cloc; then
 	code=$(cloc --quiet --csv $all | awk -F, '$2 == "SUM" { print $5 }')
 	echo "lint: $code lines of code (ceiling $max_code, goal 2550)"
-	: > "$tmp/out"
-	[ "$code" -le $max_code ] || echo "$code" > "$tmp/out"
-	report "lines of code" "$tmp/out"
+	at_most $max_code "$code" | report "lines of code"
 fi
 
 if has pmccabe; then
 	pmccabe $sources | awk '$1 > 15 || $5 > 60 {
-		print $7 ": complexity " $1 ", " $5 " lines" }' > "$tmp/out"
-	report "functions (complexity 15, 60 lines allowed)" "$tmp/out"
+		print $7 ": complexity " $1 ", " $5 " lines" }' |
+	    report "functions (complexity 15, 60 lines allowed)"
 fi
 
 for f in $all; do
 	expand "$f" | awk -v f="$f" 'length > 80 {
 		print f ":" FNR ": longer than 80 columns" }'
-done > "$tmp/out"
-report "columns" "$tmp/out"
+done | report "columns"
 
 grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|ato[il]l?|strto[a-z]+|gets|alloca)\(' \
-    $all > "$tmp/out"
-report "calls that are not used here" "$tmp/out"
+    $all | report "calls that are not used here"
 
 # Not in glibc 2.31, musl, a BSD or illumos, one or the other.
 grep -nE '\b(v?dprintf|v?asprintf|strl(cpy|cat)|mempcpy|memr?mem|memrchr|strchrnul|strcasestr|strsep|strndupa?|explicit_bzero|reallocarray|timegm|open_memstream|getline|getdelim|v?(err|warn)x?|getprogname|pipe2|accept4|dup3|ppoll|getrandom|arc4random|set(re|res)[ug]id|sig(timed)?wait(info)?|qsort_r|secure_getenv)\(|\bMSG_NOSIGNAL\b|\bNAME_MAX\b' \
-    $all > "$tmp/out"
-report "calls that one of the systems lacks" "$tmp/out"
+    $all | report "calls that one of the systems lacks"
 
 # What one system has alone stands under a condition, and no function has one.
 awk '
@@ -74,49 +81,37 @@ FNR == 1 { depth = 0 }
 /RLIMIT_NPROC|[^_a-z](flock|f?statfs|getspnam|prctl|syscall|closefrom|pledge|unveil|priv_set)\(/ &&
     !/^ ?[*]/ && depth == 0 {
 	print FILENAME ":" FNR ": not everywhere: " $0
-}' $sources > "$tmp/out"
-report "conditions" "$tmp/out"
+}' $sources | report "conditions"
 
-grep -nE 'XXX|TODO|FIXME' $all Makefile README > "$tmp/out"
-report "left open" "$tmp/out"
+grep -nE 'XXX|TODO|FIXME' $all Makefile README | report "left open"
 
 for cc in gcc clang; do
 	has $cc || continue
-	flags=$(make -s print-flags CFLAGS="-O2 -Werror")
-	for f in $sources; do
-		$cc $flags -c -o "$tmp/x.o" $f
-	done > "$tmp/out" 2>&1
-	report "$cc -Werror" "$tmp/out"
+	compile "$sources" $cc $(flags CFLAGS="-O2 -Werror") \
+	    -c -o "$tmp/x.o" | report "$cc -Werror"
 done
 
 if has gcc; then
-	flags=$(make -s print-flags CFLAGS=-O2)
-	for f in $sources; do
-		gcc $flags -fanalyzer -c -o "$tmp/x.o" $f
-	done > "$tmp/out" 2>&1
-	report "gcc -fanalyzer" "$tmp/out"
+	compile "$sources" gcc $(flags CFLAGS=-O2) -fanalyzer \
+	    -c -o "$tmp/x.o" | report "gcc -fanalyzer"
 fi
 
 # Others have fewer inline functions, see more or less of the flow, or have a
 # long of 32 bits.
 for cc in "gcc -O3" "clang -O3" "musl-gcc -O2" "i686-linux-gnu-gcc -O2"; do
 	has ${cc% *} || continue
-	flags=$(make -s print-flags CFLAGS="${cc#* } -Werror" HARDENING=)
-	for f in $sources; do
-		${cc% *} $flags -idirafter tests/machines -c -o "$tmp/x.o" $f
-	done > "$tmp/out" 2>&1
-	report "$cc -Werror" "$tmp/out"
+	compile "$sources" ${cc% *} \
+	    $(flags CFLAGS="${cc#* } -Werror" HARDENING=) \
+	    -idirafter tests/machines -c -o "$tmp/x.o" |
+	    report "$cc -Werror"
 done
 
 # The tests may be made with either, too.
 for cc in gcc clang; do
 	has $cc || continue
-	flags=$(make -s print-flags CFLAGS="-O2 -Werror")
-	for f in tests/*.c tests/fuzz/*.c tests/prove/locks.c \
-	    tests/prove/update.c; do
-		$cc $flags -fsyntax-only $f
-	done > "$tmp/out" 2>&1
-	report "$cc -Werror, the tests" "$tmp/out"
+	compile "$(echo tests/*.c tests/fuzz/*.c tests/prove/locks.c \
+	    tests/prove/update.c)" $cc $(flags CFLAGS="-O2 -Werror") \
+	    -fsyntax-only | report "$cc -Werror, the tests"
 done
 
 # Each file includes what it uses, by the standard: what another header brings
@@ -127,7 +122,7 @@ done
 if has include-what-you-use && has clang; then
 	for f in $sources; do
 		include-what-you-use -Xiwyu --no_fwd_decls \
-		    $(make -s print-flags HARDENING= WARNINGS= CFLAGS=) \
+		    $(flags HARDENING= WARNINGS= CFLAGS=) \
 		    -I"$(clang -print-resource-dir)/include" $f
 	done > "$tmp/iwyu" 2>&1
 	sed -n 's/^#include \(<.*>\)/\1/p' pop3.h > "$tmp/shared"
@@ -137,16 +132,16 @@ if has include-what-you-use && has clang; then
 	/^$|should remove these lines:/ { adds = 0 }
 	adds && $2 !~ /^<(bits\/|features.h|syscall.h|sys\/statfs.h)/ &&
 	    (file == "pop3.h" || !($2 in shared)) { print file ": " $0 }' \
-	    "$tmp/shared" - < "$tmp/iwyu" | sort -u > "$tmp/out"
+	    "$tmp/shared" - < "$tmp/iwyu" | sort -u > "$tmp/missing"
 	grep -q 'should add these lines' "$tmp/iwyu" ||
-	    cp "$tmp/iwyu" "$tmp/out"
-	report "headers that are used and not included" "$tmp/out"
+	    cp "$tmp/iwyu" "$tmp/missing"
+	report "headers that are used and not included" < "$tmp/missing"
 fi
 
 if has cppcheck; then
 	cppcheck --quiet --std=c99 --enable=warning,performance,portability \
-	    --error-exitcode=0 -D__linux__ -DRLIMIT_NPROC=6 $sources > "$tmp/out" 2>&1
-	report "cppcheck" "$tmp/out"
+	    --error-exitcode=0 -D__linux__ -DRLIMIT_NPROC=6 $sources 2>&1 |
+	    report "cppcheck"
 fi
 
 # Not wanted of clang-tidy:
@@ -166,19 +161,15 @@ readability-suspicious-call-argument,readability-misleading-indentation,\
 -bugprone-implicit-widening-of-multiplication-result,\
 -bugprone-macro-parentheses,-bugprone-not-null-terminated-result,\
 -bugprone-reserved-identifier,-cert-dcl37-c,-cert-dcl51-cpp" \
-	    $sources -- $(make -s print-flags CFLAGS=-O2 HARDENING=) \
-	    2>/dev/null | grep -vE '^[0-9]+ warnings' > "$tmp/out"
-	report "clang-tidy" "$tmp/out"
+	    $sources -- $(flags CFLAGS=-O2 HARDENING=) \
+	    2>/dev/null | grep -vE '^[0-9]+ warnings' | report "clang-tidy"
 fi
 
 for f in tests/*.sh tests/interop/*.sh .ci/run; do
 	[ -e "$f" ] && ! sh -n "$f" && echo "$f: syntax"
-done > "$tmp/out" 2>&1
-report "shell syntax" "$tmp/out"
+done 2>&1 | report "shell syntax"
 
-: > "$tmp/out"
-[ "$(wc -l < README)" -le 400 ] || echo "longer than 400 lines" > "$tmp/out"
-report "README" "$tmp/out"
+at_most 400 "$(wc -l < README)" | report "README"
 
 # The manual page has README's words, all of them and no others.
 if has mandoc; then
@@ -188,9 +179,7 @@ if has mandoc; then
 		sed -n '/^NAME$/,$p' README | tr -s ' \n' '\n' > "$tmp/wanted"
 		mandoc -T ascii "$tmp/pop3d.8" | col -b | sed '1d;$d' |
 		    tr -s ' \t\n' '\n' | sed 1d | diff "$tmp/wanted" -
-	} > "$tmp/out" 2>&1
-	report "the manual page" "$tmp/out"
+	} 2>&1 | report "the manual page"
 fi
 
-echo "$passed passed, $found failed"
-[ "$found" -eq 0 ]
+sum_up

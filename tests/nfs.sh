@@ -19,12 +19,6 @@ modules='fs/nfs fs/nfsd fs/nfs_common fs/lockd fs/fscache fs/netfs net/sunrpc
     net/dns_resolver fs/fat fs/nls/nls_ascii.ko fs/nls/nls_cp437.ko
     drivers/block/brd.ko drivers/net/veth.ko'
 
-skip() {
-	echo "skipped: NFS: $1"
-	echo "0 passed, 0 failed"
-	exit 0
-}
-
 # ---- Outside: make the machine and start it ----
 
 fetch() {
@@ -67,25 +61,28 @@ make_machine() {
 	    (cd "$tree/lib/modules" && busybox cpio -id 2> "$tmp/log")
 	busybox depmod -b "$tree" "$(ls "$tree/lib/modules")"
 	cp "$root/etc/netconfig" "$tree/etc"
-	cp tests/nfs.sh tests/scenes.sh "$tree/tests"
-	printf '#!/bin/sh\nexec sh /tests/nfs.sh --inside\n' > "$tree/init"
+	cp tests/nfs.sh tests/scenes.sh tests/report.sh "$tree/tests"
+	printf '%s\n' '#!/bin/sh' '/bin/busybox --install -s /bin' \
+	    'exec sh /tests/nfs.sh --inside' > "$tree/init"
 	chmod 755 "$tree/init"
 	(cd "$tree" && find . | busybox cpio -o -H newc) \
 	    > "$tmp/initrd" 2> "$tmp/log"
 }
 
+cd "$(dirname "$0")/.." || exit 1
+. tests/scenes.sh
 if [ "$1" != --inside ]; then
-	cd "$(dirname "$0")/.." || exit 1
 	for p in $programs qemu-system-x86_64 apt-get dpkg-deb ldd; do
-		command -v "$p" > /dev/null || skip "$p is not installed"
+		command -v "$p" > /dev/null ||
+		    skip_all "NFS: $p is not installed"
 	done
 	[ -d "$kept/root" ] || (fetch) ||
-	    skip "no kernel: $(grep '^E' $kept/log | head -n 1)"
+	    skip_all "NFS: no kernel: $(grep '^E' $kept/log | head -n 1)"
 	root=$(cd "$kept/root" && pwd)
-	tmp=$(mktemp -d) || exit 1
-	trap 'rm -rf "$tmp"' EXIT
+	make_tmp pop3d-nfs
 	tree=$tmp/tree
 	make_machine
+	: > "$tmp/out"		# for tail, which may be there first
 	timeout 900 qemu-system-x86_64 -accel tcg -icount shift=1,sleep=off \
 	    -cpu max -m 1024 -nodefaults -no-user-config -display none \
 	    -serial stdio -no-reboot -kernel "$root"/boot/vmlinuz-* \
@@ -108,14 +105,13 @@ fi
 # ---- Inside ----
 
 tmp=/tmp
-. /tests/scenes.sh
 
 boot() {
-	/bin/busybox --install -s /bin
 	mkdir -p /proc /sys /tmp /run /var/empty /var/lib/nfs/v4recovery \
 	    /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs2/sm \
 	    /var/lib/nfs2/sm.bak
 	chmod 1777 /tmp
+	: > "$tmp/results"
 	ln -s /run /var/run
 	mount -t proc proc /proc && mount -t devtmpfs dev /dev &&
 	    mount -t sysfs sys /sys
@@ -198,9 +194,9 @@ attach() {	# name, disk, options
 
 # A line for each.
 scene() {	# function, its arguments
-	before=$failed
+	before=$(failures)
 	"$@" 2>&1
-	if [ "$failed" = "$before" ]; then
+	if [ "$(failures)" = "$before" ]; then
 		word=passed
 	else
 		word=FAILED
@@ -422,6 +418,6 @@ for mount in ${MOUNTS:-v3 v4.2 v4.1,soft vfat}; do
 		scene "$s" 0
 	done
 done
-[ "$failed" -eq 0 ] || cat /tmp/log
-echo "$passed passed, $failed failed"
+sum_up > /tmp/sum || cat /tmp/log
+cat /tmp/sum
 reboot -f

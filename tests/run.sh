@@ -10,6 +10,7 @@
 #
 #	sh tests/run.sh [program ...]	all of them, longest first
 
+. tests/report.sh
 [ $# -gt 0 ] || set -- tests/check_auth:1:3 tests/check_auth:2:3 \
     tests/check_auth:3:3 tests/check_pop3 tests/check_hostile \
     tests/check_mailbox tests/prove/update tests/check_crash \
@@ -25,10 +26,7 @@ workers=
 
 out=${TMPDIR:-/tmp}/pop3d-check.$$
 mkdir -m 711 "$out" || exit 1
-trap '[ -z "$workers" ] || kill $workers 2>/dev/null; wait; rm -rf "$out"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+at_end '[ -z "$workers" ] || kill $workers 2>/dev/null; wait; rm -rf "$out"'
 
 # A disk costs the programs that write the most half of their time. They start no
 # program, so memory may be mounted noexec; it must have room.

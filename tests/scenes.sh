@@ -1,21 +1,18 @@
 # Scenes of a session on a file system, for filesystems.sh and nfs.sh. They say
 # which file system ($fs), where the session finds the mailbox ($box), where the
 # same disk can be prepared ($spool, $top), and who the user is ($uid, $gid).
-passed=0
-failed=0
+. tests/report.sh
 uid=65534
 gid=65534
 
 check() {	# what, command ...
 	what=$1
 	shift
-	if "$@"; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
+	"$@"
+	note $? || {
 		echo "FAILED: $fs: $what"
 		cat "$tmp/out"
-	fi
+	}
 }
 
 as_user() {

@@ -4,17 +4,9 @@
 # say; here only its silence counts, the answers are check_pop3's. About a
 # minute; with "all", four more: the scan, and all of check_pop3's sessions.
 
-if ! command -v valgrind > /dev/null; then
-	echo "skipped: valgrind is not installed"
-	echo "0 passed, 0 failed"
-	exit 0
-fi
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/pop3d-valgrind.XXXXXX") || exit 1
-trap 'rm -rf "$tmp"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-: > "$tmp/results"
+. tests/report.sh
+command -v valgrind > /dev/null || skip_all "valgrind is not installed"
+make_tmp pop3d-valgrind
 
 # Two rows of runs go side by side; what one writes lies in its directory.
 row() {
@@ -29,13 +21,11 @@ say() {	# what, 0 or 1 for good or bad, text, output
 	cat "$row"/logs/* 2> /dev/null | grep -v '^--[0-9]*-- ' > "$row/log"
 	rm -f "$row"/logs/*
 	echo "valgrind: $1: $3"
-	if [ "$2" -eq 0 ] && [ ! -s "$row/log" ]; then
-		echo pass >> "$tmp/results"
-	else
-		echo fail >> "$tmp/results"
+	[ "$2" -eq 0 ] && [ ! -s "$row/log" ]
+	note $? || {
 		tail -n 20 "$4"
 		head -n 60 "$row/log"
-	fi
+	}
 }
 
 unit() {	# test program, case or nothing for all of them, CK_FORK
@@ -124,7 +114,4 @@ if [ "$1" = all ]; then
 fi
 wait
 cat "$tmp/text"
-passed=$(grep -c pass "$tmp/results")
-failed=$(grep -c fail "$tmp/results")
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up

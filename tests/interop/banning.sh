@@ -4,15 +4,10 @@
 has_all banning fail2ban-regex socat || return
 [ -n "$log" ] || { skip 'the log cannot be read'; return; }
 user_dir banning
-next_port
-socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-    "EXEC:'$POP3D $options',nofork" >four.out 2>&1 &
-started $! || return
+listen_at TCP 127.0.0.1 "$POP3D" $options || return
 four=$port
-next_port
-socat "TCP6-LISTEN:$port,bind=[::1],reuseaddr,fork" \
-    "EXEC:'$POP3D $options',nofork" >six.out 2>&1 &
-started $! || { skip 'no IPv6'; return; }
+listen_at TCP6 '[::1]' "$POP3D" $options 2>/dev/null ||
+    { skip 'no IPv6'; return; }
 six=$port
 
 # As a syslog daemon writes it: with the host's name, a line each.

@@ -1,8 +1,6 @@
 # Claws Mail, on a display that nobody sees.
 
-has_all claws claws-mail Xvfb || return
-serve || return
-user_dir claws
+prepare claws-mail Xvfb || return
 use_display || return
 
 by_claws()

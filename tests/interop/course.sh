@@ -211,11 +211,28 @@ course()
 
 # ---- Adapters that several groups use ----
 
+# make_maildir user: for the client to file in.
+make_maildir()
+{
+	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
+	chown -R "$uid" "got/$1"
+}
+
 # program port user password how directory "file of ids" security
 by_program()
 {
 	as_user timeout $patience $program "$port" "$1" "$secret" "$2" \
 	    "$PWD/got/$1" "$PWD/$1.ids" "$security"
+}
+
+# by_curl url user [option]: all are fetched, octet for octet.
+by_curl()
+{
+	for i in $few; do
+		curl -sS -m 60 ${3:-} --cacert "$work/cert.pem" \
+		    -u "$2:$secret" "$1/$i" -o one || return 1
+		is_message $i one || return 1
+	done
 }
 
 # apart mbox directory fields quote: a file for each message; taken off are the
@@ -248,22 +265,17 @@ use_mpop() { poll=by_mpop these=$made pipelining=on more=; }
 
 by_mpop()
 {
-	case $security in
-	tls) ssl='tls on\ntls_starttls off\n' ;;
-	stls) ssl='tls on\ntls_starttls on\n' ;;
-	*) ssl='tls off\n' ;;
-	esac
-	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
-	chown -R "$uid" "got/$1"
+	make_maildir "$1"
 	[ "$2" = keep ] && keep=on || keep=off
-	cat >"$1.rc" <<END
+	user_file "$1.rc" <<END
 account default
 host localhost
 port $port
 user $1
 password $secret
 auth user
-$(printf "$ssl")
+tls $(secured off on on)
+tls_starttls $(secured off on off)
 ${security:+tls_trust_file $work/cert.pem}
 pipelining $pipelining
 keep $keep
@@ -272,7 +284,6 @@ uidls_file $PWD/$1.uidls
 delivery maildir $PWD/got/$1
 $more
 END
-	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
 	as_user timeout $patience mpop -d -C "$1.rc"
 }
 
@@ -295,22 +306,35 @@ END
 # invisible keeps its own Received out.
 by_fetchmail()
 {
-	case $security in
-	tls) ssl="ssl sslcertck sslcertfile $work/cert.pem" ;;
-	stls) ssl="sslproto tls1.2+ sslcertck sslcertfile $work/cert.pem" ;;
-	*) ssl="sslproto ''" ;;
-	esac
+	ssl=$(secured "sslproto ''" 'sslproto tls1.2+' ssl)
+	ssl="$ssl ${security:+sslcertck sslcertfile $work/cert.pem}"
 	[ "$2" = keep ] && keep=keep || keep='nokeep flush'
-	cat >"$1.rc" <<END
+	user_file "$1.rc" <<END
 set invisible
 set no bouncemail
 poll localhost service $port protocol pop3 $server timeout 60
     user "$1" password "$secret" $ssl no rewrite $keep $more
     mda "$PWD/mda $PWD/got/$1"
 END
-	chown "$uid" "$1.rc" && chmod 600 "$1.rc"
 	as_user timeout 300 fetchmail -v -f "$1.rc" -i "$1.ids" \
 	    --pidfile "$1.pid"
+}
+
+# by_mutt program user "settings" "keys": keys are pressed at the index.
+by_mutt()
+{
+	user_file "$2.rc" <<END
+set folder=$PWD spoolfile=/dev/null record='' mbox_type=Maildir
+set sleep_time=0 wait_key=no quit=yes delete=yes move=no confirmappend=no
+set confirmcreate=no pop_checkinterval=1 message_cachedir=$PWD/$2.cache
+set pop_pass="$secret" pop_reconnect=no check_new=no
+set ssl_starttls=no ssl_force_tls=no
+$3
+push "$4"
+END
+	mkdir -p "$2.cache" && chown -R "$uid" "$2.cache"
+	as_user LC_ALL=C timeout -k 5 $patience script -qec \
+	    "$1 -n -F $2.rc -f pop://$2@127.0.0.1:$port/" /dev/null </dev/null
 }
 
 # Programs with windows: a display that nobody sees. If it is not told to end it
@@ -360,11 +384,6 @@ received()
 window_account()
 {
 	[ "$3" = delete ] && remove=1 || remove=0
-	case $security in
-	tls) ssl=1 ;;
-	stls) ssl=2 ;;
-	*) ssl=0 ;;
-	esac
 	mkdir -p "$1" "$2.home/tmp" "$2.home/Mail/inbox"
 	cat >"$1/accountrc" <<END
 [Account: 1]
@@ -385,7 +404,7 @@ receive_at_get_all=1
 filter_on_receive=0
 set_popport=1
 pop_port=$port
-ssl_pop=$ssl
+ssl_pop=$(secured 0 2 1)
 END
 	cat >"$1/folderlist.xml" <<END
 <?xml version="1.0" encoding="UTF-8"?>

@@ -1,18 +1,9 @@
 # curl: URLs, commands of one's own, initial responses.
 
-has_all curl curl || return
-serve || return
-user_dir curl
+prepare curl || return
 at=pop3://127.0.0.1:$port
 
 get() { curl -sS -m 60 -u "curl:$secret" "$@"; }
-
-retrieve()
-{
-	for i in $few; do
-		get "$at/$i" -o got && is_message $i got || return 1
-	done
-}
 
 lists() { [ "$(get "$at" | grep -c '^[1-7] [0-9]*')" = 7 ]; }
 uidls() { [ "$(get -X UIDL "$at" | grep -c '^[1-7] [0-9a-f]\{16\}')" = 7 ]; }
@@ -27,10 +18,6 @@ top()
 	[ "$(tail -n 4 got | tr -d '\r' | cut -c 1-11 | tr '\n' ,)" = \
 	    ',0 the quick,1 the quick,2 the quick,' ]
 }
-dele()
-{
-	get -I -X "DELE $1" "$at"
-}
 
 # A process that lives has made the lock, and pop3d waits for its end.
 fill curllock $few
@@ -40,14 +27,14 @@ check 'a locked mailbox is exit 67' \
 locked=$!
 fill curl $few
 check 'LIST from the URL' lists
-check 'RETR of each, octet for octet' retrieve
+check 'RETR of each, octet for octet' by_curl "$at" curl
 check 'RETR again: left on the server' is_untouched curl
 check 'LIST of one message, its octets' one_size
 check 'UIDL' uidls
 check 'TOP with three lines' top
 check 'NOOP' get -I -X NOOP "$at"
 check 'no such message is an error' exits 8 get "$at/8" -o /dev/null
-check 'DELE' dele 7
+check 'DELE' get -I -X 'DELE 7' "$at"
 check 'reconnected: it is gone' equal 6 "$(left curl)"
 check 'a wrong password is exit 67' \
     exits 67 curl -sS -m 60 -u curl:wrong "$at"

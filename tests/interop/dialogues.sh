@@ -1,9 +1,7 @@
 # What mail programs say that cannot be run here, as transcripts from what is
 # known of them: C: is sent, S: matched, S+ matched with all up to its dot.
 
-has_all dialogues socat || return
-serve || return
-user_dir dialogues
+prepare socat || return
 
 fill thunderbird 1 2
 token=$(b64 "\\0thunderbird\\0$secret")

@@ -1,29 +1,21 @@
 # fdm, which keeps the unique-ids it has seen in a file.
 
-has_all fdm fdm || return
-serve || return
-user_dir fdm
+prepare fdm || return
 
 # What is new, or all.
 by_fdm()
 {
-	case $security in
-	tls) kind=pop3s tls='no-verify' ;;
-	*) kind=pop3 tls= ;;
-	esac
 	[ "$2" = keep ] && new="new-only cache \"$PWD/$1.ids\"" || new=
-	mkdir -p "got/$1/new" "got/$1/cur" "got/$1/tmp"
-	chown -R "$uid" "got/$1"
-	cat >"$1.conf" <<END
+	make_maildir "$1"
+	user_file "$1.conf" <<END
 set no-received
 set timeout 60
 set lock-file "$PWD/$1.lock"
-account "a" $kind server "localhost" port $port
-	user "$1" pass "$secret" $new $tls
+account "a" $(secured pop3 '' pop3s) server "localhost" port $port
+	user "$1" pass "$secret" $new $(secured '' '' no-verify)
 action "file" maildir "$PWD/got/$1"
 match all action "file"
 END
-	chown "$uid" "$1.conf" && chmod 600 "$1.conf"
 	keep=
 	[ "$2" = delete ] || keep=-k
 	# Its exit status says nothing.

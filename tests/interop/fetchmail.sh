@@ -1,8 +1,6 @@
 # fetchmail over TCP and through its plugin.
 
-has_all fetchmail fetchmail || return
-serve || return
-user_dir fetchmail
+prepare fetchmail || return
 use_fetchmail
 secure='stls tls'
 

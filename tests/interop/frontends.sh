@@ -1,8 +1,6 @@
 # TCP front ends that pass connections on to one of several hosts.
 
-has_all frontends socat || return
-serve || return
-user_dir frontends
+prepare socat || return
 behind=$port
 
 module=$(find /usr/lib/nginx/modules /usr/share/nginx/modules \
@@ -14,15 +12,14 @@ ${module:+load_module $module;}
 daemon off;
 user $account;
 pid $PWD/nginx.pid;
-error_log $PWD/nginx.err;
+error_log stderr;
 events { }
 stream {
 	upstream pop3 { hash \$remote_addr; server 127.0.0.1:$behind; }
 	server { listen 127.0.0.1:$port; proxy_pass pop3; proxy_timeout 11m; }
 }
 END
-	nginx -c "$PWD/nginx.conf" >nginx.out 2>&1 &
-	started $! || cat nginx.err
+	run_server nginx -c "$PWD/nginx.conf"
 	serves nginx nginx '' nginx
 fi
 
@@ -41,7 +38,6 @@ backend hosts
 	balance source
 	server one 127.0.0.1:$behind
 END
-	haproxy -db -f haproxy.conf >haproxy.out 2>&1 &
-	started $! || cat haproxy.out
+	run_server haproxy -db -f haproxy.conf
 	serves HAProxy haproxy '' haproxy
 fi

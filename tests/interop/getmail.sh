@@ -1,8 +1,6 @@
 # getmail, version 6.
 
-has_all getmail getmail || return
-serve || return
-user_dir getmail
+prepare getmail || return
 # It forks to deliver, and does not notice a child that ends before it is waited
 # for, but waits three minutes: so no delivery is quick.
 cat >file <<'END'
@@ -13,15 +11,12 @@ chmod 755 file
 
 get()
 {
-	case $security in
-	tls) kind=SimplePOP3SSLRetriever ;;
-	*) kind=SimplePOP3Retriever ;;
-	esac
-	mkdir -p "$1.dir" "got/$1/new" "got/$1/cur" "got/$1/tmp"
+	make_maildir "$1"
+	mkdir -p "$1.dir"
 	[ "$2" = delete ] && delete=true || delete=false
 	cat >"$1.dir/getmailrc" <<END
 [retriever]
-type = $kind
+type = SimplePOP3$(secured '' '' SSL)Retriever
 server = localhost
 port = $port
 username = $1
@@ -38,7 +33,7 @@ received = false
 delivered_to = false
 verbose = 2
 END
-	chown -R "$uid" "$1.dir" "got/$1"
+	chown -R "$uid" "$1.dir"
 	as_user timeout $patience getmail --getmaildir "$PWD/$1.dir"
 }
 

@@ -77,12 +77,25 @@ as_user()
 patience=150
 in_time() { timeout -k 5 $patience "$@" </dev/null; }
 
+# secured plain stls tls: what stands for that which the client is to use.
+secured()
+{
+	case $security in
+	stls) echo "$2" ;;
+	tls) echo "$3" ;;
+	*) echo "$1" ;;
+	esac
+}
+
 # A directory of the user's own, as the working directory.
 user_dir()
 {
 	mkdir -p "$work/home/$1" && cd "$work/home/$1" &&
 	    chown "$uid:$gid" . || exit 1
 }
+
+# A file of the user's own, which others may not read, from standard input.
+user_file() { cat >"$1" && chmod 600 "$1" && chown "$uid" "$1"; }
 
 # ---- Ports and servers ----
 
@@ -115,11 +128,17 @@ wait_until()
 	done
 }
 
-# started pid: it is stopped at the end, and the port answers.
-started()
+# run_server command ...: it is stopped at the end, and listens on the port.
+run_server()
 {
-	echo "$1" >>"$work/pids"
-	wait_until listens $port || { echo "nothing listens: $port" >&2; return 1; }
+	"$@" >"$work/home/server.$port" 2>&1 &
+	echo $! >>"$work/pids"
+	wait_until listens $port && return
+	{
+		echo "FAIL $group: nothing listens: $port"
+		tail -n 15 "$work/home/server.$port" | sed 's/^/	/'
+	} >&2
+	return 1
 }
 
 # others_get_in [tls]: 130 connections of one host in a second, of which
@@ -171,19 +190,26 @@ find_listener()
 	listener=none
 }
 
-# listen_with kind command ...: serve on the next port of 127.0.0.1.
+# listen_with program command ...: serve on the next port of 127.0.0.1.
 listen_with()
 {
-	kind=$1
+	with=$1
 	shift
+	[ $with != socat ] || { listen_at TCP 127.0.0.1 "$@"; return; }
 	next_port
-	case $kind in
-	tcpserver) exec tcpserver -HRl0 -c 200 127.0.0.1 $port "$@" ;;
-	tcpsvd) exec tcpsvd -l0 -c 200 127.0.0.1 $port "$@" ;;
-	socat) exec socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-	    "EXEC:'$*',nofork" ;;
-	esac >"$work/home/listener.$port" 2>&1 &
-	started $!
+	case $with in
+	tcpserver) run_server tcpserver -HRl0 -c 200 127.0.0.1 $port "$@" ;;
+	tcpsvd) run_server tcpsvd -l0 -c 200 127.0.0.1 $port "$@" ;;
+	esac
+}
+
+# listen_at protocol address command ...: socat serves on its next port.
+listen_at()
+{
+	next_port
+	at=$1-LISTEN:$port,bind=$2,reuseaddr,fork
+	shift 2
+	run_server socat "$at" "EXEC:'$*',nofork"
 }
 
 # meddle: how what it says is damaged (meddle.py). The interpreter itself: what
@@ -198,6 +224,66 @@ serve()
 	fi
 	listen_with "$listener" ${meddle:+"$python" "$tests/meddle.py" $meddle} \
 	    "$POP3D" $options "$@"
+}
+
+# prepare program ...: how most groups begin. These are there, pop3d is served,
+# and the working directory is one of the group's.
+prepare() { has_all "$group" "$@" && serve && user_dir "$group"; }
+
+# find_package package program: what run.sh fetches. Packages that exclude each
+# other are in directories of their own.
+find_package()
+{
+	program=$work/packages/$1/usr/sbin/$2
+	[ -x "$program" ] || program=$(command -v "$2")
+	[ -n "$program" ]
+}
+
+# xinetd_with file command ...: a file of xinetd.d as it is, but for its port and
+# what these commands of sed make of it.
+xinetd_with()
+{
+	file=$xinetd_d/$1
+	shift
+	sed -e 's/\(disable.*\)yes/\1no/' -e "/^{/a\\
+		type = UNLISTED\\
+		port = $port\\
+		bind = 127.0.0.1" "$@" "$file" >xinetd.conf
+	run_server "$program" -dontfork -f xinetd.conf \
+	    -pidfile "$PWD/xinetd.pid"
+}
+
+# run_slapd directory user password: LDAP on the port, whose dc=example,dc=net has
+# this user.
+run_slapd()
+{
+	mkdir "$1/db"
+	cat >"$1/slapd.conf" <<-END
+		include /etc/ldap/schema/core.schema
+		include /etc/ldap/schema/cosine.schema
+		modulepath /usr/lib/ldap
+		moduleload back_mdb
+		pidfile $1/slapd.pid
+		database mdb
+		suffix "dc=example,dc=net"
+		directory $1/db
+		access to attrs=userPassword by anonymous auth
+		access to * by * read
+	END
+	slapadd -f "$1/slapd.conf" <<-END || return
+		dn: dc=example,dc=net
+		objectClass: dcObject
+		objectClass: organization
+		o: example
+		dc: example
+
+		dn: uid=$2,dc=example,dc=net
+		objectClass: account
+		objectClass: simpleSecurityObject
+		uid: $2
+		userPassword: $3
+	END
+	run_server slapd -f "$1/slapd.conf" -h "ldap://127.0.0.1:$port" -d 0
 }
 
 find_stunnel()
@@ -225,8 +311,7 @@ stunnel_with()
 		    "$1" "$work/pem" $port
 		cat
 	} >"$1.conf"
-	$stunnel "$1.conf" >"$1.out" 2>&1 &
-	started $! || { check "$1: stunnel starts" exits 0 cat "$1.out" ||:; }
+	run_server $stunnel "$1.conf"
 }
 
 # ---- Accounts and mail ----

@@ -1,10 +1,9 @@
 # Python's poplib and Perl's Net::POP3: every method.
 
-serve || return
+prepare || return
 plain=$port
 serve -a || return
 apop=$port
-user_dir libraries
 
 if has python3 && python3 -c 'import poplib' 2>/dev/null; then
 	fill poplib $few

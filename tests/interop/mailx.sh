@@ -1,7 +1,6 @@
 # s-nail, the mailx with POP3, in batch mode; alpine on a terminal.
 
-serve || return
-user_dir mailx
+prepare || return
 
 # nail user command ...: each is a line of its input.
 nail()
@@ -48,7 +47,7 @@ fi
 # press what number text: alpine.exp knows the keys.
 press()
 {
-	cat >alpinerc <<END
+	user_file alpinerc <<END
 last-version-used=9.99
 personal-name=User
 user-domain=example.net
@@ -58,7 +57,7 @@ feature-list=quit-without-confirm,expunge-without-confirm,
 	no-save-will-quote-leading-froms,enable-aggregate-command-set,
 	use-function-keys-no
 END
-	mkdir -p mail && chown -R "$uid" mail alpinerc .
+	mkdir -p mail && chown "$uid" mail
 	in_time expect -f "$tests/alpine.exp" "$1" "$2" "$3" "$secret" setpriv \
 	    --reuid="$uid" --regid="$gid" --clear-groups env -i \
 	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 \

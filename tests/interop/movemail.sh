@@ -1,10 +1,8 @@
 # mailutils' movemail.
 
-has_all movemail movemail perl || return
+prepare movemail perl || return
 movemail --version | grep -q Mailutils ||
     { skip "this movemail is not mailutils'"; return; }
-serve || return
-user_dir movemail
 
 # It appends to an mbox, and knows by that what it has. What it does not fetch,
 # it does not delete.

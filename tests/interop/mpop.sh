@@ -1,8 +1,6 @@
 # mpop, with and without pipelining, and over a Unix socket.
 
-has_all mpop mpop || return
-serve || return
-user_dir mpop
+prepare mpop || return
 use_mpop
 secure='stls tls'
 course mpopon

@@ -1,23 +1,18 @@
 # nmh's inc: it knows no unique-ids.
 
 inc=$(command -v inc || ls /usr/bin/mh/inc /usr/lib/mh/inc 2>/dev/null)
-has_all nmh "${inc:-inc}" || return
-serve || return
-user_dir nmh
+prepare "${inc:-inc}" || return
 
 by_inc()
 {
 	mkdir -p "$1.mh/Mail/inbox"
 	printf 'Path: Mail\ncredentials: file:%s\n' "$PWD/$1.netrc" \
 	    >"$1.mh/.mh_profile"
-	printf 'machine localhost login %s password "%s"\n' "$1" "$secret" \
-	    >"$1.netrc"
-	chmod 600 "$1.netrc" && chown -R "$uid" "$1.mh" "$1.netrc"
+	chown -R "$uid" "$1.mh"
+	printf 'machine localhost login %s password "%s"\n' "$1" "$secret" |
+	    user_file "$1.netrc"
 	[ "$2" = delete ] && keep=-truncate || keep=-notruncate
-	case $security in
-	tls) tls='-initialtls -nocertverify' ;;
-	*) tls=-notls ;;
-	esac
+	tls=$(secured -notls '' '-initialtls -nocertverify')
 	said=$(as_user HOME="$PWD/$1.mh" timeout $patience "$inc" \
 	    -host localhost -port $port -user "$1" $keep $tls -nochangecur 2>&1) &&
 	    status=0 || status=$?

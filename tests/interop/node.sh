@@ -1,8 +1,6 @@
 # Libraries for Node, from the npm registry.
 
-has_all node node npm || return
-serve || return
-user_dir node
+prepare node npm || return
 unpacked
 poll=by_program
 

@@ -1,9 +1,7 @@
 # Perl's Mail::POP3Client and Mail::Box, with APOP.
 
-has_all perl perl || return
 options="$options -a"
-serve || return
-user_dir perl
+prepare perl || return
 poll=by_program these=$made
 
 for m in Mail::POP3Client Mail::Transport::POP3; do

@@ -1,9 +1,7 @@
 # PHP's imap functions: c-client, which alpine uses, too.
 
-has_all php php || return
+prepare php || return
 php -m | grep -qx imap || { skip 'no imap functions'; return; }
-serve || return
-user_dir php
 
 program="php $tests/fetch.php"
 # It does not say that a message or the connection has ended early.

@@ -1,8 +1,6 @@
 # Emacs' pop3.el, without a terminal.
 
-has_all pop3el emacs perl || return
-serve || return
-user_dir pop3el
+prepare emacs perl || return
 
 cat >fetch.el <<'END'
 (require 'pop3)

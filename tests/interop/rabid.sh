@@ -1,11 +1,9 @@
 # rabid, of the package postal: many small sessions at once, each all of
 # somebody's mail, who is one of twenty.
 
-has_all rabid rabid perl || return
+prepare rabid perl || return
 secret=word	# its list of users is cut at blanks
 these='1 2 3 4 6 7 10 11 12 13'
-serve || return
-user_dir rabid
 users=$(seq -f 'rabid%g' 20)
 
 are_empty()
@@ -43,8 +41,6 @@ messages_heard()
 	$asked = !$within && /^retr /' heard:*
 }
 
-refused() { cat heard:* | grep -a '^-ERR'; }
-
 has_seen_more()
 {
 	[ "$(lines | grep -c 'LOGOUT, user=rabid.*, del=0, left=0, ')" -ge 50 ]
@@ -64,5 +60,5 @@ mkdir -p got/rabid
 messages_heard
 check 'each message comes once, octet for octet' \
     delivered rabid $(for user in $users; do echo $these; done)
-check 'nothing is refused' equal '' "$(refused)"
+check 'nothing is refused' equal '' "$(cat heard:* | grep -a '^-ERR')"
 check 'mailboxes that are empty stay so' are_empty

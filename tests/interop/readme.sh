@@ -33,7 +33,7 @@ awk '/^EXAMPLES$/ { on = 1; next }
 cat >prelude <<'END'
 exec </dev/null >/out 2>&1
 group=readme work=/w here=tests/interop account=pop3t1
-cd /src && mkdir /w && . tests/interop/lib.sh
+cd /src && . tests/interop/lib.sh
 . /has
 
 # paste word: the block in which it stands.
@@ -54,7 +54,7 @@ session()
 {
 	equal 7 "$(list "$1/" "$2")" &&
 	    curl -sSk -m 30 --user "$2:sesame" "$1/1" -o /got &&
-	    sed 's/$/'"$(printf '\r')"'/' /message | cmp - /got &&
+	    is_message 1 /got &&
 	    curl -sSk -m 30 --user "$2:sesame" -I -X 'DELE 2' "$1/" &&
 	    equal 6 "$(list "$1/" "$2")"
 }
@@ -158,7 +158,8 @@ play()
 	{ cat prelude "$1.go"; echo ': >/end'; } >"$r/go"
 	echo "nspawn=$nspawn" >"$r/has"
 	cp -r blocks "$r/blocks"
-	cp "$work/mbox" "$r/mbox" && cp "$work/messages/1" "$r/message"
+	mkdir -p "$r/w/home" "$r/w/messages"
+	cp "$work/mbox" "$r/mbox" && cp "$work/messages/1" "$r/w/messages"
 	mkdir "$r/src" && cp -pR "$top/Makefile" "$top/README" "$top"/*.[cho] \
 	    "$top/pop3d" "$top/xinetd.d" "$top/tests" "$r/src"
 	[ -d "$work/archives" ] &&
@@ -332,34 +333,8 @@ usermod -p '*' alice && service saslauthd restart
 check 'saslauthd: alice is known to PAM no more' \
     exits 67 curl -sS --user alice:sesame pop3://localhost/
 echo 127.0.0.1 example.net >>/etc/hosts
-mkdir /db
-cat >/slapd.conf <<'X'
-include /etc/ldap/schema/core.schema
-include /etc/ldap/schema/cosine.schema
-modulepath /usr/lib/ldap
-moduleload back_mdb
-pidfile /slapd.pid
-database mdb
-suffix "dc=example,dc=net"
-directory /db
-access to attrs=userPassword by anonymous auth
-access to * by * read
-X
-slapadd -f /slapd.conf <<'X'
-dn: dc=example,dc=net
-objectClass: dcObject
-objectClass: organization
-o: example
-dc: example
-
-dn: uid=alice,dc=example,dc=net
-objectClass: account
-objectClass: simpleSecurityObject
-uid: alice
-userPassword: sesame
-X
-slapd -f /slapd.conf -h ldap://127.0.0.1:389 -d 0 &
-check 'saslauthd: slapd listens' wait_until listens 389
+port=389
+check 'saslauthd: slapd listens' run_slapd /w alice sesame
 check 'saslauthd: LDAP' paste 'ldap_%s'
 served 'saslauthd with LDAP'
 END

@@ -19,16 +19,18 @@ groups='thunderbird superservers claws sylpheed node javamail getmail fetchmail
 tls readme mpop pop3el systems perl nmh movemail php fdm ssh selftest mutt
 saslauthd rabid mailx banning libraries curl dialogues frontends'
 
-if [ "$(id -u)" != 0 ]; then
-	echo 'SKIP all: needs root, for accounts, uids and superservers'
+skip_all()
+{
+	echo "SKIP all: $1"
 	echo '0 passed, 0 failed, 1 skipped'
 	exit 0
-fi
+}
+
+[ "$(id -u)" = 0 ] ||
+    skip_all 'needs root, for accounts, uids and superservers'
 for p in useradd setpriv openssl; do
-	command -v $p >/dev/null && continue
-	echo "SKIP all: $p is not installed, nothing works without it"
-	echo '0 passed, 0 failed, 1 skipped'
-	exit 0
+	command -v $p >/dev/null ||
+	    skip_all "$p is not installed, nothing works without it"
 done
 POP3D=${POP3D:-./pop3d}
 if [ ! -x "$POP3D" ] || [ ! -r $here/run.sh ]; then

@@ -34,16 +34,10 @@ done >"$dir/users"
 chmod 600 "$dir/users"
 fill "$account"
 
-next_port
-sasl="-u 64123:64123 -e $work/empty -m $work/spool/%u -x $dir/run/mux"
-socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-    "EXEC:'$POP3D $sasl',nofork" >system.out 2>&1 &
-started $! || return
+options="-u 64123:64123 -e $work/empty -m $work/spool/%u -x $dir/run/mux"
+listen_at TCP 127.0.0.1 "$POP3D" $options || return
 system=$port
-next_port
-socat "TCP-LISTEN:$port,bind=127.0.0.1,reuseaddr,fork" \
-    "EXEC:'$POP3D $sasl -f $dir/users',nofork" >file.out 2>&1 &
-started $! || return
+listen_at TCP 127.0.0.1 "$POP3D" $options -f "$dir/users" || return
 file=$port
 
 # login port user password, in a directory of its own as they may run at once.
@@ -95,45 +89,14 @@ else
 	skip 'PAM: needs a mount namespace'
 fi
 
-ldap()
-{
-	mkdir "$dir/db"
-	cat >"$dir/slapd.conf" <<-X
-		include /etc/ldap/schema/core.schema
-		modulepath /usr/lib/ldap
-		moduleload back_mdb
-		pidfile $dir/slapd.pid
-		database mdb
-		suffix "dc=test"
-		directory $dir/db
-		access to attrs=userPassword by anonymous auth
-		access to * by * read
-	X
-	slapadd -f "$dir/slapd.conf" <<-X || return
-		dn: dc=test
-		objectClass: dcObject
-		objectClass: organization
-		o: test
-		dc: test
-
-		dn: cn=saslldap,dc=test
-		objectClass: person
-		cn: saslldap
-		sn: x
-		userPassword: open sesame
-	X
-	next_port
-	slapd -f "$dir/slapd.conf" -h "ldap://127.0.0.1:$port" -d 0 \
-	    >"$dir/slapd.out" 2>&1 &
-	started $! || return
-	cat >"$dir/ldap.conf" <<-X
-		ldap_servers: ldap://127.0.0.1:$port
-		ldap_search_base: dc=test
-		ldap_filter: cn=%u
-	X
-}
 if has_all LDAP slapd slapadd; then
-	ldap >ldap.out 2>&1 || cat ldap.out slapd.out
+	next_port
+	run_slapd "$dir" saslldap 'open sesame' >ldap.out 2>&1 || cat ldap.out
+	cat >ldap.conf <<-X
+		ldap_servers: ldap://127.0.0.1:$port
+		ldap_search_base: dc=example,dc=net
+		ldap_filter: uid=%u
+	X
 	run_saslauthd ldap -O "$dir/ldap.conf"
 	check 'LDAP: a password is right' \
 	    login $file saslldap 'open sesame' "$yes"

@@ -16,8 +16,7 @@ UsePAM no
 PasswordAuthentication no
 KbdInteractiveAuthentication no
 END
-"$(command -v sshd)" -D -e -f sshd.conf >sshd.out 2>&1 &
-started $! || { check 'sshd starts' cat sshd.out false; return; }
+run_server "$(command -v sshd)" -D -e -f sshd.conf || return
 cat >tunnel <<END
 #!/bin/sh
 exec ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no \
@@ -39,28 +38,16 @@ if has_all fetchmail fetchmail; then
 	leaves ssh
 	deletes_the_rest ssh
 	# Why sslproto '' is needed: STLS is sent otherwise.
-	sed "s/sslproto ''//" ssh.rc >stls.rc
-	chown "$uid" stls.rc && chmod 600 stls.rc
+	sed "s/sslproto ''//" ssh.rc | user_file stls.rc
 	check "fetchmail without sslproto '' fails: it sends STLS" \
 	    exits 2 as_user timeout $patience fetchmail -f stls.rc \
 	    --pidfile f.pid
 fi
 
-mutt_deletes()
-{
-	cat >muttrc <<END
-set folder=$PWD spoolfile=/dev/null sleep_time=0 wait_key=no delete=yes
-set tunnel='$PWD/tunnel' pop_pass=asked-for-all-the-same
-push '<first-entry><delete-message><quit>'
-END
-	in_time setpriv --reuid="$uid" --regid="$gid" --clear-groups env -i \
-	    PATH="$PATH" HOME="$PWD" LC_ALL=C TERM=vt100 script -qec \
-	    "mutt -n -F muttrc -f pop://x@127.0.0.1/" /dev/null
-}
-
 if has_all mutt mutt script; then
 	fill ssh $few
-	check "mutt with \$tunnel" mutt_deletes
+	check "mutt with \$tunnel" by_mutt mutt ssh \
+	    "set tunnel='$PWD/tunnel'" '<first-entry><delete-message><quit>'
 	# It does not wait for the end of its tunnel.
 	check 'mutt: one is deleted' wait_until has_left 6 ssh
 fi

@@ -1,8 +1,6 @@
 # Sylpheed, on a display that nobody sees.
 
-has_all sylpheed sylpheed Xvfb || return
-serve || return
-user_dir sylpheed
+prepare sylpheed Xvfb || return
 use_display || return
 
 by_sylpheed()

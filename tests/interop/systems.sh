@@ -4,9 +4,10 @@ has_all systems socat || return
 user_dir systems
 virtual=$options
 
-root_is_refused()
-{
-	talk <<END
+options="-u 64123:64123 -e $work/empty -m $work/spool/%u"
+if serve; then
+	(secret=secret; serves "the host's account" "$account" '' "$account")
+	check 'root is refused, and others are not' talk <<END
 C: USER root
 C: PASS secret
 S: -ERR \[AUTH\] .*
@@ -14,29 +15,30 @@ C: USER $account
 C: PASS secret
 C: QUIT
 END
-}
-
-options="-u 64123:64123 -e $work/empty -m $work/spool/%u"
-if serve; then
-	(secret=secret; serves "the host's account" "$account" '' "$account")
-	check 'root is refused, and others are not' root_is_refused
 	check 'root is refused, as a failed login' \
 	    logged 'LOGIN FAILED, user=root, ip=\[127.0.0.1\], reason=.*'
 fi
 
-# listen_at address command ...
-listen_at()
-{
-	at=$1
-	shift
-	next_port
-	socat "$at,reuseaddr,fork" "EXEC:'$*',nofork" >"at.$port" 2>&1 &
-	started $!
-}
-
-refused()
-{
-	talk "$1" <<END
+fill s11 1 2
+fill s12 1 2
+if listen_at TCP6 '[::1]' "$POP3D" -s $virtual 2>/dev/null; then
+	check '-s: IPv6 loopback' finds 2 "TCP6:[::1]:$port" s11
+	check 'IPv6 in the log' logged 'LOGIN, user=s11, ip=\[::1\]'
+else
+	skip 'IPv6: none here'
+fi
+if listen_at TCP6 '[::ffff:127.0.0.1],ipv6only=0' "$POP3D" -s $virtual \
+    2>/dev/null; then
+	check '-s: IPv4 through an IPv6 socket' \
+	    finds 2 "TCP:127.0.0.1:$port,bind=127.0.0.6" s11
+	check 'is IPv4 in the log' logged 'LOGIN, user=s11, ip=\[127.0.0.6\]'
+else
+	skip 'IPv6: no mapped addresses here'
+fi
+if [ -n "$INTEROP_SPACES" ]; then
+	listen_at TCP 192.0.2.7 "$POP3D" -s $virtual
+	check '-s: another address is refused before a password is sent' \
+	    talk "TCP:192.0.2.7:$port" <<END
 C: CAPA
 S: [+]OK .*
 S: TOP
@@ -55,40 +57,7 @@ C: AUTH PLAIN $(b64 "\\0s12\\0$secret")
 S: -ERR plaintext login is refused here, use TLS
 C: QUIT
 END
-}
-
-next_port
-at="TCP6-LISTEN:$port,bind=[::1]"
-port=$((port - 1))
-fill s11 1 2
-fill s12 1 2
-if listen_at "$at" "$POP3D -s $virtual" 2>/dev/null; then
-	check '-s: IPv6 loopback' finds 2 "TCP6:[::1]:$port" s11
-	check 'IPv6 in the log' logged 'LOGIN, user=s11, ip=\[::1\]'
-else
-	skip 'IPv6: none here'
-fi
-next_port
-at="TCP6-LISTEN:$port,bind=[::ffff:127.0.0.1],ipv6only=0"
-port=$((port - 1))
-if listen_at "$at" "$POP3D -s $virtual" 2>/dev/null; then
-	check '-s: IPv4 through an IPv6 socket' \
-	    finds 2 "TCP:127.0.0.1:$port,bind=127.0.0.6" s11
-	check 'is IPv4 in the log' logged 'LOGIN, user=s11, ip=\[127.0.0.6\]'
-else
-	skip 'IPv6: no mapped addresses here'
-fi
-if [ -n "$INTEROP_SPACES" ]; then
-	next_port
-	at="TCP-LISTEN:$port,bind=192.0.2.7"
-	port=$((port - 1))
-	listen_at "$at" "$POP3D -s $virtual"
-	check '-s: another address is refused before a password is sent' \
-	    refused "TCP:192.0.2.7:$port"
-	next_port
-	at="TCP-LISTEN:$port,bind=192.0.2.7"
-	port=$((port - 1))
-	listen_at "$at" "$POP3D $virtual"
+	listen_at TCP 192.0.2.7 "$POP3D" $virtual
 	check 'without -s it is served' finds 2 "TCP:192.0.2.7:$port" s12
 	check 'and logged' logged 'LOGIN, user=s12, ip=\[192.0.2.7\]'
 else

@@ -1,8 +1,6 @@
 # Thunderbird, without a window: one that runs is told what to do.
 
-has_all thunderbird thunderbird python3 || return
-serve || return
-user_dir thunderbird
+prepare thunderbird python3 || return
 
 start_thunderbird()
 {
@@ -17,10 +15,9 @@ user_pref("mailnews.database.global.indexer.enabled", false);
 user_pref("datareporting.policy.dataSubmissionEnabled", false);
 END
 	chown -R "$uid:$gid" .
-	as_user timeout 900 thunderbird --headless --marionette --no-remote \
-	    --remote-allow-system-access --profile "$PWD/profile" \
-	    >thunderbird.out 2>&1 &
-	wait_tries=600 started $!
+	wait_tries=600 run_server as_user timeout 900 thunderbird --headless \
+	    --marionette --no-remote --remote-allow-system-access \
+	    --profile "$PWD/profile"
 }
 
 by_thunderbird()

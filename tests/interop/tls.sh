@@ -17,16 +17,6 @@ after_stls()
 	[ "$(grep -c '^+OK' said)" -ge 5 ]
 }
 
-# by_curl url user [option]: all are fetched, octet for octet.
-by_curl()
-{
-	for i in $few; do
-		curl -sS -m 60 ${3:-} --cacert "$work/cert.pem" \
-		    -u "$2:$secret" "$1/$i" -o one || return 1
-		is_message $i one || return 1
-	done
-}
-
 # tried name user url {stls|tls}
 tried()
 {
@@ -85,9 +75,7 @@ tried 'STLS, connect' stlscurl pop3://localhost:$port stls
 
 # xinetd.d/pop3s as it is, but for paths and the port.
 unpacked
-xinetd=$work/packages/xinetd/usr/sbin/xinetd
-[ -x "$xinetd" ] || xinetd=$(command -v xinetd)
-if [ -n "$xinetd" ]; then
+if find_package xinetd xinetd; then
 	next_port
 	cat >pop3s.conf <<END
 syslog = no
@@ -95,16 +83,8 @@ cert = $work/pem
 exec = $POP3D
 execArgs = pop3d -s $options
 END
-	sed -e 's/\(disable.*\)yes/\1no/' -e 's|^#.*||' \
-	    -e "s|/usr/bin/stunnel|$(command -v $stunnel)|" \
-	    -e "s|/etc/stunnel/pop3d.conf|$PWD/pop3s.conf|" \
-	    -e "/^{/a\\
-		type = UNLISTED\\
-		port = $port\\
-		bind = 127.0.0.1" "$xinetd_d/pop3s" >xinetd.conf
-	"$xinetd" -dontfork -f xinetd.conf -pidfile "$PWD/xinetd.pid" \
-	    >xinetd.out 2>&1 &
-	started $!
+	xinetd_with pop3s -e "s|/usr/bin/stunnel|$(command -v $stunnel)|" \
+	    -e "s|/etc/stunnel/pop3d.conf|$PWD/pop3s.conf|"
 	check 'xinetd.d/pop3s: a host that overdoes it shuts no other out' \
 	    others_get_in tls
 	serves xinetd.d/pop3s pops3 \
