@@ -4243,14 +4243,18 @@ TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
 	add_text(&file, MSG("b"));
 	load_mbox();
 	box.msg[300].deleted = 1;
-	for (i = 0; i < 400; i++)
-		add_text(&file, MSG("c"));
+	/* all stands elsewhere then */
+	file.len = 0;
+	for (i = 0; i < 702; i++)
+		add_text(&file, i == 0 ? MSG("0") : i < 301 ? MSG("a") :
+		    i < 302 ? MSG("b") : MSG("c"));
 	write_mbox();
 	for (i = 1; i < 50; i++) {
 		let_fail(calls[_i], i, ENOMEM);
 		if (mbox_seek(&box, 300) == MBOX_OK)
 			break;
 		done++;
+		ck_assert(!is_unchanged(&box));	/* it is scanned again */
 		ck_assert_int_eq((int)box.n, 301);
 		ck_assert_int_eq(box.msg[300].gone, 0);
 		ck_assert_int_eq((int)count_strangers(), 0);
@@ -4262,8 +4266,9 @@ TEST_EACH(without_memory_a_changed_mailbox_is_matched_later, 2)
 	expect_message(300, "Message-ID: <b>\r\n\r\nbody of b\r\n");
 	ck_assert_int_eq(mbox_update(&box), MBOX_OK);
 	file.len = 0;
-	for (i = 0; i < 700; i++)
-		add_text(&file, i < 300 ? MSG("a") : MSG("c"));
+	for (i = 0; i < 701; i++)
+		add_text(&file, i == 0 ? MSG("0") : i < 301 ? MSG("a") :
+		    MSG("c"));
 	expect_octets(path, &file);
 }
 
