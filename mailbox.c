@@ -411,7 +411,9 @@ dotlock_step(struct dotlock *d, char what)
 	}
 	/* before DOT_LOCK, too: only one lock can be remembered */
 	dotlock_release(d, lock);
-	return what == DOT_LOCK ? dotlock_take(d, lock) : DOT_UNLOCK;
+	if (what == DOT_LOCK)
+		return dotlock_take(d, lock);
+	return DOT_UNLOCK;
 }
 
 /* ---- All locks ---- */
