@@ -608,7 +608,7 @@ probing_dialogue(void *arg)
 	good_dialogue(arg);
 }
 
-/* What is taken over, for a client who has sent a descriptor: nothing is got. */
+/* Whoever is taken over, by a client who has sent a descriptor, gets nothing. */
 static void
 take_over(void (*dialogue)(void *), void (*behind)(struct mbox *))
 {
