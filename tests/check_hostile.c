@@ -541,14 +541,12 @@ serve(struct auth *a, int fd, void (*dialogue)(void *),
     void (*behind)(struct mbox *))
 {
 	static struct mbox m;
-	struct sigaction sa;
+	struct sigaction sa = { .sa_handler = on_alarm };
 	pid_t pid;
 
 	fflush(stdout);
 	if ((pid = fork()) != 0)
 		return pid;
-	memset(&sa, 0, sizeof(sa));
-	sa.sa_handler = on_alarm;
 	sigaction(SIGALRM, &sa, NULL);
 	signal(SIGXFSZ, SIG_IGN);
 	dup2(fd, 0);
@@ -571,10 +569,8 @@ serve(struct auth *a, int fd, void (*dialogue)(void *),
 static void
 send_record(struct auth *a, const char *user, const char *secret)
 {
-	struct attempt t;
+	struct attempt t = { .mechanism = AUTH_PASS };
 
-	memset(&t, 0, sizeof(t));
-	t.mechanism = AUTH_PASS;
 	snprintf(t.user, sizeof(t.user), "%s", user);
 	snprintf(t.secret, sizeof(t.secret), "%s", secret);
 	if (write(a->to, &t, sizeof(t)) != sizeof(t))
@@ -612,17 +608,24 @@ probing_dialogue(void *arg)
 	good_dialogue(arg);
 }
 
-AS_ROOT(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
+/* Whoever is taken over, by a client who has sent a descriptor, gets nothing. */
+static void
+take_over(void (*dialogue)(void *), void (*behind)(struct mbox *))
 {
 	struct auth a = an_auth(in_base("spool/%%u"));
 	int fd[2];
 
 	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
 	send_fd(fd[0], "x");
-	serve(&a, fd[1], probing_dialogue, NULL);
+	serve(&a, fd[1], dialogue, behind);
 	close(fd[1]);
 	ck_assert(all_ended(8000));
 	ck_assert_str_eq(sh->got, "");
+}
+
+AS_ROOT(a_dialogue_that_was_taken_over_reaches_no_file_and_no_process)
+{
+	take_over(probing_dialogue, NULL);
 	/* and nobody else was hit: the login still works */
 	ck_assert_int_eq(sh->in, 1);
 	ck_assert_int_eq(sh->yes, 1);
@@ -633,14 +636,11 @@ static void
 forging_dialogue(void *arg)
 {
 	struct auth *a = arg;
-	struct account who;
+	struct account who = { .uid = user_id, .gid = user_id,
+	    .name = "alice" };
 	char text[2 * sizeof(who)];
 	int fd, shift = a->tries;	/* is 0 in all but this test */
 
-	memset(&who, 0, sizeof(who));
-	who.uid = user_id;
-	who.gid = user_id;
-	memcpy(who.name, "alice", 6);
 	memset(text, 'p', sizeof(text));
 	memcpy(text + shift, &who, sizeof(who));
 	for (fd = 0; fd < 64; fd++)
@@ -665,6 +665,7 @@ AS_ROOT(an_account_record_cannot_come_from_the_dialogue)
 		serve(&a[i], fd[1], forging_dialogue, NULL);
 	}
 	ck_assert(all_ended(8000));
+	ck_assert_str_eq(sh->got, "");
 	ck_assert_int_eq(sh->in, 0);
 	ck_assert_int_eq(sh->yes, 0);
 	ck_assert_int_eq(sh->no, 3);
@@ -722,17 +723,9 @@ probing_session(struct mbox *m)
 
 AS_ROOT(a_session_that_was_taken_over_reaches_one_file)
 {
-	struct auth a = an_auth(in_base("spool/%%u"));
-	int fd[2];
-
-	ck_assert(socketpair(AF_UNIX, SOCK_STREAM, 0, fd) == 0);
-	send_fd(fd[0], "x");
-	serve(&a, fd[1], good_dialogue, probing_session);
-	close(fd[1]);
-	ck_assert(all_ended(8000));
+	take_over(good_dialogue, probing_session);
 	ck_assert_int_eq(sh->entered, 1 + MBOX_OK);
 	ck_assert_int_eq(sh->opened, 1);
-	ck_assert_str_eq(sh->got, "");
 }
 
 /* ---- As root: the network, and other processes of the same user ---- */
@@ -747,13 +740,9 @@ static long landlock;			/* what the kernel has of it */
 static void
 probe_network(void)
 {
-	struct sockaddr_in own;
-	struct sockaddr none;
+	struct sockaddr_in own = { .sin_family = AF_INET };
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
 
-	memset(&none, 0, sizeof(none));
-	none.sa_family = AF_UNSPEC;
-	memset(&own, 0, sizeof(own));
-	own.sin_family = AF_INET;
 	got(kill(same, 0) == 0, "a signal");
 	got(ptrace(PTRACE_ATTACH, same, NULL, NULL) == 0, "ptrace");
 	got(sendto(2, "x", 1, 0, (struct sockaddr *)&abstract,
@@ -1726,11 +1715,8 @@ static int
 is_locked(const char *path)
 {
 	int fd = open(path, O_RDWR), r;
-	struct flock fl;
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-	memset(&fl, 0, sizeof(fl));
-	fl.l_type = F_WRLCK;
-	fl.l_whence = SEEK_SET;
 	ck_assert(fd != -1 && fcntl(fd, F_GETLK, &fl) == 0);
 	r = fl.l_type != F_UNLCK;
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
@@ -2122,13 +2108,12 @@ make_jail(const char *who)
 	int fd;
 
 	snprintf(jail, sizeof(jail), "%s/jail", scratch);
-	snprintf(command, sizeof(command), "mkdir -p %s/dev %s/spool %s/empty"
-	    " && chmod 777 %s/spool && cp %s %s/pop3d && ldd %s | awk '{ for "
-	    "(i = 1; i <= NF; i++) if ($i ~ /^\\//) print $i }' | while read "
-	    "f; do mkdir -p %s${f%%/*} && cp $f %s$f || exit 1; done", jail,
-	    jail, jail, jail, program, jail, program, jail, jail);
-	memset(&log_address, 0, sizeof(log_address));
-	log_address.sun_family = AF_UNIX;
+	snprintf(command, sizeof(command), "mkdir %s && cd %s && mkdir dev "
+	    "spool empty && chmod 777 spool && cp %s pop3d && ldd ./pop3d | "
+	    "awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^\\//) print $i }' | "
+	    "while read f; do mkdir -p .${f%%/*} && cp $f .$f || exit 1; "
+	    "done", jail, jail, program);
+	log_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	snprintf(log_address.sun_path, sizeof(log_address.sun_path),
 	    "%.90s/dev/log", jail);
 	if (SANITIZED || shell(command) != 0 ||

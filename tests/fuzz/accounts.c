@@ -155,11 +155,9 @@ static int
 ask(struct auth *a, int root, const char *name, const char *secret,
     struct account *who)
 {
-	struct attempt t;
+	struct attempt t = { .mechanism = AUTH_PASS };
 	int yes;
 
-	memset(&t, 0, sizeof(t));
-	t.mechanism = AUTH_PASS;
 	snprintf(t.user, sizeof(t.user), "%s", name);
 	snprintf(t.secret, sizeof(t.secret), "%s", secret);
 	nwaits = 0;

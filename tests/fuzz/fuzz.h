@@ -60,7 +60,7 @@ unsigned take_number(const uint8_t **data, size_t *size);
 /* Stands in for crypt(3), which strangers' settings make slow. */
 char *fake_crypt(const char *secret, const char *setting);
 
-/* For syslog(3), and for the nanosleep of a wrong password, which is counted. */
+/* For syslog(3), and for nanosleep(2) behind a wrong password, in nwaits. */
 void no_log(int level, const char *format, ...);
 int count_wait(const struct timespec *t);
 extern unsigned nwaits;
@@ -82,8 +82,8 @@ int slow_plain(const char *text, struct attempt *t);
 int may_be_name(const char *name);
 
 /*
- * Which of two accounts, alice and bob, a name means, as section 8 has it: in any
- * letters, and with any @domain behind it. NULL: neither.
+ * Which of two accounts, alice and bob, a name means, as section 8 has it: in
+ * any letters, and with any @domain behind it. NULL: neither.
  */
 const char *account_of(const char *name);
 

@@ -300,13 +300,11 @@ log_in(const char *name)
 static int
 is_refused_again(const char *name, const char *secret, char how)
 {
-	struct attempt this;
+	struct attempt this = { .mechanism = how };
 
-	memset(&this, 0, sizeof(this));
-	this.mechanism = how;
 	/* what is cut off of a name makes it none */
-	memcpy(this.user, name, strlen(name) > 129 ? 129 : strlen(name));
-	memcpy(this.secret, secret, strlen(secret));
+	snprintf(this.user, sizeof(this.user), "%s", name);
+	snprintf(this.secret, sizeof(this.secret), "%s", secret);
 	if (memcmp(&this, &mo.last, sizeof(this)) == 0)
 		return 1;
 	mo.last = this;

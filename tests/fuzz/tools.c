@@ -242,8 +242,10 @@ slow_plain(const char *text, struct attempt *t)
 {
 	char message[1100], role[256], name[256];
 	const char *p = message, *end;
-	int n = strlen(text) < sizeof(message) ? slow_base64(text, message) : -1;
+	int n;
 
+	CHECK(strlen(text) <= sizeof(message));
+	n = slow_base64(text, message);
 	memset(t, 0, sizeof(*t));
 	end = message + (n > 0 ? n : 0);
 	if (n <= 0 || !copy_plain(&p, end, 0, role) || p++ == end ||
