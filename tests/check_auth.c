@@ -2560,16 +2560,6 @@ is_untouched(void)
 	return strcmp(read_text(in_base("spool/alice")), mail) == 0;
 }
 
-static char *
-alice_file(void)
-{
-	return a_file("# accounts\n"
-	    "alice:{PLAIN}tanstaaf:%d:%d::%s:\nroot:{PLAIN}tanstaaf:0:0\n"
-	    "dialogue:{PLAIN}tanstaaf:%d:%d\nlocked:!" HELLO1 ":%d:%d\n"
-	    "empty::%d:%d\n", USER, USER, in_base("spool"), DIALOGUE, USER,
-	    USER, USER, USER, USER);
-}
-
 /* ---- The log ---- */
 
 static pid_t collector;
@@ -2687,13 +2677,17 @@ begin_real(void)
 	forget_log();
 }
 
-/* With a spool like README's, and alice's mailbox in it. */
+/* With a spool like README's, alice's mailbox in it, and accounts for -f. */
 static void
 begin_as_root(void)
 {
 	begin_real();
 	make_spool(02775, 0, SPOOL);
-	alice_file();
+	a_file("# accounts\n"
+	    "alice:{PLAIN}tanstaaf:%d:%d::%s:\nroot:{PLAIN}tanstaaf:0:0\n"
+	    "dialogue:{PLAIN}tanstaaf:%d:%d\nlocked:!" HELLO1 ":%d:%d\n"
+	    "empty::%d:%d\n", USER, USER, in_base("spool"), DIALOGUE, USER,
+	    USER, USER, USER, USER);
 }
 
 /* What the log says of a client: no other run of these tests has the same. */
@@ -3331,7 +3325,7 @@ AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 	static struct peer c[N];
 	static char text[N * 64];
 	struct pollfd p = { .events = POLLIN };
-	char lock[PATH_MAX];
+	const char *lock;
 	struct stat st;
 	pid_t dead;
 	int i;
@@ -3358,8 +3352,7 @@ AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 		if (c[i].pos < c[i].len || poll(&p, 1, 0) == 1)
 			ck_abort_msg("lock %d, %s: %s", i, foreign[i].text,
 			    next_line(&c[i], 1000));
-		snprintf(lock, sizeof(lock), "%s", in_base("spool/u%d.lock",
-		    i));
+		lock = in_base("spool/u%d.lock", i);
 		ck_assert_msg(lstat(lock, &st) == 0, "lock %d", i);
 		ck_assert(foreign[i].kind == 'd' ? rmdir(lock) == 0 :
 		    unlink(lock) == 0);
