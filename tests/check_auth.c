@@ -1991,7 +1991,19 @@ probe(void)
 	return got;
 }
 
-/* What main() does, in a process of its own: its wait status. None is left. */
+/* Neither a process nor alice's lock. */
+static void
+expect_nothing_left(void)
+{
+	int ended = all_ended(20000);
+	int locked = access(in_base("spool/alice.lock"), F_OK) == 0;
+
+	ck_assert_msg(ended && !locked, "left: %s%s; spoiled: call %d of "
+	    "process %d, %s", ended ? "" : "a process ", locked ? "a lock" :
+	    "", sh->spoil_index, sh->spoil_role, sh->spoiled_name);
+}
+
+/* What main() does, in a process of its own: its wait status. */
 static int
 serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 {
@@ -2031,8 +2043,7 @@ serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 	}
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
-	ck_assert_msg(all_ended(20000), "a process is left, of call %d of "
-	    "process %d", sh->spoil_index, sh->spoil_role);
+	expect_nothing_left();
 	return status;
 }
 
@@ -2137,7 +2148,6 @@ TEST(a_login_leads_through_all_processes)
 	ck_assert_uint_eq(sh->opened_group, sh->account.gid);
 	ck_assert_uint_eq(sh->keeper_uid, 0);
 	ck_assert_uint_eq(sh->keeper_gid, 0);
-	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 #if defined(__linux__)
 	/* the session, the dialogue and the verifier have seen secrets */
 	ck_assert_int_eq(sh->hidden, 1 << 0 | 1 << 1 | 1 << 2);
@@ -2250,7 +2260,6 @@ TEST(no_privilege_call_may_come_out_wrong)
 		FINE(is_given_up(first.call[i].name) || sh->after == 0);
 		FINE(lines > 0 || sh->why[0] != '\0');
 		FINE(!sh->strange);
-		FINE(access(in_base("spool/alice.lock"), F_OK) == -1);
 		if (role == 1)
 			FINE(!sh->talked && sh->in != 1);
 		if (role == 0 && !is_given_up(first.call[i].name))
@@ -2403,7 +2412,6 @@ TEST(a_dialogue_that_dies_leaves_nothing)
 	plan = gone;
 	serve(&a, carry_out, &a, 1);
 	ck_assert(sh->in == 0 || sh->in == 1);
-	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	ck_assert_int_eq(sh->nlines, 0);
 }
 
@@ -2466,7 +2474,7 @@ static void
 leave(struct peer *c)
 {
 	quit(c);
-	ck_assert_msg(all_ended(20000), "a process is left");
+	expect_nothing_left();
 }
 
 /* The client goes, and nothing that was started for it stays. */
@@ -2474,7 +2482,7 @@ static void
 hang_up(struct peer *c)
 {
 	close(c->fd);
-	ck_assert_msg(all_ended(20000), "a process is left");
+	expect_nothing_left();
 }
 
 /* The program has ended the connection. */
@@ -2945,7 +2953,7 @@ AS_ROOT(dialogue_and_verifier_end_when_root_is_killed)
 	expect(&c, "+OK*");
 	wait_children(c.pid, child, 2);
 	ck_assert(kill(c.pid, SIGKILL) == 0);
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 	expect_end(&c);
 	close(c.fd);
 }
@@ -2973,7 +2981,6 @@ AS_ROOT_EACH(a_session_and_its_keeper_hold_what_they_need_and_no_more, 2)
 	ask(&c, "DELE 1", "+OK*");
 	leave(&c);
 	ck_assert(!is_untouched());
-	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
 
 /*
@@ -3267,7 +3274,6 @@ AS_ROOT_EACH(a_dotlock_is_made_where_one_is_possible, COUNT(spools))
 	ask(&c, "DELE 3", "+OK*");
 	leave(&c);
 	ck_assert(is_untouched());
-	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 	expect_logged("LOGOUT, user=alice", ip, 1);
 	expect_logged("no dotlock", ip, !spools[_i].dotlock);
 }
@@ -3362,7 +3368,7 @@ AS_ROOT(a_foreign_lock_that_is_young_is_respected)
 		close(c[i].fd);
 		ck_assert(access(lock, F_OK) == -1);
 	}
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 }
 
 static const struct {
@@ -3395,7 +3401,7 @@ AS_ROOT_EACH(however_a_session_ends_no_lock_and_no_process_is_left,
 	else
 		ck_assert(kill(c.pid, deaths[_i].signal) == 0);
 	kill(c.pid, SIGCONT);
-	ck_assert_msg(all_ended(20000), "a process is left");
+	expect_nothing_left();
 	/* neither the lock nor the unique file it is made of */
 	ck_assert((d = opendir(in_base("spool"))) != NULL);
 	while ((e = readdir(d)) != NULL)
@@ -3418,7 +3424,7 @@ AS_ROOT(a_client_that_does_not_wait_for_the_answer_to_quit_is_logged_once)
 	say(&c, "QUIT\r\n");
 	close(c.fd);
 	ck_assert(kill(c.pid, SIGCONT) == 0);
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 	expect_logged("LOGOUT", ip, 1);
 	expect_logged("DISCONNECTED", ip, 0);
 }
@@ -3493,7 +3499,7 @@ AS_ROOT_EACH(a_file_system_that_does_not_answer_ends_the_opening, 3)
 		ck_assert(waitpid(pid, &status, 0) == pid);
 	umount2(dir, MNT_DETACH);
 	close(fd);
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 	ck_assert_int_ge(now_ms() - begun,
 	    (_i == 1 ? LOOK_SECONDS : OPEN_SECONDS) * 50);
 	if (_i == 1) {
@@ -3910,7 +3916,7 @@ AS_ROOT_EACH(a_wrong_setup_is_one_line_for_the_client_and_one_for_the_log,
 	expect(&c, setup_line);
 	expect_end(&c);
 	ck_assert_int_eq(finish(&c), 1);
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 	snprintf(me, sizeof(me), "pop3d[%ld]: ", (long)c.pid);
 	expect_logged(setups[_i].why, me, 1);
 }
@@ -4010,7 +4016,7 @@ AS_ROOT_EACH(nothing_is_written_to_descriptor_2, 3)
 	close(c.fd);
 	ck_assert(read(errors[0], &octet, 1) == 0);
 	close(errors[0]);
-	ck_assert(all_ended(20000));
+	expect_nothing_left();
 }
 
 /* ---- As root: a kernel that says no ---- */
@@ -4098,7 +4104,6 @@ AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 	    line);
 	ck_assert(line != NULL || refusals[_i].calls[0] != '?');
 	hang_up(&c);
-	ck_assert(access(in_base("spool/alice.lock"), F_OK) == -1);
 }
 
 /* ---- As root: in a chroot that holds nothing else ---- */
