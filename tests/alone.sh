@@ -17,8 +17,11 @@ if [ "$1" = --inside ]; then
 	for d in shm pts; do
 		[ ! -d /dev/$d ] || mount --bind /dev/$d "$room/dev/$d"
 	done
-	ln -s pts/ptmx "$room/dev/ptmx"
+	cp -a /dev/ptmx "$room/dev/ptmx"
 	ln -s /proc/self/fd "$room/dev/fd"
+	for f in stdin:0 stdout:1 stderr:2; do
+		ln -s "fd/${f#*:}" "$room/dev/${f%:*}"
+	done
 	# somebody may just be making an account: a file is there and then not
 	mkdir "$room/etc" &&
 	    { cp -a /etc/. "$room/etc" || cp -a /etc/. "$room/etc"; } &&

@@ -105,26 +105,10 @@ if [ -z "$INTEROP_WORK" ]; then
 		INTEROP_SPACES=
 	fi
 	export INTEROP_WORK="$work" INTEROP_SPACES account
-	${INTEROP_SPACES:+unshare -mnpf --kill-child --mount-proc} \
-	    sh $here/run.sh "$@"
+	${INTEROP_SPACES:+unshare -n sh tests/alone.sh} sh $here/run.sh "$@"
 	exit
 fi
 work=$INTEROP_WORK
-
-# A /dev like the host's, but for its log.
-own_dev()
-{
-	mkdir "$work/dev" && mount -t tmpfs -o mode=755 none "$work/dev" &&
-	for f in null zero full random urandom tty ptmx; do
-		cp -a /dev/$f "$work/dev/" || return 1
-	done &&
-	ln -s /proc/self/fd "$work/dev/fd" &&
-	ln -s fd/0 "$work/dev/stdin" && ln -s fd/1 "$work/dev/stdout" &&
-	ln -s fd/2 "$work/dev/stderr" &&
-	mkdir "$work/dev/pts" "$work/dev/shm" &&
-	mount --rbind /dev/pts "$work/dev/pts" &&
-	chmod 1777 "$work/dev/shm" && mount --rbind "$work/dev" /dev
-}
 
 trap 'exit 1' HUP INT TERM
 . $here/lib.sh
@@ -140,7 +124,6 @@ if [ -n "$INTEROP_SPACES" ]; then
 		    chown --reference="$work/$d.was" "$work/$d" &&
 		    chmod --reference="$work/$d.was" "$work/$d"
 	done
-	own_dev || echo 'run.sh: no /dev of our own' >&2
 fi
 start_log
 make_messages
