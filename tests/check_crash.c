@@ -87,6 +87,7 @@ struct scene {
 	const char *name;
 	struct part part[PARTS_MAX];
 	size_t n;
+	size_t max;		/* messages that are shown, 0: all */
 	size_t scanned;		/* octets before the first late part */
 	struct image was;	/* before UPDATE */
 	struct image want;	/* after it */
@@ -254,7 +255,7 @@ append(struct image *to, const unsigned char *p, size_t len)
 }
 
 static void
-add_part(struct scene *s, const char *word, size_t max)
+add_part(struct scene *s, const char *word)
 {
 	struct part *new = &s->part[s->n];
 	size_t shown = 0, i;
@@ -267,7 +268,7 @@ add_part(struct scene *s, const char *word, size_t max)
 	new->late = *word == 'a';
 	new->swapped = *word == 's';
 	new->wide = strchr(word, 'w') != NULL;
-	new->keep = *word != 'd' || (max > 0 && shown >= max);
+	new->keep = *word != 'd' || (s->max > 0 && shown >= s->max);
 	new->at = s->was.size;
 	new->len = (size_t)atol(word + 1);
 	ck_assert(s->was.size + new->len <= DISK_MAX);
@@ -316,48 +317,6 @@ load(struct mbox *m, size_t max)
 	ck_assert_msg(mbox_load(m) == MBOX_OK, "%s: %s", scene.name, m->why);
 }
 
-static void
-set_scene(const char *name, const char *words, off_t window, size_t max)
-{
-	static struct mbox m;
-	struct scene *s = &scene;
-	const char *p;
-	char word[32];
-	size_t i, k;
-
-	if (s->name != NULL && strcmp(s->name, name) != 0) {
-		memset(seen, 0, sizeof(seen));
-		nseen = 0;
-	}
-	memset(s, 0, sizeof(*s));
-	s->name = name;
-	window_octets = window;
-	for (p = words; *p != '\0'; p += strspn(p, " ")) {
-		k = strcspn(p, " ");
-		snprintf(word, sizeof(word), "%.*s", (int)k, p);
-		p += k;
-		if (*word == 'n') {
-			append(&s->was, (const unsigned char *)"\n", 1);
-			append(&s->want, (const unsigned char *)"\n", 1);
-		} else
-			add_part(s, word, max);
-	}
-	write_file("box", s->was.data, s->was.size);
-	load(&m, 0);
-	for (i = k = 0; i < s->n; i++) {
-		if (s->part[i].hidden)
-			continue;
-		ck_assert_uint_lt(k, m.n);
-		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
-		ck_assert_int_eq(m.msg[k].length, (off_t)s->part[i].len);
-		s->part[i].hash = m.msg[k++].hash;
-	}
-	ck_assert_uint_eq(k, m.n);
-	mbox_close(&m);
-}
-
-/* ---- The record ---- */
-
 struct op {
 	enum what { WRITE, CUT, SYNC, NO_SYNC } kind;
 	off_t at;
@@ -389,6 +348,54 @@ static struct run {
 	size_t n;
 	struct op op[OPS_MAX];
 } run;
+
+static void
+reset_run(void)
+{
+	while (run.n > 0)
+		free(run.op[--run.n].data);
+	memset(&run, 0, sizeof(run));
+}
+
+static void
+set_scene(const char *words, off_t window, size_t max)
+{
+	static struct mbox m;
+	struct scene *s = &scene;
+	const char *p;
+	char word[32];
+	size_t i, k;
+
+	reset_run();
+	memset(s, 0, sizeof(*s));
+	s->name = words;
+	s->max = max;
+	window_octets = window;
+	for (p = words; *p != '\0'; p += strspn(p, " ")) {
+		k = strcspn(p, " ");
+		snprintf(word, sizeof(word), "%.*s", (int)k, p);
+		p += k;
+		if (*word == 'n') {
+			append(&s->was, (const unsigned char *)"\n", 1);
+			append(&s->want, (const unsigned char *)"\n", 1);
+		} else
+			add_part(s, word);
+	}
+	write_file("box", s->was.data, s->was.size);
+	load(&m, 0);
+	for (i = k = 0; i < s->n; i++) {
+		if (s->part[i].hidden)
+			continue;
+		ck_assert_uint_lt(k, m.n);
+		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
+		ck_assert_int_eq(m.msg[k].length, (off_t)s->part[i].len);
+		s->part[i].hash = m.msg[k++].hash;
+	}
+	ck_assert_uint_eq(k, m.n);
+	mbox_close(&m);
+}
+
+/* ---- The record ---- */
 
 static struct op *
 record(enum what kind, off_t at, const void *p, size_t len)
@@ -621,17 +628,9 @@ apply(struct image *to, const struct op *op, size_t len)
 	}
 }
 
-static void
-reset_run(void)
-{
-	while (run.n > 0)
-		free(run.op[--run.n].data);
-	memset(&run, 0, sizeof(run));
-}
-
 /* One session: load, mark, QUIT. The file is compared with the record. */
 static enum mbox_result
-update_scene(size_t max)
+update_scene(void)
 {
 	static struct image now, made;
 	static struct mbox m;
@@ -648,7 +647,7 @@ update_scene(size_t max)
 		if (s->part[i].swapped)
 			memset(made.data + s->part[i].at + 60, 'x', 40);
 	write_file("box", made.data, s->scanned);
-	load(&m, max);
+	load(&m, s->max);
 	for (i = k = 0; i < s->n && k < m.n; i++) {
 		if (s->part[i].hidden)
 			continue;
@@ -1168,16 +1167,47 @@ lose_power(enum kind without, int done, unsigned n)
 
 /* ---- Tests ---- */
 
-#define ASSERT_NONE_LOST(v) do {					\
-	ck_assert_msg((v).bad == 0, "%s: of %lu images %lu lost mail, up to " \
-	    "%lu messages", scene.name, (v).images, (v).bad,		\
-	    (unsigned long)(v).worst);					\
-	ck_assert_msg((v).misled == 0, "%s: in %lu of %lu images an index " \
-	    "leads to what is no message", scene.name, (v).misled,	\
-	    (v).images);						\
-	ck_assert_msg((v).shut == 0, "%s: to %lu of %lu images no mail can " \
-	    "be delivered", scene.name, (v).shut, (v).images);		\
-} while (0)
+/* The mailbox, and what went wrong. */
+static const char *
+here_is(void)
+{
+	static char text[1024];
+
+	snprintf(text, sizeof(text), "%s, window %d: error %d at call %lu or "
+	    "behind octet %d", scene.name, (int)window_octets, run.error,
+	    (unsigned long)run.fail_at, (int)run.limit);
+	return text;
+}
+
+/* A crash may cost so many messages; if none, it does no other harm either. */
+static void
+assert_none_lost(const struct verdict *v, size_t most, const char *how)
+{
+	ck_assert_msg(v->worst <= most && v->misled == 0 &&
+	    (most > 0 || (v->bad == 0 && v->shut == 0)), "%s, %s: of %lu "
+	    "images %lu lost mail, up to %lu messages and not %lu; to %lu no "
+	    "mail can be delivered; in %lu an index leads to what is no "
+	    "message", how, here_is(), v->images, v->bad,
+	    (unsigned long)v->worst, (unsigned long)most, v->shut, v->misled);
+}
+
+/* Killed at any call, UPDATE may cost so many messages. */
+static void
+kill_at_any_call(size_t most)
+{
+	struct verdict v = kill_everywhere(0);
+
+	assert_none_lost(&v, most, "killed");
+}
+
+/* Without power, too; of images there are n that nobody thought of. */
+static void
+lose_power_at_any_call(size_t most, int done, unsigned n)
+{
+	struct verdict v = lose_power(NONE, done, n);
+
+	assert_none_lost(&v, most, "without power");
+}
 
 static void
 assert_is_wanted(void)
@@ -1189,11 +1219,22 @@ assert_is_wanted(void)
 	    scene.name);
 }
 
+/* UPDATE does what it should. */
+static void
+update_well(void)
+{
+	enum mbox_result r = update_scene();
+
+	ck_assert_msg(r == MBOX_OK, "%s: the answer is %d", scene.name, (int)r);
+	assert_is_wanted();
+}
+
 static void
 use_plan(int i)
 {
 	dice = (uint32_t)i + 1;
-	set_scene(plans[i].name, plans[i].words, plans[i].window, plans[i].max);
+	set_scene(plans[i].words, plans[i].window, plans[i].max);
+	scene.name = plans[i].name;
 }
 
 CASE("update", 60 + 4 * (int)rounds(), NULL, NULL);
@@ -1203,12 +1244,10 @@ TEST_EACH(killed_at_any_call_nothing_is_lost, NPLANS)
 	struct verdict v;
 
 	use_plan(_i);
-	reset_run();
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
-	assert_is_wanted();
+	update_well();
 	ck_assert_int_eq(run.no_copy, 0);
 	v = kill_everywhere(1);
-	ASSERT_NONE_LOST(v);
+	assert_none_lost(&v, 0, "killed");
 	if (getenv("VERBOSE") != NULL)
 		printf("%s: %lu images, at most %lu with something behind\n",
 		    scene.name, v.images, (unsigned long)worst_hung);
@@ -1217,13 +1256,9 @@ TEST_EACH(killed_at_any_call_nothing_is_lost, NPLANS)
 
 TEST_EACH(power_lost_at_any_call_nothing_is_lost, NPLANS)
 {
-	struct verdict v;
-
 	use_plan(_i);
-	reset_run();
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
-	v = lose_power(NONE, 1, 5 * rounds());
-	ASSERT_NONE_LOST(v);
+	update_well();
+	lose_power_at_any_call(0, 1, 5 * rounds());
 }
 
 /* It is looked for first: each one that is written waits for the disk. */
@@ -1233,8 +1268,7 @@ TEST_EACH(an_empty_line_that_is_there_is_not_written_again, NPLANS)
 	size_t i;
 
 	use_plan(_i);
-	reset_run();
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+	update_well();
 	copy_image(&now, &scene.was);
 	for (i = 0; i < run.n; i++) {
 		ck_assert_msg(sync_kind(i + 1) != EMPTY_LINE ||
@@ -1253,22 +1287,15 @@ CASE("index", 60 + 4 * (int)rounds(), NULL, NULL);
  */
 TEST_EACH(after_a_crash_an_index_does_no_harm, NPLANS)
 {
-	struct verdict v;
-
 	with_index = 1;
 	use_plan(_i);
-	reset_run();
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
-	assert_is_wanted();
+	update_well();
 	/* none is written of what is not shown to its end */
-	ck_assert_int_eq(had_index, plans[_i].max == 0);
-	v = kill_everywhere(0);
-	ASSERT_NONE_LOST(v);
+	ck_assert_int_eq(had_index, scene.max == 0);
+	kill_at_any_call(0);
 	use_plan(_i);
-	reset_run();
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
-	v = lose_power(NONE, 1, rounds());
-	ASSERT_NONE_LOST(v);
+	update_well();
+	lose_power_at_any_call(0, 1, rounds());
 }
 
 CASE("update", 60 + 4 * (int)rounds(), NULL, NULL);
@@ -1281,8 +1308,7 @@ TEST_EACH(without_any_one_fsync_mail_would_be_lost, END + 1 - EMPTY_LINE)
 
 	for (i = 0; i < NPLANS; i++) {
 		use_plan(i);
-		reset_run();
-		ck_assert_int_eq(update_scene(plans[i].max), MBOX_OK);
+		update_well();
 		v = lose_power((enum kind)kind, 1, rounds());
 		sum.images += v.images;
 		sum.bad += v.bad;
@@ -1301,7 +1327,6 @@ TEST_EACH(without_any_one_fsync_mail_would_be_lost, END + 1 - EMPTY_LINE)
 TEST_EACH(a_window_that_just_fits_loses_nothing, 6)
 {
 	static const char *const ends[] = { "", "u", "e", "c", "cu", "ce" };
-	struct verdict v;
 	char words[64];
 	int more;
 
@@ -1312,14 +1337,10 @@ TEST_EACH(a_window_that_just_fits_loses_nothing, 6)
 		if (_i < 3)
 			snprintf(words, sizeof(words), "k200 d%d k1500%s",
 			    1500 + more, ends[_i]);
-		set_scene(words, words, 10000, 0);
-		reset_run();
-		ck_assert_int_eq(update_scene(0), MBOX_OK);
-		assert_is_wanted();
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
-		v = lose_power(NONE, 1, 10 * rounds());
-		ASSERT_NONE_LOST(v);
+		set_scene(words, 10000, 0);
+		update_well();
+		kill_at_any_call(0);
+		lose_power_at_any_call(0, 1, 10 * rounds());
 	}
 }
 
@@ -1329,7 +1350,6 @@ TEST_EACH(a_window_that_just_fits_loses_nothing, 6)
  */
 TEST(the_empty_line_behind_a_copy_is_never_half_there)
 {
-	struct verdict v;
 	char words[64];
 	int more;
 
@@ -1337,11 +1357,9 @@ TEST(the_empty_line_behind_a_copy_is_never_half_there)
 		dice = (uint32_t)(more + 1);
 		snprintf(words, sizeof(words), "k200 d%d k%d", 200 + more % 2,
 		    700 + more / 2);
-		set_scene(words, words, 10000, 0);
-		reset_run();
-		ck_assert_int_eq(update_scene(0), MBOX_OK);
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
+		set_scene(words, 10000, 0);
+		update_well();
+		kill_at_any_call(0);
 	}
 }
 
@@ -1369,7 +1387,6 @@ make_words(char *words, size_t len)
 
 TEST_EACH(a_random_mailbox_loses_nothing, 4)
 {
-	struct verdict v;
 	char words[512];
 	unsigned i;
 	size_t max;
@@ -1378,14 +1395,10 @@ TEST_EACH(a_random_mailbox_loses_nothing, 4)
 		dice = (uint32_t)_i * 1000000 + i;
 		make_words(words, sizeof(words));
 		max = roll(6) == 0 ? 2 + roll(4) : 0;
-		set_scene(words, words, 300 + (off_t)roll(4000), max);
-		reset_run();
-		ck_assert_int_eq(update_scene(max), MBOX_OK);
-		assert_is_wanted();
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
-		v = lose_power(NONE, 1, rounds());
-		ASSERT_NONE_LOST(v);
+		set_scene(words, 300 + (off_t)roll(4000), max);
+		update_well();
+		kill_at_any_call(0);
+		lose_power_at_any_call(0, 1, rounds());
 	}
 }
 
@@ -1418,17 +1431,15 @@ static void
 fail_each(int i, int error, size_t many, int spill)
 {
 	enum mbox_result r;
-	struct verdict v;
 	size_t n, calls = 1;
 
 	for (n = 1; n <= calls; n++) {
 		use_plan(i);
-		reset_run();
 		run.error = error;
 		run.fail_at = n;
 		run.fail_until = n + many;
 		run.spill = spill;
-		r = update_scene(plans[i].max);
+		r = update_scene();
 		calls = run.calls;
 		/* the very last fsync: all went, but nobody knows for sure */
 		if (r != MBOX_OK && run.n > 1 &&
@@ -1440,10 +1451,8 @@ fail_each(int i, int error, size_t many, int spill)
 		assert_honest(r);
 		if (run.no_copy)
 			continue;
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
-		v = lose_power(NONE, r == MBOX_OK, 4);
-		ASSERT_NONE_LOST(v);
+		kill_at_any_call(0);
+		lose_power_at_any_call(0, r == MBOX_OK, 4);
 	}
 }
 
@@ -1461,36 +1470,38 @@ TEST_EACH(a_disk_that_breaks_for_good_loses_nothing, NPLANS)
 	fail_each(_i, ENOSPC, 1000000, 1);
 }
 
+/* Whether a part is not in the session's list, and moved with its like. */
+static int
+is_unlisted(size_t i)
+{
+	return scene.part[i].late || (scene.max > 0 && i >= scene.max);
+}
+
 /*
  * The most that a crash may cost when there is no room for a copy: one message,
  * or what is not in the session's list and hence moved as one.
  */
 static size_t
-most_lost(size_t max)
+most_lost(void)
 {
 	size_t i, unlisted = 0;
 
-	if (!run.no_copy)
-		return 0;
 	for (i = 0; i < scene.n; i++)
-		unlisted += scene.part[i].late || (max > 0 && i >= max);
-	return unlisted > 1 ? unlisted : 1;
+		unlisted += (size_t)is_unlisted(i);
+	return !run.no_copy ? 0 : unlisted > 1 ? unlisted : 1;
 }
 
 /* Room enough to copy whatever is moved as one, behind an empty line. */
 static off_t
-room_for_all(size_t max)
+room_for_all(void)
 {
-	const struct part *part;
 	size_t i, unlisted = 0, most = 0;
 
-	for (i = 0; i < scene.n; i++) {
-		part = &scene.part[i];
-		if (part->late || (max > 0 && i >= max))
-			unlisted += part->len;
-		else if (part->len > most)
-			most = part->len;
-	}
+	for (i = 0; i < scene.n; i++)
+		if (is_unlisted(i))
+			unlisted += scene.part[i].len;
+		else if (scene.part[i].len > most)
+			most = scene.part[i].len;
 	return (off_t)(unlisted > most ? unlisted : most) + 2;
 }
 
@@ -1499,39 +1510,37 @@ room_for_all(size_t max)
  * write that makes it longer all the same. The user can delete; what cannot be
  * copied is moved without.
  */
+static void
+update_full_disk(int i, int error, off_t room, int way)
+{
+	enum mbox_result r;
+
+	use_plan(i);
+	run.error = error;
+	run.limit = (off_t)scene.was.size + room;
+	run.fail_sync = way == 1;
+	run.grows = way == 2;
+	r = update_scene();
+	ck_assert_uint_le(run.calls, CALLS_MAX);
+	assert_honest(r);
+	if (is_full_disk(error))
+		ck_assert_int_eq(r, MBOX_OK);
+	if (room >= room_for_all())
+		ck_assert_int_eq(run.no_copy, 0);
+	kill_at_any_call(most_lost());
+	lose_power_at_any_call(most_lost(), r == MBOX_OK, 10);
+}
+
 TEST_EACH(on_a_full_disk_messages_can_be_deleted, NPLANS)
 {
 	static const off_t room[] = { 0, 1, 2, 3, 300, 700, 1100, 2500 };
-	enum mbox_result r;
-	struct verdict v;
-	size_t e, k, most;
+	size_t e, k;
 	int way;
 
 	for (e = 0; e < 4; e++)
 		for (k = 0; k < 8; k++)
-			for (way = 0; way < 3; way++) {
-				use_plan(_i);
-				reset_run();
-				run.error = errors[e];
-				run.limit = (off_t)scene.was.size + room[k];
-				run.fail_sync = way == 1;
-				run.grows = way == 2;
-				r = update_scene(plans[_i].max);
-				ck_assert_uint_le(run.calls, CALLS_MAX);
-				assert_honest(r);
-				if (is_full_disk(errors[e]))
-					ck_assert_int_eq(r, MBOX_OK);
-				if (room[k] >= room_for_all(plans[_i].max))
-					ck_assert_int_eq(run.no_copy, 0);
-				most = most_lost(plans[_i].max);
-				v = kill_everywhere(0);
-				ck_assert_uint_le(v.worst, most);
-				v = lose_power(NONE, r == MBOX_OK, 10);
-				ck_assert_msg(v.worst <= most,
-				    "%s: %lu messages lost at once, room for "
-				    "%d octets", scene.name,
-				    (unsigned long)v.worst, (int)room[k]);
-			}
+			for (way = 0; way < 3; way++)
+				update_full_disk(_i, errors[e], room[k], way);
 }
 
 /* More mailboxes, from the tests of UPDATE in check_mailbox. */
@@ -1552,19 +1561,13 @@ static const char *const more[] = {
 TEST_EACH(a_crash_at_any_moment_loses_no_message,
     4 * (int)(sizeof(more) / sizeof(more[0])))
 {
-	struct verdict v;
-
 	dice = (uint32_t)_i + 1;
-	set_scene(more[_i / 4], more[_i / 4], _i % 4 < 2 ? 3000 : 100000, 0);
-	reset_run();
+	set_scene(more[_i / 4], _i % 4 < 2 ? 3000 : 100000, 0);
 	run.error = ENOSPC;
 	run.limit = _i % 2 == 0 ? 0 : (off_t)scene.was.size;
-	ck_assert_int_eq(update_scene(0), MBOX_OK);
-	assert_is_wanted();
-	v = kill_everywhere(0);
-	ck_assert_uint_le(v.worst, most_lost(0));
-	v = lose_power(NONE, 1, 2 * rounds());
-	ck_assert_uint_le(v.worst, most_lost(0));
+	update_well();
+	kill_at_any_call(most_lost());
+	lose_power_at_any_call(most_lost(), 1, 2 * rounds());
 }
 
 /* What is over NFS is not longer afterwards: nobody else has written. */
@@ -1575,12 +1578,11 @@ TEST_EACH(a_failed_write_that_makes_the_file_longer_is_cut_off_again, NPLANS)
 
 	for (e = 2; e < 4; e++) {
 		use_plan(_i);
-		reset_run();
 		run.error = errors[e];
 		run.fail_at = 1;
 		run.fail_until = 2;
 		run.grows = 1;
-		if (update_scene(plans[_i].max) == MBOX_OK ||
+		if (update_scene() == MBOX_OK ||
 		    run.op[0].kind != CUT)
 			continue;	/* the first write was no copy's */
 		read_file("box", &now);
@@ -1592,26 +1594,21 @@ TEST_EACH(a_failed_write_that_makes_the_file_longer_is_cut_off_again, NPLANS)
 /* A short write says nothing; what comes after it does. */
 TEST_EACH(writes_in_pieces_are_no_full_disk, NPLANS)
 {
-	struct verdict v;
 	enum mbox_result r;
 	size_t n, calls = 1;
 
 	use_plan(_i);
-	reset_run();
 	run.pieces = 1;
-	ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
-	assert_is_wanted();
+	update_well();
 	ck_assert_int_eq(run.no_copy, 0);
-	v = kill_everywhere(0);
-	ASSERT_NONE_LOST(v);
+	kill_at_any_call(0);
 	for (n = 1; n <= calls; n += 3) {
 		use_plan(_i);
-		reset_run();
 		run.pieces = 1;
 		run.error = n % 2 == 0 ? EIO : ENOSPC;
 		run.fail_at = n;
 		run.fail_until = n + 1;
-		r = update_scene(plans[_i].max);
+		r = update_scene();
 		calls = run.calls;
 		if (r == MBOX_OK || !run.no_copy)
 			assert_honest(r);
@@ -1631,11 +1628,10 @@ TEST_EACH(where_old_octets_need_room_too_nothing_is_lost, NPLANS)
 	for (room = 0; room < 2 * SECTORS; room++) {
 		e = room % 2;
 		use_plan(_i);
-		reset_run();
 		run.error = errors[e];
 		run.copies = 1;
 		run.room = room;
-		r = update_scene(plans[_i].max);
+		r = update_scene();
 		read_file("box", &now);
 		assert_honest(r);
 		ck_assert_uint_le(run.calls, CALLS_MAX);
@@ -1672,19 +1668,16 @@ assert_foreign_is_there(void)
 
 TEST_EACH(what_is_written_without_locking_is_carried_along, NPLANS)
 {
-	struct verdict v;
 	size_t n, calls = 1;
 
 	for (n = 1; n <= calls; n++) {
 		use_plan(_i);
-		reset_run();
 		run.foreign_at = n;
-		ck_assert_int_eq(update_scene(plans[_i].max), MBOX_OK);
+		ck_assert_int_eq(update_scene(), MBOX_OK);
 		calls = run.calls;
 		ck_assert_uint_eq(run.strangers, n <= calls ? 1 : 0);
 		assert_foreign_is_there();
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
+		kill_at_any_call(0);
 	}
 }
 
@@ -1695,12 +1688,11 @@ TEST_EACH(what_is_written_without_locking_survives_a_full_disk, NPLANS)
 
 	for (n = 1; n <= calls; n++) {
 		use_plan(_i);
-		reset_run();
 		run.foreign_at = n;
 		run.error = ENOSPC;
 		run.fail_at = n + 1;
 		run.fail_until = n + 2;
-		update_scene(plans[_i].max);
+		update_scene();
 		calls = run.calls;
 		assert_foreign_is_there();
 	}
@@ -1714,7 +1706,6 @@ static void
 meet_strangers(size_t first, size_t many, int full)
 {
 	enum mbox_result r;
-	struct verdict v;
 
 	reset_run();
 	run.looks_at = first;
@@ -1724,7 +1715,7 @@ meet_strangers(size_t first, size_t many, int full)
 		run.limit = (off_t)scene.was.size + 2000;
 		run.grows = 1;
 	}
-	r = update_scene(0);
+	r = update_scene();
 	/* one that goes may have got theirs as a tail, and another length */
 	ck_assert_msg(r == MBOX_OK || (r == MBOX_TEMP && (full ||
 	    run.strangers > STRANGERS_MAX)) || (r == MBOX_GONE &&
@@ -1734,8 +1725,7 @@ meet_strangers(size_t first, size_t many, int full)
 	ck_assert_uint_le(run.strangers, 2 * STRANGERS_MAX + 5);
 	assert_foreign_is_there();
 	if (!run.no_copy) {
-		v = kill_everywhere(0);
-		ASSERT_NONE_LOST(v);
+		kill_at_any_call(0);
 	}
 }
 
