@@ -192,52 +192,53 @@ rounds(void)
 	return setting("ROUNDS", 1 + 24 / setting("FEWER", 1));
 }
 
+/* Text at an octet of a file that has such line ends: the octet behind it. */
+static size_t
+put_text(unsigned char *p, size_t at, const char *text, const char *eol)
+{
+	for (; *text != '\0'; text++)
+		if (*text == '\n') {
+			memcpy(p + at, eol, strlen(eol));
+			at += strlen(eol);
+		} else
+			p[at++] = (unsigned char)*text;
+	return at;
+}
+
 /* A message of exactly len octets whose lines are nobody else's. */
 static void
 make_message(unsigned char *p, size_t len, unsigned serial, const char *flags)
 {
 	const char *eol = strchr(flags, 'c') != NULL ? "\r\n" : "\n";
-	size_t e = strlen(eol), i, end = 2 * e, column = 0;
-	char head[512];
-	int n;
+	const char *end = strchr(flags, 'u') != NULL ? "" :
+	    strchr(flags, 'e') != NULL ? "\n" : "\n\n";
+	size_t i, body = len - strlen(end) * strlen(eol), column = 0;
+	char text[512], received[64] = "";
 
-	n = snprintf(head, sizeof(head), "From u%u@example.org Mon Nov 23 "
-	    "10:%02u:00 2026%s", serial, serial % 60, eol);
-	if (*flags == 'h')
-		n += snprintf(head + n, sizeof(head) - (size_t)n, "Subject: "
-		    "DON'T DELETE THIS MESSAGE -- FOLDER INTERNAL DATA%s"
-		    "X-IMAP: 1234567890 0000000009%s", eol, eol);
-	else if (strchr(flags, 'w') == NULL)
-		n += snprintf(head + n, sizeof(head) - (size_t)n,
-		    "Received: by example.org id %08u%s", serial, eol);
-	n += snprintf(head + n, sizeof(head) - (size_t)n, "Subject: %u%s",
-	    serial, strchr(flags, 'b') != NULL ? "" : eol);
-	if (strchr(flags, 'b') == NULL)
-		n += snprintf(head + n, sizeof(head) - (size_t)n, "%s", eol);
-	if (strchr(flags, 'u') != NULL)
-		end = 0;
-	else if (strchr(flags, 'e') != NULL)
-		end = e;
-	ck_assert_msg((size_t)n + end < len, "no room for message %u", serial);
-	memcpy(p, head, (size_t)n);
-	for (i = (size_t)n; i < len - end; i++) {
+	if (strchr(flags, 'w') == NULL)
+		snprintf(received, sizeof(received),
+		    "Received: by example.org id %08u\n", serial);
+	snprintf(text, sizeof(text), "From u%u@example.org Mon Nov 23 "
+	    "10:%02u:00 2026\n%sSubject: %u%s", serial, serial % 60,
+	    *flags == 'h' ? "Subject: DON'T DELETE THIS MESSAGE -- FOLDER "
+	    "INTERNAL DATA\nX-IMAP: 1234567890 0000000009\n" : received,
+	    serial, strchr(flags, 'b') != NULL ? "" : "\n\n");
+	i = put_text(p, 0, text, eol);
+	ck_assert_msg(i < body, "no room for message %u", serial);
+	for (; i < body; i++) {
 		if (i + 70 < len && column > 20 + roll(45)) {
 			/* lines that look like the start of a message */
-			snprintf(head, sizeof(head), "%s%s%s", eol,
-			    roll(3) == 0 ? eol : "",
+			snprintf(text, sizeof(text), "\n%s%s",
+			    roll(3) == 0 ? "\n" : "",
 			    roll(4) == 0 ? "From here on " : "");
-			memcpy(p + i, head, strlen(head));
-			i += strlen(head) - 1;
+			i = put_text(p, i, text, eol) - 1;
 			column = 0;
 			continue;
 		}
 		p[i] = (unsigned char)('a' + roll(26));
 		column++;
 	}
-	if (end > 0)
-		memcpy(p + len - end, eol, e);
-	if (end > e)
-		memcpy(p + len - e, eol, e);
+	put_text(p, body, end, eol);
 }
 
 /* Nothing of an image counts behind its size. */
@@ -814,29 +815,15 @@ is_misled(const struct image *im, time_t when)
 	return wrong;
 }
 
-/* What the caller of a check on many images learns. */
+/* What is asked of many images, and what is learned. */
 struct verdict {
+	int again;		/* the messages that go are deleted again */
+	int done;		/* UPDATE said so: the images are what is wanted */
 	unsigned long images, bad;
 	unsigned long misled;	/* by an index */
 	unsigned long shut;	/* no mail can be delivered, in some way */
 	size_t worst;		/* messages lost in one image */
 };
-
-/* written: see may_be_shut; when: the mailbox's time. */
-static void
-judge(struct verdict *v, const struct image *im, const unsigned char *written,
-    time_t when)
-{
-	const struct seen *s = look_well_at(im);
-
-	v->images++;
-	v->bad += s->missing > 0;
-	v->shut += s->refused > 0 && !may_be_shut(im->data, im->size, written);
-	if (s->missing > v->worst)
-		v->worst = s->missing;
-	if (with_index)
-		v->misled += (unsigned long)is_misled(im, when);
-}
 
 /*
  * After a crash the user deletes again what he deleted before, and that must
@@ -860,6 +847,25 @@ delete_again(const struct image *im)
 	return look_at(&file);
 }
 
+/* written: see may_be_shut; when: the mailbox's time. */
+static void
+judge(struct verdict *v, const struct image *im, const unsigned char *written,
+    time_t when)
+{
+	const struct seen *s = look_well_at(im);
+
+	v->images++;
+	v->bad += s->missing > 0;
+	v->shut += s->refused > 0 && !may_be_shut(im->data, im->size, written);
+	if (s->missing > v->worst)
+		v->worst = s->missing;
+	if (with_index)
+		v->misled += (unsigned long)is_misled(im, when);
+	if (v->again)
+		v->bad += delete_again(im) > 0;
+	v->bad += v->done && !is_wanted(im);
+}
+
 /* ---- Killed ---- */
 
 /* Every state the file was in, the middle of writes included. */
@@ -868,7 +874,7 @@ kill_everywhere(int again)
 {
 	static const size_t some[] = { 0, 1, 2, 3, 4, 5, 511, 512, 513 };
 	static struct image was, im;
-	struct verdict v = { 0 };
+	struct verdict v = { .again = again };
 	size_t i, k, n = sizeof(some) / sizeof(some[0]), len;
 	time_t begun = stamp;
 
@@ -886,13 +892,9 @@ kill_everywhere(int again)
 			copy_image(&im, &was);
 			apply(&im, &run.op[i], len);
 			judge(&v, &im, NULL, begun + (time_t)i + (len > 0));
-			if (again)
-				v.bad += delete_again(&im) > 0;
 		}
 		apply(&was, &run.op[i], run.op[i].len);
 		judge(&v, &was, NULL, begun + (time_t)i + 1);
-		if (again)
-			v.bad += delete_again(&was) > 0;
 	}
 	return v;
 }
@@ -901,7 +903,7 @@ kill_everywhere(int again)
 
 /* With the k-th of the sizes. */
 static void
-judge_build(struct verdict *v, const size_t *which, size_t k, int done)
+judge_build(struct verdict *v, const size_t *which, size_t k)
 {
 	static struct image im;
 
@@ -909,12 +911,11 @@ judge_build(struct verdict *v, const size_t *which, size_t k, int done)
 	put_versions(im.data, which);
 	im.size = disk.sizes[k].size;
 	judge(v, &im, disk.sizes[k].end, disk.sizes[k].when);
-	v->bad += done && !is_wanted(&im);
 }
 
 /* All subsets if there are few. */
 static int
-try_all(struct verdict *v, unsigned most, int done)
+try_all(struct verdict *v, unsigned most)
 {
 	size_t which[SECTORS] = { 0 }, i, k;
 	unsigned long all = disk.nsizes;
@@ -924,7 +925,7 @@ try_all(struct verdict *v, unsigned most, int done)
 			return 0;
 	for (k = 0; k < disk.nsizes; k++)
 		do
-			judge_build(v, which, k, done);
+			judge_build(v, which, k);
 		while (next_choice(which));
 	return 1;
 }
@@ -941,7 +942,7 @@ newest_of(size_t i)
  * order, only one, all but one. Then random ones.
  */
 static void
-try_some(struct verdict *v, unsigned n, int done)
+try_some(struct verdict *v, unsigned n)
 {
 	size_t which[SECTORS], i, k, shape, step = 1 + disk.ndirty / 16;
 	unsigned odds, newest, sizes = (unsigned)disk.nsizes;
@@ -954,8 +955,8 @@ try_some(struct verdict *v, unsigned n, int done)
 				    (i == k) == (shape == 2);
 				which[i] = new ? newest_of(i) : 0;
 			}
-			judge_build(v, which, roll(sizes), done);
-			judge_build(v, which, disk.nsizes - 1, done);
+			judge_build(v, which, roll(sizes));
+			judge_build(v, which, disk.nsizes - 1);
 		}
 	while (n-- > 0) {
 		odds = roll(10);
@@ -963,7 +964,7 @@ try_some(struct verdict *v, unsigned n, int done)
 			newest = (unsigned)newest_of(i);
 			which[i] = roll(10) <= odds ? newest : roll(newest + 1);
 		}
-		judge_build(v, which, roll(sizes), done);
+		judge_build(v, which, roll(sizes));
 	}
 }
 
@@ -1023,8 +1024,9 @@ lose_power(enum kind without, int done, unsigned n)
 		if (i == run.n || (op->kind == SYNC &&
 		    (without == NONE || sync_kind(i) != without))) {
 			list_dirty();
-			if (!try_all(&v, n, done && i == run.n))
-				try_some(&v, n, done && i == run.n);
+			v.done = done && i == run.n;
+			if (!try_all(&v, n))
+				try_some(&v, n);
 			sync_disk();
 			continue;
 		}

@@ -268,6 +268,18 @@ judge_anew(struct verdict *v, unsigned char *p, size_t size)
 	view = disk.now;
 }
 
+/* Without the cache, which does not know it. */
+static struct verdict
+judge_copy(const unsigned char *p, size_t size)
+{
+	static unsigned char image[DISK + sizeof(agent)];
+	struct verdict v;
+
+	memcpy(image, p, size);
+	judge_anew(&v, image, size);
+	return v;
+}
+
 static const struct verdict *
 judge(uint64_t key, unsigned char *p, size_t size)
 {
@@ -316,7 +328,7 @@ is_one_stretch(uint32_t missing)
 }
 
 static void
-demand(const struct verdict *v, unsigned char *p, size_t size,
+demand(const struct verdict *v, const unsigned char *p, size_t size,
     const unsigned char *end, int all)
 {
 	uint32_t missing = v->missing & list_demanded(all);
@@ -420,16 +432,13 @@ static void
 bring_stranger(void)
 {
 	struct part *p = &part[nparts + nstrangers];
-	struct verdict v;
+	int shut = judge_copy(disk.now, disk.size).shut;
 	size_t i, k;
-	unsigned char image[DISK + sizeof(agent)];
 
-	memcpy(image, disk.now, DISK);
-	judge_anew(&v, image, disk.size);
 	memset(p, 0, sizeof(*p));
 	p->body = 1;
 	write_part(p, 'A' + (int)nstrangers, 0);
-	p->message = !v.shut;
+	p->message = !shut;
 	if (++nstrangers == STRANGERS)
 		complain("it does not end", disk.now, disk.size);
 	find_stretches();
@@ -687,19 +696,16 @@ most_room(void)
 static void
 check_end(enum mbox_result r)
 {
-	static unsigned char image[DISK + sizeof(agent)];
-	struct verdict v;
+	struct verdict v = judge_copy(disk.now, disk.size);
 	size_t i;
 
 	pull_the_plug();
-	memcpy(image, disk.now, DISK);
-	judge_anew(&v, image, disk.size);
 	if (box.no_copy && nstrangers == 0 && (plan[0].what == NO_ROOM ||
 	    plan[0].what == NO_ROOM_LONGER) && plan[0].at >= most_room())
 		complain("there was room for a copy", disk.now, disk.size);
 	/* as nobody has pulled the plug: not even without a copy */
 	box.no_copy = 0;
-	demand(&v, image, disk.size, NULL, 1);
+	demand(&v, disk.now, disk.size, NULL, 1);
 	for (i = nparts; i < nparts + nstrangers; i++)
 		if (!has(disk.now, disk.size, part[i].text, part[i].len))
 			complain("a stranger's mail is lost", disk.now,
@@ -811,7 +817,6 @@ static int
 make_mailbox(void)
 {
 	struct verdict v;
-	unsigned char image[DISK + sizeof(agent)];
 	size_t i, k;
 
 	was_size = want_size = nstrangers = 0;
@@ -826,13 +831,11 @@ make_mailbox(void)
 		want_size += part[i].len;
 	}
 	serial = (uint64_t)++nmailboxes * 0x9e3779b97f4a7c15u;
-	memcpy(image, was, was_size);
-	judge_anew(&v, image, was_size);
+	v = judge_copy(was, was_size);
 	if (v.missing != 0)
 		return 0;	/* where one ends is not what was meant */
 	before = (struct ending){ was_size, v.shut };
-	memcpy(image, want, want_size);
-	judge_anew(&v, image, want_size);
+	v = judge_copy(want, want_size);
 	after = (struct ending){ want_size, v.shut };
 	if ((v.missing & list_demanded(0)) != 0)
 		return 0;
