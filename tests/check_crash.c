@@ -3,9 +3,9 @@
  * the middle of any write, the machine loses power with any of the sectors not
  * yet on disk, the disk is full or broken, and somebody writes without locking.
  *
- * The calls that change the file are replaced by macros and recorded. What the
- * file looks like when the n-th call is never reached follows from the record,
- * so one run of UPDATE gives all images of all crashes. Each image is looked at
+ * The file is in memory, and the calls that change it are recorded. What it
+ * looks like when the n-th call is never reached follows from the record, so
+ * one run of UPDATE gives all images of all crashes. Each image is looked at
  * twice: by a search for the octets of every message that had to stay, which
  * knows nothing of mailbox.c, and by the next session. Then an agent delivers
  * a message to it, in each of the ways agents have, and all is looked at again.
@@ -74,10 +74,8 @@ struct image {
 
 struct part {
 	size_t at, len;
+	char kind;		/* the first letter of its word */
 	int keep;		/* must survive */
-	int hidden;		/* the folder data */
-	int late;		/* appended after the scan */
-	int swapped;		/* was another message at the scan */
 	int wide;		/* its unique-id depends on its length */
 	uint64_t hash;
 };
@@ -158,7 +156,7 @@ enum { NPLANS = sizeof(plans) / sizeof(plans[0]) };
 
 static struct scene scene;
 
-#define disk_fault(what)	ck_abort_msg("%s: %s", scene.name, what)
+#define give_up(what)	ck_abort_msg("%s: %s", scene.name, what)
 #include "disk.h"
 
 /*
@@ -250,7 +248,7 @@ copy_image(struct image *to, const struct image *from)
 }
 
 static void
-append(struct image *to, const unsigned char *p, size_t len)
+append(struct image *to, const void *p, size_t len)
 {
 	ck_assert(to->size + len <= DISK_MAX);
 	memcpy(to->data + to->size, p, len);
@@ -266,10 +264,8 @@ add_part(struct scene *s, const char *word)
 	ck_assert(s->n < PARTS_MAX);
 	memset(new, 0, sizeof(*new));
 	for (i = 0; i < s->n; i++)
-		shown += !s->part[i].hidden && !s->part[i].late;
-	new->hidden = *word == 'h';
-	new->late = *word == 'a';
-	new->swapped = *word == 's';
+		shown += s->part[i].kind != 'h' && s->part[i].kind != 'a';
+	new->kind = *word;
 	new->wide = strchr(word, 'w') != NULL;
 	new->keep = *word != 'd' || (s->max > 0 && shown >= s->max);
 	new->at = s->was.size;
@@ -278,7 +274,7 @@ add_part(struct scene *s, const char *word)
 	make_message(s->was.data + s->was.size, new->len, (unsigned)s->n + 1,
 	    word);
 	s->was.size += new->len;
-	if (!new->late)
+	if (new->kind != 'a')
 		s->scanned = s->was.size;
 	if (new->keep)
 		append(&s->want, s->was.data + new->at, new->len);
@@ -297,12 +293,6 @@ is_behind_empty_line(const struct image *im, size_t at)
 		return 1;
 	return at >= 2 && p[at - 1] == '\n' && (p[at - 2] == '\n' ||
 	    (at >= 3 && p[at - 2] == '\r' && p[at - 3] == '\n'));
-}
-
-static int
-ends_open(const struct image *im)
-{
-	return !is_behind_empty_line(im, im->size);
 }
 
 /* ---- The calls, and the record of them ---- */
@@ -557,8 +547,7 @@ set_scene(const char *words, off_t window, size_t max)
 {
 	static struct mbox m;
 	struct scene *s = &scene;
-	const char *p;
-	char word[32];
+	char copy[512], *word;
 	size_t i, k;
 
 	reset_run();
@@ -566,24 +555,23 @@ set_scene(const char *words, off_t window, size_t max)
 	s->name = words;
 	s->max = max;
 	window_octets = window;
-	for (p = words; *p != '\0'; p += strspn(p, " ")) {
-		k = strcspn(p, " ");
-		snprintf(word, sizeof(word), "%.*s", (int)k, p);
-		p += k;
+	snprintf(copy, sizeof(copy), "%s", words);
+	for (word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
 		if (*word == 'n') {
-			append(&s->was, (const unsigned char *)"\n", 1);
-			append(&s->want, (const unsigned char *)"\n", 1);
+			append(&s->was, "\n", 1);
+			append(&s->want, "\n", 1);
 		} else
 			add_part(s, word);
-	}
-	before = (struct ending){ s->was.size, ends_open(&s->was) };
-	after = (struct ending){ s->want.size, ends_open(&s->want) };
+	before.size = s->was.size;
+	before.open = !is_behind_empty_line(&s->was, s->was.size);
+	after.size = s->want.size;
+	after.open = !is_behind_empty_line(&s->want, s->want.size);
 	s->sum = sum(sum(1, s->was.data, s->was.size), s->want.data,
 	    s->want.size);
 	copy_image(&file, &s->was);
 	load(&m, 0);
 	for (i = k = 0; i < s->n; i++) {
-		if (s->part[i].hidden)
+		if (s->part[i].kind == 'h')
 			continue;
 		ck_assert_uint_lt(k, m.n);
 		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
@@ -610,11 +598,11 @@ update_scene(void)
 	copy_image(&file, &s->was);
 	file.size = s->scanned;
 	for (i = 0; i < s->n; i++)
-		if (s->part[i].swapped)
+		if (s->part[i].kind == 's')
 			memset(file.data + s->part[i].at + 60, 'x', 40);
 	load(&m, s->max);
 	for (i = k = 0; i < s->n && k < m.n; i++) {
-		if (s->part[i].hidden)
+		if (s->part[i].kind == 'h')
 			continue;
 		ck_assert_int_eq(m.msg[k].offset, (off_t)s->part[i].at);
 		m.msg[k++].deleted = !s->part[i].keep;
@@ -624,7 +612,7 @@ update_scene(void)
 	had_index = old_index.size > 0;
 	/* it is another one if others were at it */
 	for (i = 0; i < s->n; i++)
-		stamp += s->part[i].swapped || s->part[i].late;
+		stamp += s->part[i].kind == 's' || s->part[i].kind == 'a';
 	copy_image(&file, &s->was);
 	run.on = 1;
 	r = mbox_update(&m);
@@ -685,7 +673,7 @@ count_missing(const struct image *im, const struct mbox *m)
 			    (m->msg[k].hash == part->hash || (part->wide &&
 			    m->msg[k].length != (off_t)part->len)))
 				listed = 1;
-		missing += !whole || (!listed && !part->hidden);
+		missing += !whole || (!listed && part->kind != 'h');
 		hung += whole && !clean;
 	}
 	if (hung > worst_hung)
@@ -735,10 +723,9 @@ deliver(const struct image *im, size_t ways)
 
 	for (i = 0; i < ways; i++) {
 		copy_image(&now, im);
-		append(&now, (const unsigned char *)fronts[i],
-		    strlen(fronts[i]));
+		append(&now, fronts[i], strlen(fronts[i]));
 		at = now.size;
-		append(&now, (const unsigned char *)mail, strlen(mail));
+		append(&now, mail, strlen(mail));
 		refused += load_image(&now, &m) > 0 || m.n == 0 ||
 		    (last = &m.msg[m.n - 1])->offset != (off_t)at ||
 		    last->length != (off_t)strlen(mail);
@@ -747,7 +734,7 @@ deliver(const struct image *im, size_t ways)
 }
 
 static const struct seen *
-look_well_at(const struct image *im)
+look_at(const struct image *im)
 {
 	static struct mbox m;
 	uint64_t key = sum(scene.sum, im->data, im->size);
@@ -760,12 +747,6 @@ look_well_at(const struct image *im)
 		now->refused = deliver(im, key % 3 == 0 ? 3 : 1);
 	}
 	return now;
-}
-
-static size_t
-look_at(const struct image *im)
-{
-	return look_well_at(im)->missing;
 }
 
 static int
@@ -844,7 +825,7 @@ delete_again(const struct image *im)
 				m.msg[k].deleted = 1;
 	ck_assert_int_eq(mbox_update(&m), MBOX_OK);
 	mbox_close(&m);
-	return look_at(&file);
+	return look_at(&file)->missing;
 }
 
 /* written: see may_be_shut; when: the mailbox's time. */
@@ -852,7 +833,7 @@ static void
 judge(struct verdict *v, const struct image *im, const unsigned char *written,
     time_t when)
 {
-	const struct seen *s = look_well_at(im);
+	const struct seen *s = look_at(im);
 
 	v->images++;
 	v->bad += s->missing > 0;
@@ -1195,16 +1176,14 @@ TEST_EACH(without_any_one_fsync_mail_would_be_lost, END + 1 - EMPTY_LINE)
 TEST_EACH(a_window_that_just_fits_loses_nothing, 6)
 {
 	static const char *const ends[] = { "", "u", "e", "c", "cu", "ce" };
+	const char *c = _i > 2 ? "c" : "";
 	char words[64];
 	int more;
 
 	for (more = 0; more < 8; more++) {
 		dice = (uint32_t)(more + 1);
-		snprintf(words, sizeof(words), "k200%.1s d%d%.1s k1500%s",
-		    ends[_i], 1500 + more, _i > 2 ? "c" : "", ends[_i]);
-		if (_i < 3)
-			snprintf(words, sizeof(words), "k200 d%d k1500%s",
-			    1500 + more, ends[_i]);
+		snprintf(words, sizeof(words), "k200%s d%d%s k1500%s", c,
+		    1500 + more, c, ends[_i]);
 		set_scene(words, 10000, 0);
 		update_well();
 		kill_at_any_call(0);
@@ -1274,19 +1253,13 @@ TEST_EACH(a_random_mailbox_loses_nothing, 4)
 
 static const int errors[] = { ENOSPC, EDQUOT, EFBIG, EIO };
 
-static int
-is_full_disk(int error)
-{
-	return error == ENOSPC || error == EDQUOT;
-}
-
 /* After UPDATE, whatever it said: it told the truth and lost nothing. */
 static void
 assert_honest(enum mbox_result r)
 {
 	ck_assert_msg((r == MBOX_OK) == is_wanted(&file),
 	    "%s: the answer is %d", here_is(), (int)r);
-	ck_assert_msg(look_at(&file) == 0, "%s: mail is lost", here_is());
+	ck_assert_msg(look_at(&file)->missing == 0, "%s: mail is lost", here_is());
 }
 
 static void
@@ -1343,7 +1316,7 @@ TEST_EACH(a_disk_that_breaks_for_good_loses_nothing, NPLANS)
 static int
 is_unlisted(size_t i)
 {
-	return scene.part[i].late || (scene.max > 0 && i >= scene.max);
+	return scene.part[i].kind == 'a' || (scene.max > 0 && i >= scene.max);
 }
 
 /*
@@ -1392,7 +1365,7 @@ update_full_disk(int i, int error, size_t room, int way)
 	r = update_scene();
 	ck_assert_uint_le(fault.calls, CALLS_MAX);
 	assert_honest(r);
-	if (is_full_disk(error))
+	if (error == ENOSPC || error == EDQUOT)
 		ck_assert_int_eq(r, MBOX_OK);
 	if (room >= room_for_all())
 		ck_assert_int_eq(run.no_copy, 0);
@@ -1517,7 +1490,7 @@ assert_foreign_is_there(void)
 	const char *text;
 	size_t k;
 
-	ck_assert_uint_eq(look_at(&file), 0);
+	ck_assert_uint_eq(look_at(&file)->missing, 0);
 	for (k = 0; k < run.strangers; k++) {
 		text = make_foreign(k);
 		ck_assert_msg(has(file.data, file.size, text, strlen(text)),
@@ -1576,7 +1549,7 @@ meet_strangers(size_t first, size_t many, int full)
 	/* one that goes may have got theirs as a tail, and another length */
 	ck_assert_msg(r == MBOX_OK || (r == MBOX_TEMP && (full ||
 	    run.strangers > STRANGERS_MAX)) || (r == MBOX_GONE &&
-	    ends_open(&scene.was) && !scene.part[scene.n - 1].keep),
+	    before.open && !scene.part[scene.n - 1].keep),
 	    "%s: the answer is %d", scene.name, r);
 	ck_assert_uint_le(fault.calls, CALLS_MAX);
 	ck_assert_uint_le(run.strangers, 2 * STRANGERS_MAX + 5);

@@ -4,7 +4,7 @@
  * And what goes wrong with the calls that change the file.
  *
  * In front of it stand the octets of a DISK, SECTOR_MAX, and how many SECTORS,
- * VERSIONS and SIZES there may be; and disk_fault, for what does not fit.
+ * VERSIONS and SIZES there may be; and give_up, for what does not fit.
  */
 static size_t sector = SECTOR_MAX;
 
@@ -56,7 +56,7 @@ add_size(size_t size)
 	if (n > 0 && disk.sizes[n - 1].size == size)
 		return;
 	if (n == SIZES)
-		disk_fault("too many sizes");
+		give_up("too many sizes");
 	disk.sizes[n].size = size;
 	disk.sizes[n].when = disk.when;
 	memcpy(disk.sizes[n].end, disk.now + (size < 2 ? 0 : size - 2), 2);
@@ -75,7 +75,7 @@ add_version(size_t i)
 		if (memcmp(s->version[k], p, sector) == 0)
 			return;
 	if (s->n == VERSIONS)
-		disk_fault("too many versions");
+		give_up("too many versions");
 	memcpy(s->version[s->n++], p, sector);
 }
 
@@ -86,7 +86,7 @@ lengthen(size_t size)
 	size_t i;
 
 	if (size > DISK - SECTOR_MAX)
-		disk_fault("the disk is too small");
+		give_up("the disk is too small");
 	for (i = (disk.most + sector - 1) / sector; i * sector < size; i++) {
 		disk.s[i].n = 1;
 		memset(disk.s[i].version[0], 0, sector);

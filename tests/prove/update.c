@@ -138,7 +138,7 @@ write_part(struct part *p, int letter, int open)
 
 /* ---- The disk ---- */
 
-static void disk_fault(const char *);
+static void give_up(const char *);
 #include "../disk.h"
 
 enum event { NONE, EIO_ONCE, EIO_AFTER_HALF, EIO_ON, EIO_LONGER, ONE_OCTET,
@@ -199,7 +199,7 @@ complain(const char *what, const unsigned char *image, size_t size)
 }
 
 static void
-disk_fault(const char *what)
+give_up(const char *what)
 {
 	complain(what, disk.now, disk.size);
 }
@@ -379,7 +379,7 @@ pull_the_plug(void)
 		if (disk.s[i].n == 1)
 			clean ^= sums[i][0];
 		if ((images *= disk.s[i].n) > IMAGES_MAX)
-			complain("too many images", disk.now, disk.size);
+			give_up("too many images");
 	}
 	for (k = 0; k < disk.nsizes; k++)
 		try_versions(k, clean, sums);
@@ -440,7 +440,7 @@ bring_stranger(void)
 	write_part(p, 'A' + (int)nstrangers, 0);
 	p->message = !shut;
 	if (++nstrangers == STRANGERS)
-		complain("it does not end", disk.now, disk.size);
+		give_up("it does not end");
 	find_stretches();
 	fault.limit += fault.limit > 0 ? p->len : 0;
 	/* where it was cut before, that comes first; this is not ours to prove */
@@ -518,7 +518,7 @@ check_lock(void)
 	for (i = 0; i < nparts; i++)
 		crlf |= part[i].ends != LF;
 	if (lost > (!box.no_copy ? 0 : crlf ? 4 : 2))
-		complain("it goes on without its lock", disk.now, disk.size);
+		give_up("it goes on without its lock");
 }
 
 /* In front of each call that changes the file. */
@@ -526,7 +526,7 @@ static void
 note_call(void)
 {
 	if (fault.calls == CALLS_MAX)
-		complain("it does not end", disk.now, disk.size);
+		give_up("it does not end");
 	/* what was cut short before now says why */
 	if (spilled && strikes(EIO_AFTER_HALF, fault.calls, 0)) {
 		fault.fail_at = fault.calls + 1;
@@ -542,10 +542,10 @@ sim_pwrite(int fd, const void *p, size_t len, off_t where)
 	(void)fd;
 	if ((plan[0].what == LOST || plan[1].what == LOST) && lost == 0 &&
 	    ++unasked > 2)
-		complain("the lock is not refreshed", disk.now, disk.size);
+		give_up("the lock is not refreshed");
 	check_lock();
 	if (len > buffer_octets)
-		complain("more than the buffer holds", disk.now, disk.size);
+		give_up("more than the buffer holds");
 	note_call();
 	spilled = !is_one_sector(at, len);
 	len = take_write(at, len);
@@ -656,25 +656,17 @@ sim_clock(struct timespec *t)
 static int
 may_fail(void)
 {
+	enum event e;
 	int i;
 
-	for (i = 0; i < 2; i++)
-		switch (plan[i].what) {
-		case NONE:
-		case ONE_OCTET:
-		case HALF:
-		case NO_ROOM:
-		case STRANGER:
-			break;
-		case NO_ROOM_SYNC:
-		case NO_ROOM_LONGER:
-			/* what he stands behind cannot be cut off again */
-			if (nstrangers > 0)
-				return 1;
-			break;
-		default:
+	for (i = 0; i < 2; i++) {
+		e = plan[i].what;
+		/* what a stranger stands behind cannot be cut off again */
+		if (e == NO_ROOM_SYNC || e == NO_ROOM_LONGER ? nstrangers > 0 :
+		    e != NONE && e != ONE_OCTET && e != HALF && e != NO_ROOM &&
+		    e != STRANGER)
 			return 1;
-		}
+	}
 	return 0;
 }
 
@@ -702,32 +694,30 @@ check_end(enum mbox_result r)
 	pull_the_plug();
 	if (box.no_copy && nstrangers == 0 && (plan[0].what == NO_ROOM ||
 	    plan[0].what == NO_ROOM_LONGER) && plan[0].at >= most_room())
-		complain("there was room for a copy", disk.now, disk.size);
+		give_up("there was room for a copy");
 	/* as nobody has pulled the plug: not even without a copy */
 	box.no_copy = 0;
 	demand(&v, disk.now, disk.size, NULL, 1);
 	for (i = nparts; i < nparts + nstrangers; i++)
 		if (!has(disk.now, disk.size, part[i].text, part[i].len))
-			complain("a stranger's mail is lost", disk.now,
-			    disk.size);
+			give_up("a stranger's mail is lost");
 	if (r != MBOX_OK) {
 		if (!may_fail())
-			complain("it failed", disk.now, disk.size);
+			give_up("it failed");
 		return;
 	}
 	for (i = 0; i < nparts; i++)
 		if (part[i].role == DELETE && !(v.missing >> i & 1) &&
 		    (nstrangers == 0 || !before.open))
-			complain("a deleted message is there", disk.now,
-			    disk.size);
+			give_up("a deleted message is there");
 	if (nstrangers > 0)
 		return;
 	if (disk.size != want_size || disk.nsizes > 1 ||
 	    memcmp(disk.now, want, want_size) != 0)
-		complain("not what should be left", disk.now, disk.size);
+		give_up("not what should be left");
 	for (i = 0; i * sector < disk.size; i++)
 		if (disk.s[i].n > 1)
-			complain("it is not on disk", disk.now, disk.size);
+			give_up("it is not on disk");
 }
 
 /* Have the calls go wrong; the other events are seen to where they come. */
