@@ -847,11 +847,38 @@ judge(struct verdict *v, const struct image *im, const unsigned char *written,
 	v->bad += v->done && !is_wanted(im);
 }
 
+/* The mailbox, and what went wrong. */
+static const char *
+here_is(void)
+{
+	static char text[1024];
+
+	snprintf(text, sizeof(text), "%s, window %d: error %d at call %lu or "
+	    "behind octet %d", scene.name, (int)window_octets, fault.error,
+	    (unsigned long)fault.fail_at, (int)fault.limit);
+	return text;
+}
+
+/* A crash may cost so many messages; if none, it does no other harm either. */
+static void
+assert_none_lost(const struct verdict *v, size_t most, const char *how)
+{
+	ck_assert_msg(v->worst <= most && v->misled == 0 &&
+	    (most > 0 || (v->bad == 0 && v->shut == 0)), "%s, %s: of %lu "
+	    "images %lu lost mail, up to %lu messages and not %lu; to %lu no "
+	    "mail can be delivered; in %lu an index leads to what is no "
+	    "message", how, here_is(), v->images, v->bad,
+	    (unsigned long)v->worst, (unsigned long)most, v->shut, v->misled);
+}
+
 /* ---- Killed ---- */
 
-/* Every state the file was in, the middle of writes included. */
-static struct verdict
-kill_everywhere(int again)
+/*
+ * Every state the file was in, the middle of writes included: what UPDATE may
+ * cost then. See delete_again.
+ */
+static void
+kill_at_any_call(size_t most, int again)
 {
 	static const size_t some[] = { 0, 1, 2, 3, 4, 5, 511, 512, 513 };
 	static struct image was, im;
@@ -877,7 +904,7 @@ kill_everywhere(int again)
 		apply(&was, &run.op[i], run.op[i].len);
 		judge(&v, &was, NULL, begun + (time_t)i + 1);
 	}
-	return v;
+	assert_none_lost(&v, most, "killed");
 }
 
 /* ---- Power loss ---- */
@@ -1019,40 +1046,7 @@ lose_power(enum kind without, int done, unsigned n)
 
 /* ---- Tests ---- */
 
-/* The mailbox, and what went wrong. */
-static const char *
-here_is(void)
-{
-	static char text[1024];
-
-	snprintf(text, sizeof(text), "%s, window %d: error %d at call %lu or "
-	    "behind octet %d", scene.name, (int)window_octets, fault.error,
-	    (unsigned long)fault.fail_at, (int)fault.limit);
-	return text;
-}
-
-/* A crash may cost so many messages; if none, it does no other harm either. */
-static void
-assert_none_lost(const struct verdict *v, size_t most, const char *how)
-{
-	ck_assert_msg(v->worst <= most && v->misled == 0 &&
-	    (most > 0 || (v->bad == 0 && v->shut == 0)), "%s, %s: of %lu "
-	    "images %lu lost mail, up to %lu messages and not %lu; to %lu no "
-	    "mail can be delivered; in %lu an index leads to what is no "
-	    "message", how, here_is(), v->images, v->bad,
-	    (unsigned long)v->worst, (unsigned long)most, v->shut, v->misled);
-}
-
-/* Killed at any call, UPDATE may cost so many messages. */
-static void
-kill_at_any_call(size_t most)
-{
-	struct verdict v = kill_everywhere(0);
-
-	assert_none_lost(&v, most, "killed");
-}
-
-/* Without power, too; of images there are n that nobody thought of. */
+/* What UPDATE may cost then; see lose_power. */
 static void
 lose_power_at_any_call(size_t most, int done, unsigned n)
 {
@@ -1065,7 +1059,7 @@ static void
 assert_is_wanted(void)
 {
 	ck_assert_msg(is_wanted(&file), "%s: not what should be left",
-	    scene.name);
+	    here_is());
 }
 
 /* UPDATE does what it should. */
@@ -1074,7 +1068,7 @@ update_well(void)
 {
 	enum mbox_result r = update_scene();
 
-	ck_assert_msg(r == MBOX_OK, "%s: the answer is %d", scene.name, (int)r);
+	ck_assert_msg(r == MBOX_OK, "%s: the answer is %d", here_is(), (int)r);
 	assert_is_wanted();
 }
 
@@ -1090,16 +1084,10 @@ CASE("update", 60 + 4 * (int)rounds(), NULL, NULL);
 
 TEST_EACH(killed_at_any_call_nothing_is_lost, NPLANS)
 {
-	struct verdict v;
-
 	use_plan(_i);
 	update_well();
 	ck_assert_int_eq(run.no_copy, 0);
-	v = kill_everywhere(1);
-	assert_none_lost(&v, 0, "killed");
-	if (getenv("VERBOSE") != NULL)
-		printf("%s: %lu images, at most %lu with something behind\n",
-		    scene.name, v.images, (unsigned long)worst_hung);
+	kill_at_any_call(0, 1);
 	ck_assert_uint_le(worst_hung, 2);
 }
 
@@ -1141,7 +1129,7 @@ TEST_EACH(after_a_crash_an_index_does_no_harm, NPLANS)
 	update_well();
 	/* none is written of what is not shown to its end */
 	ck_assert_int_eq(had_index, scene.max == 0);
-	kill_at_any_call(0);
+	kill_at_any_call(0, 0);
 	use_plan(_i);
 	update_well();
 	lose_power_at_any_call(0, 1, rounds());
@@ -1152,21 +1140,17 @@ CASE("update", 60 + 4 * (int)rounds(), NULL, NULL);
 /* A test that would pass without them says nothing about them. */
 TEST_EACH(without_any_one_fsync_mail_would_be_lost, END + 1 - EMPTY_LINE)
 {
-	struct verdict v, sum = { 0 };
+	unsigned long harm = 0;
+	struct verdict v;
 	int i, kind = EMPTY_LINE + _i;
 
 	for (i = 0; i < NPLANS; i++) {
 		use_plan(i);
 		update_well();
 		v = lose_power((enum kind)kind, 1, rounds());
-		sum.images += v.images;
-		sum.bad += v.bad;
-		sum.shut += v.shut;
+		harm += kind == EMPTY_LINE ? v.shut : v.bad;
 	}
-	if (getenv("VERBOSE") != NULL)
-		printf("without fsync %d: %lu of %lu images lose, %lu take no "
-		    "mail\n", kind, sum.bad, sum.images, sum.shut);
-	ck_assert_uint_gt(kind == EMPTY_LINE ? sum.shut : sum.bad, 0);
+	ck_assert_uint_gt(harm, 0);
 }
 
 /*
@@ -1186,7 +1170,7 @@ TEST_EACH(a_window_that_just_fits_loses_nothing, 6)
 		    1500 + more, c, ends[_i]);
 		set_scene(words, 10000, 0);
 		update_well();
-		kill_at_any_call(0);
+		kill_at_any_call(0, 0);
 		lose_power_at_any_call(0, 1, 10 * rounds());
 	}
 }
@@ -1206,7 +1190,7 @@ TEST(the_empty_line_behind_a_copy_is_never_half_there)
 		    700 + more / 2);
 		set_scene(words, 10000, 0);
 		update_well();
-		kill_at_any_call(0);
+		kill_at_any_call(0, 0);
 	}
 }
 
@@ -1244,7 +1228,7 @@ TEST_EACH(a_random_mailbox_loses_nothing, 4)
 		max = roll(6) == 0 ? 2 + roll(4) : 0;
 		set_scene(words, 300 + (off_t)roll(4000), max);
 		update_well();
-		kill_at_any_call(0);
+		kill_at_any_call(0, 0);
 		lose_power_at_any_call(0, 1, rounds());
 	}
 }
@@ -1259,7 +1243,16 @@ assert_honest(enum mbox_result r)
 {
 	ck_assert_msg((r == MBOX_OK) == is_wanted(&file),
 	    "%s: the answer is %d", here_is(), (int)r);
-	ck_assert_msg(look_at(&file)->missing == 0, "%s: mail is lost", here_is());
+	ck_assert_msg(look_at(&file)->missing == 0, "%s: mail is lost",
+	    here_is());
+}
+
+static void
+assert_is_as_before(void)
+{
+	ck_assert_msg(file.size == scene.was.size &&
+	    memcmp(file.data, scene.was.data, file.size) == 0,
+	    "%s: the file is not as it was", here_is());
 }
 
 static void
@@ -1293,7 +1286,7 @@ fail_each(int i, int error, size_t many, int spill)
 		assert_honest(r);
 		if (run.no_copy)
 			continue;
-		kill_at_any_call(0);
+		kill_at_any_call(0, 0);
 		lose_power_at_any_call(0, r == MBOX_OK, 4);
 	}
 }
@@ -1363,18 +1356,20 @@ update_full_disk(int i, int error, size_t room, int way)
 	fault.at_sync = way == 1;
 	fault.grows = way == 2;
 	r = update_scene();
-	ck_assert_uint_le(fault.calls, CALLS_MAX);
+	ck_assert_msg(fault.calls <= CALLS_MAX, "%s: %lu calls", here_is(),
+	    (unsigned long)fault.calls);
 	assert_honest(r);
 	if (error == ENOSPC || error == EDQUOT)
 		ck_assert_int_eq(r, MBOX_OK);
 	if (room >= room_for_all())
 		ck_assert_int_eq(run.no_copy, 0);
-	kill_at_any_call(most_lost());
+	kill_at_any_call(most_lost(), 0);
 	lose_power_at_any_call(most_lost(), r == MBOX_OK, 10);
 }
 
 TEST_EACH(on_a_full_disk_messages_can_be_deleted, NPLANS)
 {
+	/* for a part of an empty line, for one, and for some messages */
 	static const size_t room[] = { 0, 1, 2, 3, 300, 700, 1100, 2500 };
 	size_t e, k;
 	int way;
@@ -1408,15 +1403,8 @@ TEST_EACH(a_crash_at_any_moment_loses_no_message,
 	fault.error = ENOSPC;
 	fault.limit = _i % 2 == 0 ? 0 : scene.was.size;
 	update_well();
-	kill_at_any_call(most_lost());
+	kill_at_any_call(most_lost(), 0);
 	lose_power_at_any_call(most_lost(), 1, 2 * rounds());
-}
-
-static void
-assert_is_as_before(void)
-{
-	ck_assert_uint_eq(file.size, scene.was.size);
-	ck_assert_mem_eq(file.data, scene.was.data, file.size);
 }
 
 /* What is over NFS is not longer afterwards: nobody else has written. */
@@ -1428,9 +1416,8 @@ TEST_EACH(a_failed_write_that_makes_the_file_longer_is_cut_off_again, NPLANS)
 		use_plan(_i);
 		fail_calls(1, 1, errors[e]);
 		fault.grows = 1;
-		if (update_scene() == MBOX_OK || run.op[0].kind != CUT)
-			continue;	/* the first write was no copy's */
-		assert_is_as_before();
+		if (update_scene() != MBOX_OK && run.op[0].kind == CUT)
+			assert_is_as_before();	/* it was a copy's */
 	}
 }
 
@@ -1438,19 +1425,18 @@ TEST_EACH(a_failed_write_that_makes_the_file_longer_is_cut_off_again, NPLANS)
 TEST_EACH(writes_in_pieces_are_no_full_disk, NPLANS)
 {
 	enum mbox_result r;
-	size_t n, calls = 1;
+	size_t n;
 
 	use_plan(_i);
 	run.pieces = 1;
 	update_well();
 	ck_assert_int_eq(run.no_copy, 0);
-	kill_at_any_call(0);
-	for (n = 1; n <= calls; n += 3) {
+	kill_at_any_call(0, 0);
+	for (n = 1; n <= fault.calls; n += 3) {
 		use_plan(_i);
 		run.pieces = 1;
 		fail_calls(n, 1, n % 2 == 0 ? EIO : ENOSPC);
 		r = update_scene();
-		calls = fault.calls;
 		if (r == MBOX_OK || !run.no_copy)
 			assert_honest(r);
 	}
@@ -1487,45 +1473,41 @@ TEST_EACH(where_old_octets_need_room_too_nothing_is_lost, NPLANS)
 static void
 assert_foreign_is_there(void)
 {
-	const char *text;
 	size_t k;
 
-	ck_assert_uint_eq(look_at(&file)->missing, 0);
-	for (k = 0; k < run.strangers; k++) {
-		text = make_foreign(k);
-		ck_assert_msg(has(file.data, file.size, text, strlen(text)),
+	ck_assert_msg(look_at(&file)->missing == 0, "%s: mail is lost",
+	    here_is());
+	for (k = 0; k < run.strangers; k++)
+		ck_assert_msg(has(file.data, file.size, make_foreign(k)),
 		    "%s: mail %d is lost", here_is(), (int)k);
-	}
 }
 
 TEST_EACH(what_is_written_without_locking_is_carried_along, NPLANS)
 {
-	size_t n, calls = 1;
+	size_t n = 1;
 
-	for (n = 1; n <= calls; n++) {
+	do {
 		use_plan(_i);
 		run.foreign_at = n;
 		ck_assert_int_eq(update_scene(), MBOX_OK);
-		calls = fault.calls;
-		ck_assert_uint_eq(run.strangers, n <= calls ? 1 : 0);
+		ck_assert_uint_eq(run.strangers, n <= fault.calls ? 1 : 0);
 		assert_foreign_is_there();
-		kill_at_any_call(0);
-	}
+		kill_at_any_call(0, 0);
+	} while (n++ < fault.calls);
 }
 
 /* And the disk is full at the next call: no cut may take it along. */
 TEST_EACH(what_is_written_without_locking_survives_a_full_disk, NPLANS)
 {
-	size_t n, calls = 1;
+	size_t n = 1;
 
-	for (n = 1; n <= calls; n++) {
+	do {
 		use_plan(_i);
 		run.foreign_at = n;
 		fail_calls(n + 1, 1, ENOSPC);
 		update_scene();
-		calls = fault.calls;
 		assert_foreign_is_there();
-	}
+	} while (n++ < fault.calls);
 }
 
 /*
@@ -1540,23 +1522,21 @@ meet_strangers(size_t first, size_t many, int full)
 	reset_run();
 	run.looks_at = first;
 	run.looks_until = first + many;
-	if (full) {
-		fault.error = ENOSPC;
-		fault.limit = scene.was.size + 2000;
-		fault.grows = 1;
-	}
+	fault.error = full ? ENOSPC : 0;
+	fault.limit = full ? scene.was.size + 2000 : 0;
+	fault.grows = full;
 	r = update_scene();
 	/* one that goes may have got theirs as a tail, and another length */
 	ck_assert_msg(r == MBOX_OK || (r == MBOX_TEMP && (full ||
 	    run.strangers > STRANGERS_MAX)) || (r == MBOX_GONE &&
 	    before.open && !scene.part[scene.n - 1].keep),
-	    "%s: the answer is %d", scene.name, r);
-	ck_assert_uint_le(fault.calls, CALLS_MAX);
+	    "%s: the answer is %d", here_is(), (int)r);
+	ck_assert_msg(fault.calls <= CALLS_MAX, "%s: %lu calls", here_is(),
+	    (unsigned long)fault.calls);
 	ck_assert_uint_le(run.strangers, 2 * STRANGERS_MAX + 5);
 	assert_foreign_is_there();
-	if (!run.no_copy) {
-		kill_at_any_call(0);
-	}
+	if (!run.no_copy)
+		kill_at_any_call(0, 0);
 }
 
 TEST_EACH(update_ends_whoever_writes_without_locking, NPLANS)

@@ -222,12 +222,12 @@ may_be_shut(const unsigned char *p, size_t size, const unsigned char *written)
 }
 
 static int
-has(const unsigned char *p, size_t size, const void *what, size_t len)
+has(const unsigned char *p, size_t size, const char *text)
 {
-	size_t i;
+	size_t len = strlen(text), i;
 
 	for (i = 0; i + len <= size; i++)
-		if (memcmp(p + i, what, len) == 0)
+		if (memcmp(p + i, text, len) == 0)
 			return 1;
 	return 0;
 }

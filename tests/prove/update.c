@@ -699,7 +699,7 @@ check_end(enum mbox_result r)
 	box.no_copy = 0;
 	demand(&v, disk.now, disk.size, NULL, 1);
 	for (i = nparts; i < nparts + nstrangers; i++)
-		if (!has(disk.now, disk.size, part[i].text, part[i].len))
+		if (!has(disk.now, disk.size, (char *)part[i].text))
 			give_up("a stranger's mail is lost");
 	if (r != MBOX_OK) {
 		if (!may_fail())
