@@ -54,6 +54,16 @@ static off_t longer_len;	/* octets of the file with it */
 static int scanned;		/* the scan has seen it: the second list */
 
 static void
+keep(struct kept *k, const unsigned char *p, size_t len, int is_mail)
+{
+	struct stretch *s = &k->stretch[k->n++];
+
+	memset(s, 0, sizeof(*s));
+	add(&s->octets, p, len);
+	s->is_mail = is_mail;
+}
+
+static void
 append(const struct bytes *b)
 {
 	int fd = open(path_of("alice"), O_WRONLY | O_APPEND);
@@ -157,8 +167,7 @@ hook_fstat(int fd, struct stat *st)
 	if (updating && fd == box.fd && ++looks == plan.stranger) {
 		append(&unlocked);
 		writing = 1;
-		kept[0].stretch[kept[0].n].octets = unlocked;
-		kept[0].stretch[kept[0].n++].is_mail = 0;
+		keep(&kept[0], unlocked.p, unlocked.len, 0);
 	}
 	return fstat(fd, st);
 }
@@ -238,16 +247,6 @@ match(const struct maildrop *was, const struct maildrop *is, const int *gone,
 		else
 			at = is->mail[to[i]].end;
 	}
-}
-
-static void
-keep(struct kept *k, const unsigned char *p, size_t len, int is_mail)
-{
-	struct stretch *s = &k->stretch[k->n++];
-
-	memset(s, 0, sizeof(*s));
-	add(&s->octets, p, len);
-	s->is_mail = is_mail;
 }
 
 /*
@@ -430,8 +429,7 @@ run_update(const struct bytes *now, const struct maildrop *was)
 		CHECK((r == MBOX_GONE) == is_any_unsure(was, &is, to, owner));
 	for (k = 0; k < 2; k++)
 		for (i = 0; i < kept[k].n; i++)
-			if (kept[k].stretch[i].octets.p != unlocked.p)
-				drop(&kept[k].stretch[i].octets);
+			drop(&kept[k].stretch[i].octets);
 	drop(&left);
 	drop(&with);
 	drop(&longer);

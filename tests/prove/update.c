@@ -96,7 +96,6 @@ static int open_end;		/* 1: no empty line at the end; 2: no line end */
 
 static unsigned char was[DISK], want[DISK];
 static size_t was_size, want_size;
-static int was_shut, want_shut;	/* what is appended to it is no message */
 static uint64_t serial;		/* of the mailbox */
 static struct mbox box, judge_box;
 
@@ -139,7 +138,7 @@ write_part(struct part *p, int letter, int open)
 
 /* ---- The disk ---- */
 
-static void disk_fault(const char *);
+static void give_up(const char *);
 #include "../disk.h"
 
 enum event { NONE, EIO_ONCE, EIO_AFTER_HALF, EIO_ON, EIO_LONGER, ONE_OCTET,
@@ -154,10 +153,9 @@ static struct plan {
 	enum event what;
 	size_t at;
 } plan[2];
-static int running, any_longer, spilled;
-static size_t calls, reads, looks, asks, chances, unasked, room, foreign;
+static int running, spilled;	/* a write was not in one sector */
+static size_t reads, looks, asks, chances, unasked;
 static int lost;		/* the lock; and fsyncs behind that */
-static unsigned char own[SECTORS];
 static time_t now_seconds;
 static const unsigned char *view;	/* what is read */
 static size_t view_size;
@@ -192,7 +190,7 @@ complain(const char *what, const unsigned char *image, size_t size)
 	    (long)window_octets, (unsigned long)buffer_octets,
 	    (unsigned long)sector, event_names[plan[0].what],
 	    (unsigned long)plan[0].at, event_names[plan[1].what],
-	    (unsigned long)plan[1].at, (unsigned long)calls, box.no_copy);
+	    (unsigned long)plan[1].at, (unsigned long)fault.calls, box.no_copy);
 	show_text(was, was_size);
 	printf("image:  ");
 	show_text(image, size);
@@ -201,7 +199,7 @@ complain(const char *what, const unsigned char *image, size_t size)
 }
 
 static void
-disk_fault(const char *what)
+give_up(const char *what)
 {
 	complain(what, disk.now, disk.size);
 }
@@ -270,14 +268,16 @@ judge_anew(struct verdict *v, unsigned char *p, size_t size)
 	view = disk.now;
 }
 
-static uint64_t
-sum(uint64_t h, const unsigned char *p, size_t len)
+/* Without the cache, which does not know it. */
+static struct verdict
+judge_copy(const unsigned char *p, size_t size)
 {
-	while (len-- > 0)
-		h = (h ^ *p++) * 1099511628211u;
-	h ^= h >> 31;
-	h *= 0xbf58476d1ce4e5b9u;
-	return h ^ h >> 29;
+	static unsigned char image[DISK + sizeof(agent)];
+	struct verdict v;
+
+	memcpy(image, p, size);
+	judge_anew(&v, image, size);
+	return v;
 }
 
 static const struct verdict *
@@ -327,18 +327,8 @@ is_one_stretch(uint32_t missing)
 	return 1;
 }
 
-/* Whether what is appended to the image need not be a message. */
-static int
-may_be_shut(const unsigned char *p, size_t size, const unsigned char *end)
-{
-	return (was_shut && size == was_size) ||
-	    (want_shut && size == want_size) ||
-	    (any_longer && p[size - 1] == '\0') ||
-	    (end != NULL && memcmp(p + size - 2, end, 2) != 0);
-}
-
 static void
-demand(const struct verdict *v, unsigned char *p, size_t size,
+demand(const struct verdict *v, const unsigned char *p, size_t size,
     const unsigned char *end, int all)
 {
 	uint32_t missing = v->missing & list_demanded(all);
@@ -352,33 +342,24 @@ demand(const struct verdict *v, unsigned char *p, size_t size,
 		    size);
 }
 
-/* With the k-th of the sizes, every choice of versions. */
+/* With the k-th of the sizes, every choice of versions. clean: see below. */
 static void
-try_versions(size_t k, const size_t *dirty, size_t ndirty, uint64_t base,
-    uint64_t sums[SECTORS][VERSIONS])
+try_versions(size_t k, uint64_t clean, uint64_t sums[SECTORS][VERSIONS])
 {
 	static unsigned char image[DISK + sizeof(agent)];
-	size_t which[SECTORS] = { 0 }, size = disk.sizes[k].size, i, d;
-	uint64_t key = sum(serial + size, NULL, 0) ^ base;
+	size_t which[SECTORS] = { 0 }, size = disk.sizes[k].size, i;
+	uint64_t key;
 
-	for (i = 0; i * sector < disk.most; i++)
-		memcpy(image + i * sector, disk.s[i].version[0], sector);
+	put_synced(image);
 	do {
-		for (i = 0; i < ndirty; i++)
-			memcpy(image + dirty[i] * sector,
-			    disk.s[dirty[i]].version[which[i]], sector);
+		put_versions(image, which);
 		memset(image + size, 0, disk.most + sizeof(agent) - size);
+		key = sum(serial + size, NULL, 0) ^ clean;
+		for (i = 0; i < disk.ndirty; i++)
+			key ^= sums[disk.dirty[i]][which[i]];
 		demand(judge(key, image, size), image, size,
 		    disk.sizes[k].end, 0);
-		for (i = 0; i < ndirty; i++) {
-			d = dirty[i];
-			key ^= sums[d][which[i]];
-			which[i] = (which[i] + 1) % disk.s[d].n;
-			key ^= sums[d][which[i]];
-			if (which[i] != 0)
-				break;
-		}
-	} while (i < ndirty);
+	} while (next_choice(which));
 }
 
 /* Pull the plug: every image that may be left then. */
@@ -386,21 +367,22 @@ static void
 pull_the_plug(void)
 {
 	static uint64_t sums[SECTORS][VERSIONS];
-	size_t dirty[SECTORS], n = list_dirty(dirty), i, k;
-	size_t images = disk.nsizes;
-	uint64_t base = 0;
+	size_t images = disk.nsizes, i, k;
+	uint64_t clean = 0;	/* the sum of what has one version */
 
 	if (nstrangers > 1 && plan[0].what == STRANGER_ON)
 		return;		/* then only the end is looked at */
+	list_dirty();
 	for (i = 0; i * sector < disk.most; i++) {
 		for (k = 0; k < disk.s[i].n; k++)
 			sums[i][k] = sum(i + 1, disk.s[i].version[k], sector);
-		base ^= sums[i][0];
+		if (disk.s[i].n == 1)
+			clean ^= sums[i][0];
 		if ((images *= disk.s[i].n) > IMAGES_MAX)
-			complain("too many images", disk.now, disk.size);
+			give_up("too many images");
 	}
 	for (k = 0; k < disk.nsizes; k++)
-		try_versions(k, dirty, n, base, sums);
+		try_versions(k, clean, sums);
 }
 
 /* ---- The calls ---- */
@@ -418,14 +400,12 @@ strikes(enum event what, size_t at, int on)
 }
 
 static size_t
-limit_of(enum event what)
+shorten(size_t len)
 {
-	int i;
-
-	for (i = 0; i < 2; i++)
-		if (plan[i].what == what)
-			return was_size + foreign + plan[i].at;
-	return DISK;
+	if (strikes(ONE_OCTET, fault.calls, 0))
+		return 1;
+	return strikes(HALF, fault.calls, 0) ||
+	    strikes(EIO_AFTER_HALF, fault.calls, 0) ? len / 2 : len;
 }
 
 /* Whether a part is in no list; what a stranger hangs on an open end is not. */
@@ -433,7 +413,7 @@ static int
 is_unlisted(size_t i)
 {
 	return i >= nparts || part[i].role == UNSEEN ||
-	    (i == nparts - 1 && nstrangers > 0 && was_shut);
+	    (i == nparts - 1 && nstrangers > 0 && before.open);
 }
 
 /* What is moved as one on a full disk: a message, or all between two. */
@@ -452,20 +432,17 @@ static void
 bring_stranger(void)
 {
 	struct part *p = &part[nparts + nstrangers];
-	struct verdict v;
+	int shut = judge_copy(disk.now, disk.size).shut;
 	size_t i, k;
-	unsigned char image[DISK + sizeof(agent)];
 
-	memcpy(image, disk.now, DISK);
-	judge_anew(&v, image, disk.size);
 	memset(p, 0, sizeof(*p));
 	p->body = 1;
 	write_part(p, 'A' + (int)nstrangers, 0);
-	p->message = !v.shut;
+	p->message = !shut;
 	if (++nstrangers == STRANGERS)
-		complain("it does not end", disk.now, disk.size);
+		give_up("it does not end");
 	find_stretches();
-	foreign += p->len;
+	fault.limit += fault.limit > 0 ? p->len : 0;
 	/* where it was cut before, that comes first; this is not ours to prove */
 	for (i = k = 0; i < disk.nsizes; i++)
 		if (disk.sizes[i].size <= disk.size)
@@ -514,7 +491,7 @@ sim_pread(int fd, void *p, size_t len, off_t at)
 	(void)fd;
 	if (running) {
 		/* over NFS a failed write is looked at so before it is cut */
-		if (!any_longer)
+		if (!fault.longer)
 			meet_stranger();
 		n = disk.size > (size_t)at ? disk.size - (size_t)at : 0;
 		errno = EIO;
@@ -541,82 +518,46 @@ check_lock(void)
 	for (i = 0; i < nparts; i++)
 		crlf |= part[i].ends != LF;
 	if (lost > (!box.no_copy ? 0 : crlf ? 4 : 2))
-		complain("it goes on without its lock", disk.now, disk.size);
+		give_up("it goes on without its lock");
 }
 
-static int
-is_over(void)
+/* In front of each call that changes the file. */
+static void
+note_call(void)
 {
-	if (++calls > CALLS_MAX)
-		complain("it does not end", disk.now, disk.size);
-	errno = EIO;
-	return strikes(EIO_ONCE, calls, 0) || strikes(EIO_ON, calls, 1) ||
-	    (strikes(EIO_LONGER, calls, 0)) ||
-	    (spilled && strikes(EIO_AFTER_HALF, calls - 1, 0));
-}
-
-/* How much fits, where old octets need room, too. */
-static size_t
-fit(size_t len, size_t at)
-{
-	size_t i = at / sector;
-
-	for (; i * sector < at + len; i++) {
-		if (!own[i] && room == 0)
-			break;
-		room -= !own[i];
-		own[i] = 1;
+	if (fault.calls == CALLS_MAX)
+		give_up("it does not end");
+	/* what was cut short before now says why */
+	if (spilled && strikes(EIO_AFTER_HALF, fault.calls, 0)) {
+		fault.fail_at = fault.calls + 1;
+		fault.fail_until = fault.calls + 2;
 	}
-	if (i * sector >= at + len)
-		return len;
-	return i * sector > at ? i * sector - at : 0;
-}
-
-static ssize_t
-refuse(size_t end, int error)
-{
-	any_longer |= (strikes(EIO_LONGER, calls, 0) ||
-	    limit_of(NO_ROOM_LONGER) < DISK) && end > disk.size;
-	if (any_longer && end > disk.size)
-		lengthen(end);
-	else
-		meet_stranger();
-	errno = error;
-	return -1;
 }
 
 static ssize_t
 sim_pwrite(int fd, const void *p, size_t len, off_t where)
 {
-	size_t at = (size_t)where, limit = limit_of(NO_ROOM);
+	size_t at = (size_t)where, end = at + len;
 
 	(void)fd;
 	if ((plan[0].what == LOST || plan[1].what == LOST) && lost == 0 &&
 	    ++unasked > 2)
-		complain("the lock is not refreshed", disk.now, disk.size);
+		give_up("the lock is not refreshed");
 	check_lock();
 	if (len > buffer_octets)
-		complain("more than the buffer holds", disk.now, disk.size);
-	if (is_over())
-		return refuse(at + len, EIO);
-	if (limit > limit_of(NO_ROOM_LONGER))
-		limit = limit_of(NO_ROOM_LONGER);
-	/* what lies in one sector is written whole */
-	spilled = at / sector != (at + len - 1) / sector;
-	if (spilled && strikes(ONE_OCTET, calls, 0))
-		len = 1;
-	else if (spilled && (strikes(HALF, calls, 0) ||
-	    strikes(EIO_AFTER_HALF, calls, 0)))
-		len /= 2;
-	if (at + len > limit) {
-		if (at >= limit || !spilled)
-			return refuse(at + len, ENOSPC);
-		len = limit - at;
-	}
-	if (limit_of(COPIES) < DISK && (len = fit(len, at)) == 0)
-		return refuse(0, ENOSPC);
-	if (at + len <= disk.size)
+		give_up("more than the buffer holds");
+	note_call();
+	spilled = !is_one_sector(at, len);
+	len = take_write(at, len);
+	fault.longer |= len == 0 && fault.grows && end > disk.size;
+	if (len == 0 && fault.longer && end > disk.size)
+		lengthen(end);
+	else if (len == 0 || at + len <= disk.size)
 		meet_stranger();
+	if (len == 0) {
+		errno = fault.error;
+		return -1;
+	}
 	put_on_disk(p, len, at, 0);
 	return (ssize_t)len;
 }
@@ -625,18 +566,15 @@ static int
 sim_fsync(int fd)
 {
 	size_t i;
-	int full, over;
 
 	(void)fd;
 	meet_stranger();
-	full = disk.size > limit_of(NO_ROOM_SYNC);
-	over = is_over();
+	note_call();
 	lost += lost > 0;
 	pull_the_plug();
-	if (full || over) {
+	if (is_sync_failing(disk.size)) {
 		for (i = 0; i * sector < disk.most; i++)
 			disk.s[i].stuck = disk.s[i].n > 1;
-		errno = full ? ENOSPC : EIO;
 		return -1;
 	}
 	/* else his may be among what the failed one left out */
@@ -653,14 +591,15 @@ sim_ftruncate(int fd, off_t size)
 
 	(void)fd;
 	check_lock();
-	if (is_over())
+	note_call();
+	if (is_failing())
 		return -1;
 	pull_the_plug();
 	cut_disk((size_t)size);
 	i = ((size_t)size + sector - 1) / sector;
 	for (; i * sector < disk.most; i++) {
-		room += own[i];
-		own[i] = 0;
+		fault.room += fault.own[i];
+		fault.own[i] = 0;
 	}
 	return 0;
 }
@@ -717,25 +656,17 @@ sim_clock(struct timespec *t)
 static int
 may_fail(void)
 {
+	enum event e;
 	int i;
 
-	for (i = 0; i < 2; i++)
-		switch (plan[i].what) {
-		case NONE:
-		case ONE_OCTET:
-		case HALF:
-		case NO_ROOM:
-		case STRANGER:
-			break;
-		case NO_ROOM_SYNC:
-		case NO_ROOM_LONGER:
-			/* what he stands behind cannot be cut off again */
-			if (nstrangers > 0)
-				return 1;
-			break;
-		default:
+	for (i = 0; i < 2; i++) {
+		e = plan[i].what;
+		/* what a stranger stands behind cannot be cut off again */
+		if (e == NO_ROOM_SYNC || e == NO_ROOM_LONGER ? nstrangers > 0 :
+		    e != NONE && e != ONE_OCTET && e != HALF && e != NO_ROOM &&
+		    e != STRANGER)
 			return 1;
-		}
+	}
 	return 0;
 }
 
@@ -757,45 +688,54 @@ most_room(void)
 static void
 check_end(enum mbox_result r)
 {
-	static unsigned char image[DISK + sizeof(agent)];
-	struct verdict v;
-	size_t i, k;
+	struct verdict v = judge_copy(disk.now, disk.size);
+	size_t i;
 
 	pull_the_plug();
-	memcpy(image, disk.now, DISK);
-	judge_anew(&v, image, disk.size);
 	if (box.no_copy && nstrangers == 0 && (plan[0].what == NO_ROOM ||
 	    plan[0].what == NO_ROOM_LONGER) && plan[0].at >= most_room())
-		complain("there was room for a copy", disk.now, disk.size);
+		give_up("there was room for a copy");
 	/* as nobody has pulled the plug: not even without a copy */
 	box.no_copy = 0;
-	demand(&v, image, disk.size, NULL, 1);
-	for (i = nparts; i < nparts + nstrangers; i++) {
-		for (k = 0; k + part[i].len <= disk.size && memcmp(disk.now + k,
-		    part[i].text, part[i].len) != 0; k++)
-			;
-		if (k + part[i].len > disk.size)
-			complain("a stranger's mail is lost", disk.now,
-			    disk.size);
-	}
+	demand(&v, disk.now, disk.size, NULL, 1);
+	for (i = nparts; i < nparts + nstrangers; i++)
+		if (!has(disk.now, disk.size, (char *)part[i].text))
+			give_up("a stranger's mail is lost");
 	if (r != MBOX_OK) {
 		if (!may_fail())
-			complain("it failed", disk.now, disk.size);
+			give_up("it failed");
 		return;
 	}
 	for (i = 0; i < nparts; i++)
 		if (part[i].role == DELETE && !(v.missing >> i & 1) &&
-		    (nstrangers == 0 || !was_shut))
-			complain("a deleted message is there", disk.now,
-			    disk.size);
+		    (nstrangers == 0 || !before.open))
+			give_up("a deleted message is there");
 	if (nstrangers > 0)
 		return;
 	if (disk.size != want_size || disk.nsizes > 1 ||
 	    memcmp(disk.now, want, want_size) != 0)
-		complain("not what should be left", disk.now, disk.size);
+		give_up("not what should be left");
 	for (i = 0; i * sector < disk.size; i++)
 		if (disk.s[i].n > 1)
-			complain("it is not on disk", disk.now, disk.size);
+			give_up("it is not on disk");
+}
+
+/* Have the calls go wrong; the other events are seen to where they come. */
+static void
+arrange(enum event what, size_t at)
+{
+	memset(&fault, 0, sizeof(fault));
+	fault.error = what >= NO_ROOM && what <= COPIES ? ENOSPC : EIO;
+	if (what == EIO_ONCE || what == EIO_ON || what == EIO_LONGER) {
+		fault.fail_at = at;
+		fault.fail_until = what == EIO_ON ? SIZE_MAX : at + 1;
+	}
+	if (what >= NO_ROOM && what <= NO_ROOM_LONGER)
+		fault.limit = was_size + at;
+	fault.at_sync = what == NO_ROOM_SYNC;
+	fault.grows = what == EIO_LONGER || what == NO_ROOM_LONGER;
+	fault.copies = what == COPIES;
+	fault.room = at;
 }
 
 static void
@@ -810,11 +750,9 @@ run(enum event a, size_t at, enum event b, size_t bt)
 	plan[0].at = at;
 	plan[1].what = b;
 	plan[1].at = bt;
-	calls = reads = looks = asks = chances = nstrangers = 0;
-	any_longer = spilled = lost = 0;
-	foreign = 0;
-	room = a == COPIES ? at : 0;
-	memset(own, 0, sizeof(own));
+	reads = looks = asks = chances = nstrangers = 0;
+	spilled = lost = 0;
+	arrange(a, at);
 	make_disk(was, was_size);
 	find_stretches();
 	view = disk.now;
@@ -842,7 +780,7 @@ run_all(void)
 
 	run(NONE, 0, NONE, 0);
 	for (e = EIO_ONCE; e <= HALF; e++)
-		places[e] = calls + 1;
+		places[e] = fault.calls + 1;
 	places[NO_ROOM] = places[NO_ROOM_SYNC] = places[NO_ROOM_LONGER] =
 	    disk.most - was_size + 1;
 	places[COPIES] = disk.most / sector + 2;
@@ -869,7 +807,6 @@ static int
 make_mailbox(void)
 {
 	struct verdict v;
-	unsigned char image[DISK + sizeof(agent)];
 	size_t i, k;
 
 	was_size = want_size = nstrangers = 0;
@@ -884,14 +821,12 @@ make_mailbox(void)
 		want_size += part[i].len;
 	}
 	serial = (uint64_t)++nmailboxes * 0x9e3779b97f4a7c15u;
-	memcpy(image, was, was_size);
-	judge_anew(&v, image, was_size);
+	v = judge_copy(was, was_size);
 	if (v.missing != 0)
 		return 0;	/* where one ends is not what was meant */
-	was_shut = v.shut;
-	memcpy(image, want, want_size);
-	judge_anew(&v, image, want_size);
-	want_shut = v.shut;
+	before = (struct ending){ was_size, v.shut };
+	v = judge_copy(want, want_size);
+	after = (struct ending){ want_size, v.shut };
 	if ((v.missing & list_demanded(0)) != 0)
 		return 0;
 	view = was;
