@@ -30,7 +30,6 @@ static int note_fsync(int);
 static int note_ftruncate(int, off_t);
 static int note_fstat(int, struct stat *);
 static ssize_t note_pread(int, void *, size_t, off_t);
-static int note_nanosleep(const struct timespec *, struct timespec *);
 
 /* Small, so that a mailbox of a few kilobytes has many windows and blocks. */
 static off_t window_octets;
@@ -44,7 +43,8 @@ static size_t messages_max;
 #define fdatasync	note_fsync
 #define ftruncate	note_ftruncate
 #define fstat(fd, st)	note_fstat(fd, st)
-#define nanosleep	note_nanosleep
+/* Nobody else is here: a scan need not wait until the clock has ticked. */
+#define nanosleep(t, left)	((void)(t))
 #include "../mailbox.c"
 #include "real.h"
 
@@ -281,18 +281,15 @@ add_part(struct scene *s, const char *word)
 	s->n++;
 }
 
+/* An empty line has LF or CRLF behind a line end; none need be at the start. */
 static int
 is_behind_empty_line(const struct image *im, size_t at)
 {
 	const unsigned char *p = im->data;
-	size_t i;
 
-	for (i = 0; i < at && (p[i] == '\n' || p[i] == '\r'); i++)
-		;
-	if (i == at)
-		return 1;
-	return at >= 2 && p[at - 1] == '\n' && (p[at - 2] == '\n' ||
-	    (at >= 3 && p[at - 2] == '\r' && p[at - 3] == '\n'));
+	return at == 0 || (p[at - 1] == '\n' && (at == 1 ||
+	    p[at - 2] == '\n' || (p[at - 2] == '\r' && (at == 2 ||
+	    p[at - 3] == '\n'))));
 }
 
 /* ---- The calls, and the record of them ---- */
@@ -485,15 +482,6 @@ note_fstat(int fd, struct stat *st)
 		st->st_mtim.tv_nsec = 1;
 	}
 	st->st_ctim = st->st_mtim;
-	return 0;
-}
-
-/* Nobody else is here: a scan need not wait until the clock has ticked. */
-static int
-note_nanosleep(const struct timespec *t, struct timespec *left)
-{
-	(void)t;
-	(void)left;
 	return 0;
 }
 
@@ -799,7 +787,7 @@ is_misled(const struct image *im, time_t when)
 /* What is asked of many images, and what is learned. */
 struct verdict {
 	int again;		/* the messages that go are deleted again */
-	int done;		/* UPDATE said so: the images are what is wanted */
+	int done;		/* UPDATE said so: they are what is wanted */
 	unsigned long images, bad;
 	unsigned long misled;	/* by an index */
 	unsigned long shut;	/* no mail can be delivered, in some way */

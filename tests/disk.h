@@ -190,7 +190,7 @@ put_versions(unsigned char *image, const size_t *which)
 		    disk.s[disk.dirty[i]].version[which[i]], sector);
 }
 
-/* The next choice of versions, from all synced ones on; 0: it is those again. */
+/* The next choice of versions, from the synced ones on; 0: it is those again. */
 static int
 next_choice(size_t *which)
 {
@@ -269,7 +269,7 @@ find_room(size_t at, size_t len)
 	return i * sector > at ? i * sector - at : 0;
 }
 
-/* A disk writes a sector whole or not at all, so what lies in one is not cut. */
+/* A disk writes a sector whole or not at all: what lies in one is not cut. */
 static int
 is_one_sector(size_t at, size_t len)
 {
