@@ -26,13 +26,7 @@ install() {
 modes() {	# mode, files that must have it
 	mode=$1
 	shift
-	for f; do
-		ls -ld "$f"
-		case $(ls -ld "$f") in
-		"$mode"*)	;;
-		*)		return 1 ;;
-		esac
-	done
+	listed=$(ls -ld "$@") && ! echo "$listed" | grep -v -e "^$mode"
 }
 
 # Until it is ended. It writes to no file before login, but to a pipe.

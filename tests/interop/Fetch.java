@@ -19,18 +19,16 @@ public class Fetch {
 	public static void main(String[] arg) throws Exception {
 		boolean delete = arg[3].equals("delete");
 		Path directory = Path.of(arg[4]), ids = Path.of(arg[5]);
-		String security = arg.length > 6 ? arg[6] : "";
-		String protocol = security.equals("tls") ? "pop3s" : "pop3";
+		String protocol = arg[6].equals("tls") ? "pop3s" : "pop3";
+		String stls = String.valueOf(arg[6].equals("stls"));
 		String prefix = "mail." + protocol + ".";
 		Properties p = new Properties();
 		p.put(prefix + "auth.mechanisms", "PLAIN");
 		p.put(prefix + "pipelining", "true");
 		p.put(prefix + "timeout", "60000");
 		p.put(prefix + "ssl.trust", "*");
-		p.put(prefix + "starttls.required",
-		    String.valueOf(security.equals("stls")));
-		p.put(prefix + "starttls.enable",
-		    String.valueOf(security.equals("stls")));
+		p.put(prefix + "starttls.required", stls);
+		p.put(prefix + "starttls.enable", stls);
 		List<String> seen = new ArrayList<>(Files.exists(ids) ?
 		    Files.readAllLines(ids) : List.of());
 		int n = directory.toFile().list().length;

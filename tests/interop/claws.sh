@@ -16,7 +16,6 @@ END
 	mkdir -p "$settings/certs"
 	openssl x509 -in "$work/cert.pem" -outform DER \
 	    -out "$settings/certs/localhost.$port.cert"
-	chown -R "$uid:$gid" "$1.home"
 	in_window "$1" 'session (.*): destroyed' claws-mail --debug
 	received "$1" 'POP[<>] ' 'POP< -ERR' 'POP> QUIT*POP< +OK'
 }

@@ -357,6 +357,7 @@ in_window()
 	w_env="HOME=$PWD/$w_user.home TMPDIR=$PWD/$w_user.home/tmp
 	    DISPLAY=:$(cat display)"
 	: >"$w_user.said"
+	chown -R "$uid:$gid" "$w_user.home"
 	as_user $w_env timeout $((patience + 10)) "$@" --receive-all \
 	    >"$w_user.said" 2>&1 &
 	w_pid=$!

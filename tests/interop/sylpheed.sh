@@ -13,7 +13,6 @@ no_receive_error_panel=1
 auto_update_check=0
 END
 	cp "$work/cert.pem" "$settings/trust.crt"
-	chown -R "$uid:$gid" "$1.home"
 	in_window "$1" 'inc_finished' sylpheed --debug
 	received "$1" 'error_val\|WARNING\|POP3[<>]' \
 	    'Connection closed by the remote host' 'error_val: 0'
