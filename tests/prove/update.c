@@ -549,10 +549,10 @@ sim_pwrite(int fd, const void *p, size_t len, off_t where)
 	note_call();
 	spilled = !is_one_sector(at, len);
 	len = take_write(at, len);
-	fault.longer |= len == 0 && fault.grows && end > disk.size;
-	if (len == 0 && fault.longer && end > disk.size)
+	if (len == 0 && fault.grows && end > disk.size) {
+		fault.longer = 1;
 		lengthen(end);
-	else if (len == 0 || at + len <= disk.size)
+	} else if (len == 0 || at + len <= disk.size)
 		meet_stranger();
 	if (len == 0) {
 		errno = fault.error;
@@ -566,15 +566,18 @@ static int
 sim_fsync(int fd)
 {
 	size_t i;
+	int failing;
 
 	(void)fd;
 	meet_stranger();
 	note_call();
+	failing = is_sync_failing(disk.size);
 	lost += lost > 0;
 	pull_the_plug();
-	if (is_sync_failing(disk.size)) {
+	if (failing) {
 		for (i = 0; i * sector < disk.most; i++)
 			disk.s[i].stuck = disk.s[i].n > 1;
+		errno = fault.error;
 		return -1;
 	}
 	/* else his may be among what the failed one left out */
@@ -662,9 +665,11 @@ may_fail(void)
 	for (i = 0; i < 2; i++) {
 		e = plan[i].what;
 		/* what a stranger stands behind cannot be cut off again */
-		if (e == NO_ROOM_SYNC || e == NO_ROOM_LONGER ? nstrangers > 0 :
-		    e != NONE && e != ONE_OCTET && e != HALF && e != NO_ROOM &&
-		    e != STRANGER)
+		if (e == NO_ROOM_SYNC || e == NO_ROOM_LONGER) {
+			if (nstrangers > 0)
+				return 1;
+		} else if (e != NONE && e != ONE_OCTET && e != HALF &&
+		    e != NO_ROOM && e != STRANGER)
 			return 1;
 	}
 	return 0;
