@@ -12,13 +12,13 @@ user_dir readme
 top=${tests%/tests/interop}
 scenes=$PWD/scenes
 mkdir blocks scenes && mount -t tmpfs -o mode=755 none scenes || return
-mkdir scenes/try scenes/try/up scenes/try/work scenes/try/root
-if ! mount -t overlay -o \
-    lowerdir=/,upperdir=scenes/try/up,workdir=scenes/try/work none \
-    scenes/try/root 2>overlay.err; then
-	skip 'no overlay of / can be mounted here'
-	return
-fi
+overlay()
+{
+	mkdir "$1" "$1/up" "$1/work" "$1/root" && mount -t overlay -o \
+	    "lowerdir=/,upperdir=$1/up,workdir=$1/work" none "$1/root"
+}
+overlay "$scenes/try" 2>overlay.err ||
+    { skip 'no overlay of / can be mounted here'; return; }
 umount scenes/try/root
 
 # A block is what stands further in. It keeps its indent, and the empty line
@@ -153,8 +153,7 @@ where_it_stands()
 play()
 {
 	s=$scenes/$1 r=$scenes/$1/root
-	mkdir "$s" "$s/up" "$s/work" "$r" && mount -t overlay -o \
-	    "lowerdir=/,upperdir=$s/up,workdir=$s/work" none "$r" || return
+	overlay "$s" || return
 	{ cat prelude "$1.go"; echo ': >/end'; } >"$r/go"
 	echo "nspawn=$nspawn" >"$r/has"
 	cp -r blocks "$r/blocks"
