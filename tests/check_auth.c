@@ -4107,15 +4107,6 @@ AS_ROOT_EACH(a_kernel_that_refuses_leaves_no_session, COUNT(refusals))
 
 /* ---- As root: in a chroot that holds nothing else ---- */
 
-static char jail[PATH_MAX];
-
-static void
-enter_jail(void)
-{
-	if (chroot(jail) == -1 || chdir("/") == -1)
-		_exit(126);
-}
-
 /*
  * Make a static program, with musl or with the usual C library. Where musl
  * comes without crypt(3), as Debian's does, hashes are of no use but {PLAIN}.

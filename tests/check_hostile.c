@@ -2087,15 +2087,7 @@ AS_ROOT(a_session_is_never_confined_to_a_users_directory)
 
 /* ---- As root, in a directory of their own: the log ---- */
 
-static char jail[sizeof(scratch) + 8];
 static struct sockaddr_un log_address;	/* /dev/log in it */
-
-static void
-enter_jail(void)
-{
-	if (chroot(jail) == -1 || chdir("/") == -1)
-		_exit(126);
-}
 
 /*
  * The program with the libraries it needs, and a /dev/log that is ours alone.
