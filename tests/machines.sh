@@ -8,16 +8,21 @@
 #	sh tests/machines.sh fetch		Check for Debian's foreign machines,
 #						sources of what is built here
 
+. tests/report.sh
 roots=$(pwd)/tests/machines.tmp
 nobody=65534
+
+make_root() {	# name
+	root=$roots/$1
+	rm -rf "$root"
+	mkdir -p "$root/lists/partial" "$root/archives/partial"
+}
 
 # The test programs are linked with Check as Debian builds it for that machine;
 # nothing is installed, and apt's own lists stay as they are.
 fetch() {
 	for arch in s390x arm64 armhf i386; do
-		root=$roots/$arch
-		rm -rf "$root"
-		mkdir -p "$root/lists/partial" "$root/archives/partial"
+		make_root $arch
 		: > "$root/status"
 		set -- -q -o APT::Architecture=$arch \
 		    -o APT::Architectures=$arch -o Dir::State="$root" \
@@ -34,9 +39,8 @@ fetch() {
 		rm -rf "$root"/lists "$root"/archives "$root"/*.deb \
 		    "$root"/*.bin
 	done
-	root=$roots/source
-	rm -rf "$root"
-	mkdir -p "$root/parts" "$root/lists/partial" "$root/archives/partial"
+	make_root source
+	mkdir "$root/parts"
 	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null |
 	    sed -n 's/^deb /deb-src /p' > "$root/parts/old.list"
 	for f in /etc/apt/sources.list.d/*.sources; do
@@ -55,12 +59,7 @@ fetch() {
 # One line for each build and run; and what went wrong, with it.
 say() {	# machine, what, 0 or 1 for good or bad, text, log
 	echo "machines: $1: $2: $4"
-	if [ "$3" -eq 0 ]; then
-		echo pass >> "$tmp/results"
-	else
-		echo fail >> "$tmp/results"
-		tail -n 40 "$5"
-	fi
+	note "$3" || tail -n 40 "$5"
 }
 
 has() {	# machine, tools
@@ -75,9 +74,11 @@ has() {	# machine, tools
 
 # as_it: what runs programs of this machine. qemu shows other things in /proc
 # than a program of the host's would, so foreign ones do not run as root.
-be_nobody() {
-	[ "$(id -u)" -ne 0 ] ||
-	    as_it="setpriv --reuid $nobody --regid $nobody --clear-groups"
+be_nobody() {	# directory that becomes his
+	if [ "$(id -u)" -eq 0 ]; then
+		as_it="setpriv --reuid $nobody --regid $nobody --clear-groups"
+		chown -R $nobody "$1"
+	fi
 }
 
 # The tree, for one machine.
@@ -88,7 +89,7 @@ prepare() {	# machine, emulator or nothing
 	    "$dir"/tests/check_small "$dir"/tests/check_auth \
 	    "$dir"/tests/check_pop3 "$dir"/tests/check_crash
 	as_it= of_it=$2
-	[ -z "$2" ] || be_nobody
+	[ -z "$2" ] || be_nobody "$dir"
 	pop3d=$dir/pop3d
 	[ -n "$2" ] || return
 	# Nothing may need binfmt_misc: whoever starts the program starts this.
@@ -154,8 +155,7 @@ beyond_4_gib() {	# machine
 	    > "$dir/big/mbox"
 	truncate -s 4294967400 "$dir/big/mbox"
 	{ printf '\n\n'; cat "$dir/second"; } >> "$dir/big/mbox"
-	be_nobody		# -p refuses root
-	[ -z "$as_it" ] || chown -R $nobody "$dir/big"
+	be_nobody "$dir/big"	# -p refuses root
 	# Without the From line; three lines gain a CR, the last an LF as well.
 	size=$((4294967400 - 44 + 4))
 	{
@@ -182,33 +182,30 @@ beyond_4_gib() {	# machine
 	rm -rf "$dir/big"
 }
 
+read_all() {	# program and its options
+	printf 'STAT\nLIST\nUIDL\nRETR 2\nRETR 3\nQUIT\n' |
+	    $as_it timeout 600 "$@" -p -m "$dir/index/mbox" 2>> "$dir/out"
+}
+
 # One index, written and read by this host's program and that machine's by
 # turns: both say what a session without says. Where numbers have another width
 # the reader must see that, and write it anew; in the other order of octets it is
 # nothing that may be written to.
 index_of_two() {	# machine, what becomes of it: anew or left
 	mkdir "$dir/index"
-	rm -f "$dir/wanted"
 	for i in 1 2 3; do
 		printf 'From a@example.org Mon Nov 23 10:00:0%d 2026\n' $i
 		printf 'Message-ID: <%d@example.org>\n\nbody %d\n\n' $i $i
 	done > "$dir/index/mbox"
-	be_nobody
-	[ -z "$as_it" ] || chown -R $nobody "$dir/index"
+	be_nobody "$dir/index"
 	sleep 3			# it is for a mailbox that is so old
 	status=0
 	: > "$dir/out"
-	for program in none "$native/pop3d" "$pop3d" "$native/pop3d" "$pop3d"
-	do
-		set -- "$1" "$2" -i "$dir/index/i"
-		[ "$program" != none ] || set -- "$1" "$2"
-		[ "$program" != none ] || program=$native/pop3d
-		printf 'STAT\nLIST\nUIDL\nRETR 2\nRETR 3\nQUIT\n' |
-		    $as_it timeout 600 "$program" -p -m "$dir/index/mbox" \
-		    $3 $4 > "$dir/got" 2>> "$dir/out"
-		[ -e "$dir/wanted" ] || cp "$dir/got" "$dir/wanted"
+	read_all "$native/pop3d" > "$dir/wanted"
+	for program in "$native/pop3d" "$pop3d" "$native/pop3d" "$pop3d"; do
+		read_all "$program" -i "$dir/index/i" > "$dir/got"
 		diff "$dir/wanted" "$dir/got" >> "$dir/out" || status=1
-		[ -z "$3" ] || head -c 8 "$dir/index/i" | od -An -tx1 |
+		head -c 8 "$dir/index/i" | od -An -tx1 |
 		    tee -a "$dir/out" >> "$dir/magics"
 	done
 	kinds=$(sort -u "$dir/magics" | wc -l)
@@ -216,31 +213,33 @@ index_of_two() {	# machine, what becomes of it: anew or left
 	    [ "$kinds" -eq $([ "$2" = anew ] && echo 2 || echo 1) ] &&
 	    grep -q '^+OK 3 ' "$dir/wanted" || status=1
 	say "$1" "an index of two" $status "by turns, $2" "$dir/out"
-	rm -rf "$dir/index" "$dir/wanted" "$dir/magics"
+	rm -rf "$dir/index" "$dir/magics"
+}
+
+# Where test programs can be built for a machine: all is built, and run.
+test_all() {	# machine, emulator or nothing, "tests", make's arguments
+	machine=$1 emulator=$2 tests=$3
+	shift 3
+	build "$machine" pop3d $(printf 'tests/check_%s ' $tests) \
+	    HARDENING= HARDENED_LINK= "$@" || return 1
+	for t in $tests; do
+		run "$machine" "$emulator" "$dir" "$t"
+	done
+	return 0
 }
 
 # Machines that Debian has Check for: all is built and run there.
 with_check() {	# machine, tools' prefix, library directory, emulator, tests
-	machine=$1 cc=$2-gcc lib=$roots/$1/usr/lib/$3 emulator=$4
-	shift 4
-	has "$machine" "$cc" $emulator || return 1
+	lib=$roots/$1/usr/lib/$3
+	has "$1" "$2-gcc" $4 || return 1
 	if [ ! -e "$lib/libcheck.a" ]; then
-		echo "skipped: $machine: no Check for it, run $0 fetch"
+		echo "skipped: $1: no Check for it, run $0 fetch"
 		return 1
 	fi
-	prepare "$machine" "$emulator"
-	programs=
-	for t; do
-		programs="$programs tests/check_$t"
-	done
-	build "$machine" pop3d $programs CFLAGS=-O1 HARDENING= \
-	    HARDENED_LINK= LDFLAGS=-static LIBS="$lib/libcrypt.a" \
-	    CC="$cc -isystem $roots/$machine/usr/include" CHECK_LIBS="
-	    $lib/libcheck.a $lib/libsubunit.a -lrt -lm -pthread" || return 1
-	for t; do
-		run "$machine" "$emulator" "$dir" "$t"
-	done
-	return 0
+	prepare "$1" "$4"
+	test_all "$1" "$4" "$5" CFLAGS=-O1 LDFLAGS=-static \
+	    LIBS="$lib/libcrypt.a" CC="$2-gcc -isystem $roots/$1/usr/include" \
+	    CHECK_LIBS="$lib/libcheck.a $lib/libsubunit.a -lrt -lm -pthread"
 }
 
 # A C library from its source, static, with a crypt(3) of its own, which Debian
@@ -293,8 +292,7 @@ specs() {	# the library's directory
 }
 
 with_library() {	# machine, library, its tar file, flags, tests
-	machine=$1 library=$2 tar=$3 flags=$4 root=$roots/$1
-	shift 4
+	machine=$1 library=$2 tar=$3 root=$roots/$1
 	check=$(ls "$roots"/source/check_*.orig.tar.* 2> /dev/null)
 	has "$machine" gcc || return 1
 	if [ ! -e "$root/lib/libcheck.a" ] &&
@@ -317,16 +315,8 @@ with_library() {	# machine, library, its tar file, flags, tests
 		say "$machine" library $? "$library and Check" "$root/log"
 	fi
 	prepare "$machine" ""
-	programs=
-	for t; do
-		programs="$programs tests/check_$t"
-	done
-	build "$machine" pop3d $programs HARDENING= HARDENED_LINK= \
-	    LDFLAGS=-static LIBS= CC="$cc" CHECK_LIBS="$root/lib/libcheck.a" \
-	    CFLAGS="-O2 $flags" || return 1
-	for t; do
-		run "$machine" "" "$dir" "$t"
-	done
+	test_all "$machine" "" "$5" LDFLAGS=-static LIBS= CC="$cc" \
+	    CHECK_LIBS="$root/lib/libcheck.a" CFLAGS="-O2 $4"
 }
 
 # A kernel for 64 bits may be one for these alone.
@@ -405,19 +395,15 @@ sanitized_i386() {
 		return 1
 	fi
 	prepare i386-sanitized ""
-	be_nobody
+	be_nobody "$dir"
 	sanitize="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 	crypt=$roots/i386/lib/i386-linux-gnu
-	build i386-sanitized pop3d tests/check_mailbox tests/check_auth \
-	    tests/check_pop3 CFLAGS="$sanitize" HARDENING= HARDENED_LINK= \
+	test_all i386-sanitized "" "mailbox auth pop3" CFLAGS="$sanitize" \
 	    CC="i686-linux-gnu-gcc -isystem $roots/i386/usr/include" \
 	    CHECK_LIBS="$lib/libcheck.a $lib/libsubunit.a -lrt -lm -pthread" \
 	    LDFLAGS="$sanitize -Wl,-rpath,$cross:$crypt \
 	    -Wl,--dynamic-linker=$cross/ld-linux.so.2" \
-	    LIBS="$crypt/libcrypt.so.1" || return
-	for t in mailbox auth pop3; do
-		run i386-sanitized "" "$dir" "$t"
-	done
+	    LIBS="$crypt/libcrypt.so.1"
 }
 
 # Systems that Debian has nothing for: compiled to no file, with the headers
@@ -460,18 +446,18 @@ machine() {
 		bsd ;;
 	s390x)	# big-endian, 64 bits
 		with_check s390x s390x-linux-gnu s390x-linux-gnu \
-		    qemu-s390x-static mailbox auth pop3 &&
+		    qemu-s390x-static "mailbox auth pop3" &&
 		    index_of_two s390x left ;;
 	arm64)	# vectors of its own for bodies
 		with_check arm64 aarch64-linux-gnu aarch64-linux-gnu \
 		    qemu-aarch64-static mailbox ;;
 	armhf)	# little-endian, 32 bits, char is unsigned
 		with_check armhf arm-linux-gnueabihf arm-linux-gnueabihf \
-		    qemu-arm-static mailbox auth pop3 ;;
+		    qemu-arm-static "mailbox auth pop3" ;;
 	i386)
 		with_check i386 i686-linux-gnu i386-linux-gnu \
 		    "$(emulator_of_i386)" \
-		    mailbox auth pop3 crash && beyond_4_gib i386 &&
+		    "mailbox auth pop3 crash" && beyond_4_gib i386 &&
 		    index_of_two i386 anew ;;
 	i386-sanitized)
 		sanitized_i386 ;;
@@ -486,11 +472,11 @@ machine() {
 	musl-crypt)
 		with_library musl-crypt musl \
 		    "$(ls "$roots"/source/musl_*.orig.tar.gz 2> /dev/null)" \
-		    "" mailbox auth pop3 ;;
+		    "" "mailbox auth pop3" ;;
 	uclibc)
 		with_library uclibc uclibc \
 		    "$(ls /usr/src/uClibc-*.tar.* 2> /dev/null)" \
-		    "-D'getloadavg(load,n)=0'" mailbox auth pop3 ;;
+		    "-D'getloadavg(load,n)=0'" "mailbox auth pop3" ;;
 	dietlibc)
 		without_check dietlibc "diet gcc" "" LDFLAGS= \
 		    LIBS="-lcrypt -lcompat" \
@@ -504,23 +490,19 @@ if [ "$1" = fetch ]; then
 	fetch
 	exit
 fi
-wanted=${*:-bsd s390x arm64 armhf i386 i386-sanitized mips musl dietlibc \
-    musl-crypt uclibc}
+usual='bsd s390x arm64 armhf i386 i386-sanitized mips musl dietlibc musl-crypt
+    uclibc'
+wanted=${*:-$usual}
 for m in $wanted; do
-	case $m in
-	s390x | arm64 | armhf | i386 | i386-sanitized | mips | powerpc) ;;
-	musl | musl-crypt | dietlibc | uclibc | bsd) ;;
+	case " $(echo $usual) powerpc " in
+	*" $m "*)	;;
 	*)	echo "$0: $m: no such machine" >&2; exit 2 ;;
 	esac
 done
-tmp=$(mktemp -d "${TMPDIR:-/tmp}/pop3d-machines.XXXXXX") || exit 1
+make_tmp pop3d-machines
 server=
-trap '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$tmp"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
+at_end '[ -z "$server" ] || kill "$server" 2>/dev/null; rm -rf "$tmp"'
 mkdir "$tmp/tmp" && chmod 755 "$tmp" && chmod 1777 "$tmp/tmp"
-: > "$tmp/results"
 if command -v perl > /dev/null; then
 	serve_crypt &
 	server=$!
@@ -545,7 +527,4 @@ rows="$rows $!"
 row i386 musl dietlibc musl-crypt uclibc powerpc > "$tmp/3" 2>&1 &
 wait $rows $!
 cat "$tmp/1" "$tmp/2" "$tmp/3"
-passed=$(grep -c pass "$tmp/results")
-failed=$(grep -c fail "$tmp/results")
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+sum_up
