@@ -62,13 +62,18 @@ say() {	# machine, what, 0 or 1 for good or bad, text, log
 	note "$3" || tail -n 40 "$5"
 }
 
+# Fails, as its caller does then.
+skip() {	# machine and why
+	echo "skipped: $*"
+	return 1
+}
+
 has() {	# machine, tools
 	machine=$1
 	shift
 	for tool; do
-		command -v "$tool" > /dev/null && continue
-		echo "skipped: $machine: $tool is not installed"
-		return 1
+		command -v "$tool" > /dev/null ||
+		    skip "$machine: $tool is not installed" || return
 	done
 }
 
@@ -232,10 +237,8 @@ test_all() {	# machine, emulator or nothing, "tests", make's arguments
 with_check() {	# machine, tools' prefix, library directory, emulator, tests
 	lib=$roots/$1/usr/lib/$3
 	has "$1" "$2-gcc" $4 || return 1
-	if [ ! -e "$lib/libcheck.a" ]; then
-		echo "skipped: $1: no Check for it, run $0 fetch"
-		return 1
-	fi
+	[ -e "$lib/libcheck.a" ] ||
+	    skip "$1: no Check for it, run $0 fetch" || return
 	prepare "$1" "$4"
 	test_all "$1" "$4" "$5" CFLAGS=-O1 LDFLAGS=-static \
 	    LIBS="$lib/libcrypt.a" CC="$2-gcc -isystem $roots/$1/usr/include" \
@@ -295,12 +298,9 @@ with_library() {	# machine, library, its tar file, flags, tests
 	machine=$1 library=$2 tar=$3 root=$roots/$1
 	check=$(ls "$roots"/source/check_*.orig.tar.* 2> /dev/null)
 	has "$machine" gcc || return 1
-	if [ ! -e "$root/lib/libcheck.a" ] &&
-	    { [ ! -e "$tar" ] || [ -z "$check" ]; }; then
-		echo "skipped: $machine: no source of $library or Check:" \
-		    "install uclibc-source, run $0 fetch"
-		return 1
-	fi
+	[ -e "$root/lib/libcheck.a" ] || { [ -e "$tar" ] && [ -n "$check" ]; } ||
+	    skip "$machine: no source of $library or Check:" \
+	    "install uclibc-source, run $0 fetch" || return
 	specs "$root" > "$tmp/$machine.specs"
 	cc="gcc -specs=$tmp/$machine.specs"
 	if [ ! -e "$root/lib/libcheck.a" ]; then
@@ -390,10 +390,8 @@ sanitized_i386() {
 	lib=$roots/i386/usr/lib/i386-linux-gnu
 	cross=/usr/i686-linux-gnu/lib
 	has i386-sanitized i686-linux-gnu-gcc || return 1
-	if [ ! -e "$lib/libcheck.a" ] || [ ! -e $cross/libasan.so.8 ]; then
-		echo "skipped: i386-sanitized: no Check or libasan for it"
-		return 1
-	fi
+	[ -e "$lib/libcheck.a" ] && [ -e $cross/libasan.so.8 ] ||
+	    skip "i386-sanitized: no Check or libasan for it" || return
 	prepare i386-sanitized ""
 	be_nobody "$dir"
 	sanitize="-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -409,19 +407,17 @@ sanitized_i386() {
 # Systems that Debian has nothing for: compiled to no file, with the headers
 # that are found in BSD_HEADERS. Nothing of them is kept here.
 bsd() {
-	if [ -z "$BSD_HEADERS" ]; then
-		echo "skipped: bsd: BSD_HEADERS is not set: a directory" \
-		    "with directories freebsd, openbsd, netbsd, dragonfly" \
-		    "or illumos in it, each that system's /usr/include," \
-		    "as its installation sets have it (base.txz, comp.tgz)"
-		return 1
-	fi
+	[ -n "$BSD_HEADERS" ] ||
+	    skip "bsd: BSD_HEADERS is not set: a directory" \
+	    "with directories freebsd, openbsd, netbsd, dragonfly" \
+	    "or illumos in it, each that system's /usr/include," \
+	    "as its installation sets have it (base.txz, comp.tgz)" || return
 	has bsd clang || return 1
 	flags=$(make -s print-flags HARDENING= CFLAGS=)
 	for system in freebsd openbsd netbsd dragonfly illumos; do
 		headers=$BSD_HEADERS/$system
 		if [ ! -e "$headers/pwd.h" ]; then
-			echo "skipped: bsd: no $headers"
+			skip "bsd: no $headers"
 			continue
 		fi
 		set -- --target="${BSD_MACHINE:-x86_64}-unknown-$system"
