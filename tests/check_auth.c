@@ -2010,13 +2010,15 @@ serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 	static struct mbox m;
 	const struct sigaction interrupts = { .sa_handler = on_signal };
 	const char *why;
-	int status;
+	int status, alive[2];
 	pid_t pid;
 
+	ck_assert(pipe(alive) == 0);
 	sh->ncalls = 0;
 	sh->in = sh->entered = sh->loaded = -9;
 	fflush(stdout);
 	if ((pid = fork()) == 0) {
+		close(alive[0]);
 		sigaction(SIGALRM, &interrupts, NULL);
 		signal(SIGPIPE, SIG_IGN);
 		why = auth_start(a, 0);
@@ -2041,8 +2043,12 @@ serve(struct auth *a, void (*dialogue)(void *), void *arg, int enter)
 		mbox_close(&m);
 		_exit(sh->loaded == MBOX_OK ? 0 : 5);
 	}
+	close(alive[1]);
 	while (waitpid(pid, &status, 0) == -1 && errno == EINTR)
 		;
+	/* it ends with the last that has it, where orphans are not ours, too */
+	wait_until(alive[0], POLLIN, 20000);
+	close(alive[0]);
 	expect_nothing_left();
 	return status;
 }
