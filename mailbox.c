@@ -418,7 +418,7 @@ dotlock_step(struct dotlock *d, char what)
 
 /* ---- All locks ---- */
 
-enum { SCAN_SECONDS = 600 };	/* for all scans under one lock */
+enum { SCAN_SECONDS = 600 };	/* under one lock: no client waits longer */
 
 static enum mbox_result
 fail(struct mbox *m, enum mbox_result r, const char *why)
